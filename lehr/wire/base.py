@@ -1,0 +1,62 @@
+"""What all wire models share: strict types, no unknown fields, no infinities, storable text."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, StringConstraints
+from pydantic_core import core_schema
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.schedules import Schedule, schedule_from_dict, schedule_json_schema
+
+TASK_NAME_PATTERN = r"^[a-z0-9][a-z0-9._:-]*$"
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+MAX_INT = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+
+class Request(BaseModel):
+    """What a client sends: refused when a field is unknown or a type is not exact."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Response(BaseModel):
+    """What the server sends. Readers ignore fields they don't know, so that servers may add some."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True)
+
+
+def _storable(text: str) -> str:
+    """Refuse what PostgreSQL cannot store or UTF-8 cannot carry."""
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidValueError(
+            Fault("", "text holds a NUL or a lone surrogate", "Unicode without U+0000 and surrogates", ascii(text)[:80],
+                  "Remove the character.")
+        )
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
+TaskName = Annotated[str, StringConstraints(pattern=TASK_NAME_PATTERN, max_length=200)]
+MetricName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-/]*$", max_length=100)]
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Count = Annotated[int, Field(ge=0, le=MAX_INT)]
+Positive = Annotated[int, Field(ge=1, le=MAX_INT)]
+
+
+def _parse_schedule(value: Any) -> Schedule:
+    return value if isinstance(value, Schedule) else schedule_from_dict(value)
+
+
+def _schedule_schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
+    return core_schema.no_info_plain_validator_function(
+        _parse_schedule,
+        serialization=core_schema.plain_serializer_function_ser_schema(lambda schedule: schedule.to_dict()),
+        metadata={"pydantic_js_functions": [lambda _schema, _handler: schedule_json_schema()]},
+    )
+
+
+ScheduleDocument = Annotated[Schedule, GetPydanticSchema(_schedule_schema)]

@@ -1,0 +1,117 @@
+"""The worker protocol: claim, renew, report, finish, release."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.trials import Purpose
+
+Directive = Literal["continue", "prune", "cancel", "done", "lost"]
+FinishState = Literal["COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
+MAX_WAIT_SECONDS = 60
+MAX_ERROR_CHARACTERS = 65_536
+
+
+class TaskOffer(Request):
+    """A task with the JSON Schema of its parameters and the metrics it reports."""
+
+    name: TaskName
+    params_schema: dict[str, Any] | None = None
+    metrics: list[MetricName] | None = None
+
+
+class WorkerInfo(Request):
+    id: Id
+    name: Name
+    device: Name
+    tasks: Annotated[list[TaskName | TaskOffer], Field(min_length=1, max_length=1000)]
+    labels: dict[Text, Text] = Field(default_factory=dict)
+
+
+class Claim(Request):
+    """`wait_seconds`: how long to wait for work before 204."""
+
+    worker: WorkerInfo
+    max_trials: Annotated[int, Field(ge=1, le=1024)] = 1
+    wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
+
+
+class LeasedStudy(Response):
+    study_id: str
+    task: dict[str, Any]
+    objective: dict[str, Any]
+
+
+class LeasedTrial(Response):
+    trial: str
+    number: int
+    attempt: int
+    purpose: Purpose
+    seed: int
+    schedule: ScheduleDocument
+    horizon_fraction: float
+    checkpoint: str | None
+
+
+class Lease(Response):
+    lease_id: str
+    expires_at: datetime
+    beat_seconds: float
+    study: LeasedStudy
+    trials: list[LeasedTrial]
+
+
+class TrialAttempt(Request):
+    trial: Id
+    attempt: Positive
+
+
+class Renewal(Request):
+    """Also what `release` takes."""
+
+    trials: Annotated[list[TrialAttempt], Field(min_length=1, max_length=1024)]
+
+
+class Report(Request):
+    """Metrics at a step. A value that is not finite is sent as null."""
+
+    step: Count
+    epoch: Annotated[float, Field(ge=0)] | None = None
+    lr: Annotated[float, Field(ge=0)]
+    train_loss: float | None = None
+    metrics: Annotated[dict[MetricName, float | None], Field(max_length=100)] = Field(default_factory=dict)
+
+
+class TrialReports(TrialAttempt):
+    """`checkpoint` names where this worker saved the trial; the next attempt is told it."""
+
+    horizon_steps: Positive
+    reports: Annotated[list[Report], Field(max_length=10_000)]
+    checkpoint: Annotated[Text, Field(max_length=2000)] | None = None
+
+
+class ReportBatch(Request):
+    trials: Annotated[list[TrialReports], Field(min_length=1, max_length=1024)]
+
+
+class TrialFinish(TrialAttempt):
+    """`value` is the objective's, required when COMPLETED."""
+
+    state: FinishState
+    value: float | None = None
+    error: Annotated[Text, Field(max_length=MAX_ERROR_CHARACTERS)] | None = None
+
+
+class FinishBatch(Request):
+    trials: Annotated[list[TrialFinish], Field(min_length=1, max_length=1024)]
+
+
+class LeaseAnswer(Response):
+    """What each call on a lease answers."""
+
+    expires_at: datetime
+    trials: dict[str, Directive]

@@ -1,0 +1,225 @@
+"""Studies on the wire: what is asked for, how far it is, what came out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from lehr.errors import Fault, InvalidStudyError
+from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
+from lehr.wire.base import MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+
+StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
+FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
+Direction = Literal["maximize", "minimize"]
+Verdict = Literal["better", "tie", "worse"]
+
+
+class TaskReference(Request):
+    """A task by name, with its parameters."""
+
+    name: TaskName
+    params: dict[Text, Any] = Field(default_factory=dict)
+
+
+class RangeSpec(Request):
+    """A range of values, both ends included."""
+
+    low: float
+    high: float
+
+    def to_range(self) -> Range:
+        return Range(self.low, self.high)
+
+
+class SpaceSpec(Request):
+    """Which schedules are searched. `families` None: all that can be searched.
+
+    Rates are drawn on a log scale. `warmup_fraction` is drawn linearly; without it only the
+    families that climb by themselves climb. `parameters` narrows a family's own parameters:
+    `{"polynomial": {"power": {"low": 1, "high": 2}}}` or `{"wsd": {"cooldown": ["linear"]}}`.
+    """
+
+    families: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
+    start_lr: RangeSpec = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
+    end_lr: RangeSpec = RangeSpec(low=DEFAULT_END_LR.low, high=DEFAULT_END_LR.high)
+    peak_lr: RangeSpec | None = None
+    warmup_fraction: RangeSpec | None = None
+    parameters: dict[str, dict[str, RangeSpec | list[Any]]] = Field(default_factory=dict)
+
+    @field_validator("start_lr", mode="before")
+    @classmethod
+    def _refuse_auto(cls, value: Any) -> Any:
+        if value == "auto":
+            raise InvalidStudyError(
+                Fault("", "the range test is not offered yet", 'a range {"low": …, "high": …}', "auto",
+                      'Give a range, for example {"low": 1e-4, "high": 1.0}.')
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> SpaceSpec:
+        self.to_space()
+        return self
+
+    def to_space(self) -> Space:
+        """Raises InvalidSpaceError, with a fault for each field that is wrong."""
+        return Space.of(
+            families=self.families,
+            start_lr=self.start_lr.to_range(),
+            end_lr=self.end_lr.to_range(),
+            peak_lr=self.peak_lr.to_range() if self.peak_lr else None,
+            warmup_fraction=self.warmup_fraction.to_range() if self.warmup_fraction else None,
+            parameters={
+                family: {
+                    name: value.to_range() if isinstance(value, RangeSpec) else tuple(value)
+                    for name, value in parameters.items()
+                }
+                for family, parameters in self.parameters.items()
+            },
+        )
+
+
+class ObjectiveSpec(Request):
+    metric: MetricName
+    direction: Direction
+
+
+class SamplerSpec(Request):
+    """`seed` None: the server draws one and writes it into the resolved spec."""
+
+    name: Literal["tpe", "random", "gp", "cmaes", "qmc", "grid"] = "tpe"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class PrunerSpec(Request):
+    name: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
+
+
+class BudgetSpec(Request):
+    """`trials`: how many the search may spend. `parallel`: how many may run at once."""
+
+    trials: Positive
+    parallel: Positive = 8
+
+
+class ConfirmSpec(Request):
+    """Train the `top` best schedules and the baseline again, on `seeds` fresh seeds each."""
+
+    top: Annotated[int, Field(ge=1, le=100)] = 3
+    seeds: Annotated[int, Field(ge=2, le=100)] = 5
+
+
+class StudySpec(Request):
+    """What `POST /v1/studies` takes."""
+
+    name: Name
+    task: TaskReference
+    space: SpaceSpec = Field(default_factory=SpaceSpec)
+    objective: ObjectiveSpec
+    sampler: SamplerSpec = Field(default_factory=SamplerSpec)
+    pruner: PrunerSpec = Field(default_factory=PrunerSpec)
+    budget: BudgetSpec
+    confirm: ConfirmSpec | None = Field(default_factory=ConfirmSpec)
+    priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+
+
+class Warning_(Response):
+    """Something legal but unwise; `code` is for programs, `message` for people."""
+
+    code: str
+    field: str | None = None
+    message: str
+
+
+class Progress(Response):
+    """`trials` counts by state, confirmation included; `fraction` is of all planned trainings."""
+
+    trials: dict[str, int]
+    planned: int
+    finished: int
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    eta_seconds: float | None
+
+
+class BestSoFar(Response):
+    trial: int
+    value: float
+    schedule: ScheduleDocument
+
+
+class Study(Response):
+    """A study's document."""
+
+    study_id: str
+    name: str
+    state: StudyState
+    reason: str | None = None
+    spec: dict[str, Any]
+    warnings: list[Warning_]
+    progress: Progress
+    best: BestSoFar | None
+    horizon_steps: int | None
+    revision: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class ResolvedStudy(Response):
+    """What `?validate_only=true` answers."""
+
+    spec: dict[str, Any]
+    warnings: list[Warning_]
+
+
+class Confirmation(Response):
+    """Of the winner's runs on fresh seeds. `ci95` None where fewer than two seeds count."""
+
+    seeds: int
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+
+
+class Baseline(Response):
+    """The best constant rate, trained on the same fresh seeds."""
+
+    schedule: ScheduleDocument
+    mean: float | None
+    ci95: tuple[float, float] | None
+
+
+class Gain(Response):
+    """The winner's paired difference to the baseline, positive when the winner is better."""
+
+    mean: float
+    ci95: tuple[float, float] | None
+    verdict: Verdict
+
+
+class LrCurve(Response):
+    step: list[int]
+    value: list[float]
+
+
+class Answer(Response):
+    """The best schedule found, and how sure that is."""
+
+    study_id: str
+    state: StudyState
+    metric: str
+    direction: Direction
+    trial: int
+    value: float
+    schedule: ScheduleDocument
+    horizon_steps: int | None
+    confirmation: Confirmation | None
+    baseline: Baseline | None
+    gain: Gain | None
+    lr: LrCurve | None
+    code: dict[str, str]
+
+

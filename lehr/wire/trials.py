@@ -1,0 +1,57 @@
+"""Trials on the wire: one training run of one schedule with one seed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from lehr.wire.base import Request, Response, ScheduleDocument
+
+TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
+FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
+Purpose = Literal["search", "baseline", "confirm", "range_test"]
+Origin = Literal["sampler", "user", "confirmation"]
+
+
+class Trial(Response):
+    """A trial's document. `step` is the last reported one; `losses` counts workers lost on it."""
+
+    study_id: str
+    trial: str
+    number: int
+    purpose: Purpose
+    origin: Origin
+    state: TrialState
+    schedule: ScheduleDocument
+    seed: int
+    horizon_fraction: float
+    value: float | None
+    attempt: int
+    losses: int
+    worker: str | None
+    step: int | None
+    horizon_steps: int | None
+    diagnosis: str | None
+    error: str | None
+    revision: int
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class EnqueueTrial(Request):
+    """A schedule of the user's own, to be trained within the study's budget."""
+
+    schedule: ScheduleDocument
+
+
+class Curve(Response):
+    """A trial's reports, by step. Values that were not finite are null."""
+
+    study_id: str
+    number: int
+    step: list[int]
+    epoch: list[float | None]
+    lr: list[float]
+    train_loss: list[float | None]
+    metrics: dict[str, list[float | None]]
