@@ -1,0 +1,49 @@
+# `make demo` and `make test` work in a fresh clone: each makes .venv first, from the lock files.
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench setup runtime format lock snapshot clean
+
+help:  ## these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: runtime  ## the whole main job on real data: from nothing to the best schedule
+	@$(BIN)/lehr demo $(ARGS)
+
+up: runtime  ## server and worker on this machine, with SQLite in ./lehr-data
+	@$(BIN)/lehr up $(ARGS)
+
+test: setup  ## every test; those for what this machine lacks are skipped, and say so
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup  ## what continuous integration checks besides: format, lint, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q tests/architecture
+
+bench: setup  ## measures the service's own cost; see benchmarks/README.md
+	@$(BIN)/python -m benchmarks.overhead $(ARGS)
+
+setup:  ## .venv with everything for development
+	@tools/environment.sh dev
+
+runtime:
+	@tools/environment.sh runtime
+
+format: setup  ## rewrites the code as `make check` wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup  ## rewrites the lock files from pyproject.toml (ARGS=--upgrade takes the newest versions)
+	$(BIN)/python tools/lock.py $(ARGS)
+
+snapshot: setup  ## rewrites docs/reference/openapi.json from the code
+	$(BIN)/python tools/openapi.py > docs/reference/openapi.json.new
+	mv docs/reference/openapi.json.new docs/reference/openapi.json
+
+clean:  ## removes .venv, caches and what `make demo` left; lehr-data stays
+	rm -rf .venv .venv.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo demo-data build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,80 @@
+"""Makes .venv, or refreshes it when a lock or pyproject.toml changed. Safe to interrupt and to run twice at once."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
+"""What each level installs. The development lock holds the runtime's, at the same versions."""
+
+
+def main(level: str) -> None:
+    """Leave .venv complete for `level`. Does nothing where it already is."""
+    with (ROOT / ".venv.lock").open("w") as lock:
+        # Two makes at once (make -j, a second terminal) must not install into one folder together.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_current(level):
+            return
+        if not _works():
+            print("making .venv", flush=True)
+            venv.create(VENV, clear=True, with_pip=True, symlinks=True)
+        _install(level)
+        for covered in LOCKS if level == "dev" else ("runtime",):
+            _stamp(covered).write_text(_digest(covered))
+
+
+def _install(level: str) -> None:
+    # A stamp may vouch only for a finished installation, so it goes before anything changes.
+    for stale in LOCKS:
+        _stamp(stale).unlink(missing_ok=True)
+    print(f"installing {LOCKS[level]}", flush=True)
+    _pip("-r", LOCKS[level])
+    # hatchling is in the lock: without isolation nothing unpinned is fetched to build with.
+    _pip("--no-deps", "--no-build-isolation", "--editable", ".")
+
+
+def _pip(*arguments: str) -> None:
+    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    outcome = subprocess.run(command, cwd=ROOT, check=False)
+    if outcome.returncode:
+        sys.exit("pip could not install what lehr needs; its message is above. The same make, run again, goes on.")
+
+
+def _is_current(level: str) -> bool:
+    stamp = _stamp(level)
+    return stamp.exists() and stamp.read_text() == _digest(level) and PYTHON.exists()
+
+
+def _works() -> bool:
+    """Tell whether .venv can be installed into: whole, of this folder, and of a Python that still exists."""
+    if not PYTHON.exists():
+        return False
+    script = "import sys, pip; print(sys.prefix); sys.exit(sys.version_info < (3, 11))"
+    outcome = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, check=False)
+    pip = VENV / "bin" / "pip"
+    # A virtual environment's scripts hold its path, so a moved one has to be made anew.
+    moved = not pip.exists() or str(VENV) not in pip.read_text().splitlines()[0]
+    return outcome.returncode == 0 and not moved
+
+
+def _digest(level: str) -> str:
+    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in (LOCKS[level], "pyproject.toml"))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _stamp(level: str) -> Path:
+    return VENV / f".installed-{level}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in LOCKS:
+        sys.exit(f"usage: environment.py {'|'.join(LOCKS)}")
+    main(sys.argv[1])
