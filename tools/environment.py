@@ -42,7 +42,7 @@ def _install(level: str) -> None:
 
 
 def _pip(*arguments: str) -> None:
-    command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
     outcome = subprocess.run(command, cwd=ROOT, check=False)
     if outcome.returncode:
         sys.exit("pip could not install what lehr needs; its message is above. The same make, run again, goes on.")
@@ -58,7 +58,7 @@ def _works() -> bool:
     if not PYTHON.exists():
         return False
     script = "import sys, pip; print(sys.prefix); sys.exit(sys.version_info < (3, 11))"
-    outcome = subprocess.run([PYTHON, "-c", script], capture_output=True, text=True, check=False)
+    outcome = subprocess.run([str(PYTHON), "-c", script], capture_output=True, text=True, check=False)
     pip = VENV / "bin" / "pip"
     # A virtual environment's scripts hold its path, so a moved one has to be made anew.
     moved = not pip.exists() or str(VENV) not in pip.read_text().splitlines()[0]

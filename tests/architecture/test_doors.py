@@ -1,0 +1,63 @@
+"""One door for each thing that must not happen everywhere."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+import pytest
+
+from tests.architecture.sources import PROGRAMS, files_where, imported_modules, imports, nodes, python_files, relative
+
+IMPURE_MODULES = {"datetime", "os", "random", "secrets", "sys", "threading", "time"}
+
+
+def _commits(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("commit", "begin")
+
+
+def _reads_environment(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "environb" | "getenv"):
+            return True
+        case ast.ImportFrom(module="os", names=names):
+            return any(alias.name in ("environ", "environb", "getenv") for alias in names)
+        case ast.ClassDef(bases=bases):
+            return any(isinstance(base, ast.Name) and base.id == "BaseSettings" for base in bases)
+        case ast.keyword(arg="envvar"):
+            return True
+    return False
+
+
+def test_one_file_commits() -> None:
+    assert files_where(_commits, *PROGRAMS) == {"service/database.py"}
+
+
+def test_one_file_imports_optuna() -> None:
+    assert len(files_where(imports("optuna"), *PROGRAMS)) == 1
+    assert len(files_where(imports("optuna"), "service/search")) == 1
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_one_file_in_each_program_reads_the_environment(program: str) -> None:
+    assert len(files_where(_reads_environment, program)) <= 1
+
+
+def test_only_workers_import_torch() -> None:
+    assert files_where(imports("torch"), "lehr", "service") == set()
+
+
+def test_only_the_server_imports_sqlalchemy() -> None:
+    assert files_where(imports("sqlalchemy"), "lehr", "workers") == set()
+
+
+def test_schedules_need_nothing_but_mathematics() -> None:
+    pure = sys.stdlib_module_names - IMPURE_MODULES
+    foreign = {
+        f"{relative(path)}: {module}"
+        for path in python_files("lehr/schedules")
+        for node in nodes(path)
+        for module in imported_modules(node)
+        if module.split(".")[0] not in pure and not module.startswith(("lehr.schedules", "lehr.errors"))
+    }
+    assert foreign == set()
