@@ -1,0 +1,215 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+import httpx
+from tenacity import Retrying
+
+from lehr.client import calls, exchange
+from lehr.client.call import Call, Result
+from lehr.client.calls import TrialOrder
+from lehr.client.retries import Retry, TransientAnswer, policy
+from lehr.client.watching import OnChange, Watch
+from lehr.schedules import Schedule
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from lehr.wire.problems import Page
+from lehr.wire.schedules import Family, PreviewedSchedule
+from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
+from lehr.wire.trials import Curve, Purpose, Trial, TrialState
+
+
+class Client:
+    """A connection to a lehr server, for programs with threads or none: one client serves them all.
+
+    `url`: of the server, without `/v1`. `timeout`: seconds to wait for an answer; a long poll waits
+    its own time on top. `retry`: how calls that may be repeated are tried again, None for never.
+
+    Every method raises UnreachableError when no answer came, and a ServerError when the answer was
+    a problem document: also a NotFoundError, ConflictError, LostLeaseError or InvalidValueError where one fits.
+    """
+
+    def __init__(
+        self,
+        url: str = exchange.DEFAULT_URL,
+        *,
+        timeout: float = exchange.DEFAULT_TIMEOUT_SECONDS,
+        transport: httpx.BaseTransport | None = None,
+        retry: Retry | None = Retry(),  # noqa: B008 - frozen
+    ) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._retry = retry
+        self._http = httpx.Client(transport=transport, **exchange.client_options(url, timeout))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go. The client is of no use afterwards."""
+        self._http.close()
+
+    @overload
+    def create_study(
+        self,
+        spec: StudySpec | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        validate_only: Literal[False] = False,
+    ) -> Study: ...
+
+    @overload
+    def create_study(
+        self, spec: StudySpec | Mapping[str, Any], *, idempotency_key: str | None = None, validate_only: Literal[True]
+    ) -> ResolvedStudy: ...
+
+    def create_study(
+        self,
+        spec: StudySpec | Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        validate_only: bool = False,
+    ) -> Study | ResolvedStudy:
+        """Post a study. Without a key, one is made for this call, so that its own retries create it once."""
+        if validate_only:
+            return self._send(calls.validate_study(spec))
+        return self._send(calls.create_study(spec, idempotency_key or exchange.fresh_key()))
+
+    def studies(self, *, state: str | None = None) -> Iterator[Study]:
+        """All studies, page by page as they are read."""
+        return self._items(lambda cursor: calls.studies(state, calls.PAGE_SIZE, cursor))
+
+    def study(self, study_id: str) -> Study:
+        return self._send(calls.study(study_id))
+
+    def pause(self, study_id: str) -> Study:
+        """Start no new trials of it; the running ones go on."""
+        return self._send(calls.control_study(study_id, "pause"))
+
+    def resume(self, study_id: str) -> Study:
+        return self._send(calls.control_study(study_id, "resume"))
+
+    def stop(self, study_id: str) -> Study:
+        """Let the running trials end, then confirm and answer."""
+        return self._send(calls.control_study(study_id, "stop"))
+
+    def cancel(self, study_id: str) -> Study:
+        """End it now."""
+        return self._send(calls.control_study(study_id, "cancel"))
+
+    def delete_study(self, study_id: str) -> None:
+        """Delete a finished study with its trials. ConflictError while it is not finished."""
+        self._send(calls.delete_study(study_id))
+
+    def trials(
+        self,
+        study_id: str,
+        *,
+        state: TrialState | None = None,
+        purpose: Purpose | None = None,
+        order: TrialOrder | None = None,
+        after: int | None = None,
+        page_size: int = calls.PAGE_SIZE,
+    ) -> Iterator[Trial]:
+        """A study's trials, page by page as they are read. `after`: only what changed after that revision."""
+
+        def page(cursor: str | None) -> Call[Page[Trial]]:
+            return calls.trials(
+                study_id, state=state, purpose=purpose, order=order, after=after, limit=page_size, cursor=cursor
+            )
+
+        return self._items(page)
+
+    def trial(self, study_id: str, number: int) -> Trial:
+        return self._send(calls.trial(study_id, number))
+
+    def curve(self, study_id: str, number: int, *, max_points: int | None = None) -> Curve:
+        return self._send(calls.curve(study_id, number, max_points))
+
+    def enqueue(self, study_id: str, schedule: Schedule | Mapping[str, Any]) -> Trial:
+        """Have a schedule of one's own trained within the study's budget."""
+        return self._send(calls.enqueue(study_id, schedule))
+
+    def best(self, study_id: str, *, points: int | None = None) -> Answer:
+        """The answer. ConflictError while no trial has completed."""
+        return self._send(calls.best(study_id, points))
+
+    def families(self) -> list[Family]:
+        return (self._send(calls.families())).items
+
+    def preview(
+        self, schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int = 1000
+    ) -> PreviewedSchedule:
+        return self._send(calls.preview(schedule, horizon_steps, max_points))
+
+    def tasks(self) -> list[Task]:
+        return list(self._items(calls.tasks))
+
+    def workers(self) -> list[Worker]:
+        return list(self._items(calls.workers))
+
+    def claim(self, request: Claim, *, idempotency_key: str | None = None) -> Lease | None:
+        """Some trials to run, or None when there was nothing to do for as long as the claim waits."""
+        return self._send(calls.claim(request, idempotency_key or exchange.fresh_key()))
+
+    def renew(self, lease_id: str, request: Renewal) -> LeaseAnswer:
+        return self._send(calls.renew(lease_id, request))
+
+    def report(self, lease_id: str, request: ReportBatch) -> LeaseAnswer:
+        return self._send(calls.report(lease_id, request))
+
+    def finish(self, lease_id: str, request: FinishBatch) -> LeaseAnswer:
+        return self._send(calls.finish(lease_id, request))
+
+    def release(self, lease_id: str, request: Renewal) -> LeaseAnswer:
+        return self._send(calls.release(lease_id, request))
+
+    def wait(
+        self,
+        study_id: str,
+        timeout: float | None = None,
+        on_change: OnChange | None = None,
+        *,
+        poll_seconds: float = 1.0,
+    ) -> Study:
+        """Look at the study until it has finished. Raises WaitTimeoutError after `timeout` seconds."""
+        watch = Watch(on_change, timeout, time.monotonic())
+        while True:
+            study = self.study(study_id)
+            if watch.see(study, time.monotonic()):
+                return study
+            time.sleep(watch.pause_seconds(poll_seconds, time.monotonic()))
+
+    def _send(self, call: Call[Result]) -> Result:
+        try:
+            if self._retry is None:
+                return self._attempt(call)
+            result: Result = Retrying(**policy(self._retry, call))(self._attempt, call)
+            return result
+        except TransientAnswer as transient:
+            raise transient.error from None
+        except httpx.RequestError as error:
+            raise exchange.unreachable(self.url, error) from error
+
+    def _attempt(self, call: Call[Result]) -> Result:
+        response = self._http.request(**exchange.request_options(call, self._timeout))
+        return exchange.read(call, response)
+
+    def _items(self, page_at: Callable[[str | None], Call[Page[Result]]]) -> Iterator[Result]:
+        cursor: str | None = None
+        while True:
+            page = self._send(page_at(cursor))
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            cursor = page.next_cursor

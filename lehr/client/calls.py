@@ -1,0 +1,160 @@
+"""Every call that the client knows: DESIGN.md section 4, one function each. Nothing here sends anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, TypeAdapter
+
+from lehr.client.call import Call, encode, path, query
+from lehr.schedules import Schedule
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from lehr.wire.problems import Page
+from lehr.wire.schedules import Family, PreviewedSchedule
+from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
+from lehr.wire.trials import Curve, Purpose, Trial, TrialState
+
+Control = Literal["pause", "resume", "stop", "cancel"]
+TrialOrder = Literal["number", "-number", "value", "-value"]
+PAGE_SIZE = 500
+"""Items asked for at once when listing: the most that the server gives."""
+
+_STUDY = TypeAdapter(Study)
+_RESOLVED = TypeAdapter(ResolvedStudy)
+_STUDIES = TypeAdapter(Page[Study])
+_TRIAL = TypeAdapter(Trial)
+_TRIALS = TypeAdapter(Page[Trial])
+_CURVE = TypeAdapter(Curve)
+_ANSWER = TypeAdapter(Answer)
+_FAMILIES = TypeAdapter(Page[Family])
+_PREVIEW = TypeAdapter(PreviewedSchedule)
+_TASKS = TypeAdapter(Page[Task])
+_WORKERS = TypeAdapter(Page[Worker])
+_LEASE: TypeAdapter[Lease | None] = TypeAdapter(Lease | None)
+_LEASE_ANSWER = TypeAdapter(LeaseAnswer)
+_NOTHING = TypeAdapter(None)
+
+
+def create_study(spec: StudySpec | Mapping[str, Any], idempotency_key: str) -> Call[Study]:
+    return Call("POST", path("studies"), _STUDY, body=_spec(spec), headers=_keyed(idempotency_key))
+
+
+def validate_study(spec: StudySpec | Mapping[str, Any]) -> Call[ResolvedStudy]:
+    return Call("POST", path("studies"), _RESOLVED, params=query(validate_only=True), body=_spec(spec), headers=_JSON)
+
+
+def studies(state: str | None, limit: int, cursor: str | None) -> Call[Page[Study]]:
+    return Call("GET", path("studies"), _STUDIES, params=query(state=state, limit=limit, cursor=cursor))
+
+
+def study(study_id: str) -> Call[Study]:
+    return Call("GET", path("studies", study_id), _STUDY)
+
+
+def control_study(study_id: str, control: Control) -> Call[Study]:
+    return Call("POST", path("studies", study_id, control), _STUDY)
+
+
+def delete_study(study_id: str) -> Call[None]:
+    return Call("DELETE", path("studies", study_id), _NOTHING)
+
+
+def trials(
+    study_id: str,
+    *,
+    state: TrialState | None,
+    purpose: Purpose | None,
+    order: TrialOrder | None,
+    after: int | None,
+    limit: int,
+    cursor: str | None,
+) -> Call[Page[Trial]]:
+    params = query(state=state, purpose=purpose, order=order, after=after, limit=limit, cursor=cursor)
+    return Call("GET", path("studies", study_id, "trials"), _TRIALS, params=params)
+
+
+def trial(study_id: str, number: int) -> Call[Trial]:
+    return Call("GET", path("studies", study_id, "trials", number), _TRIAL)
+
+
+def curve(study_id: str, number: int, max_points: int | None) -> Call[Curve]:
+    place = path("studies", study_id, "trials", number, "curve")
+    return Call("GET", place, _CURVE, params=query(max_points=max_points))
+
+
+def enqueue(study_id: str, schedule: Schedule | Mapping[str, Any]) -> Call[Trial]:
+    """Not repeatable: each request that arrives enqueues a trial of its own."""
+    body = encode({"schedule": _schedule(schedule)})
+    return Call("POST", path("studies", study_id, "trials"), _TRIAL, body=body, headers=_JSON, repeatable=False)
+
+
+def best(study_id: str, points: int | None) -> Call[Answer]:
+    return Call("GET", path("studies", study_id, "best"), _ANSWER, params=query(points=points))
+
+
+def families() -> Call[Page[Family]]:
+    return Call("GET", path("schedules", "families"), _FAMILIES)
+
+
+def preview(schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int) -> Call[PreviewedSchedule]:
+    document = {"schedule": _schedule(schedule), "horizon_steps": horizon_steps, "max_points": max_points}
+    return Call("POST", path("schedules", "preview"), _PREVIEW, body=encode(document), headers=_JSON)
+
+
+def tasks(cursor: str | None) -> Call[Page[Task]]:
+    return Call("GET", path("tasks"), _TASKS, params=query(limit=PAGE_SIZE, cursor=cursor))
+
+
+def workers(cursor: str | None) -> Call[Page[Worker]]:
+    return Call("GET", path("workers"), _WORKERS, params=query(limit=PAGE_SIZE, cursor=cursor))
+
+
+def claim(request: Claim, idempotency_key: str) -> Call[Lease | None]:
+    """A repeated claim with the same key gets the same lease back, never a second one."""
+    headers = _keyed(idempotency_key)
+    return Call(
+        "POST", path("leases"), _LEASE, body=_model(request), headers=headers, patience_seconds=request.wait_seconds
+    )
+
+
+def renew(lease_id: str, request: Renewal) -> Call[LeaseAnswer]:
+    return _lease_call(lease_id, "renew", request)
+
+
+def report(lease_id: str, request: ReportBatch) -> Call[LeaseAnswer]:
+    return _lease_call(lease_id, "report", request)
+
+
+def finish(lease_id: str, request: FinishBatch) -> Call[LeaseAnswer]:
+    return _lease_call(lease_id, "finish", request)
+
+
+def release(lease_id: str, request: Renewal) -> Call[LeaseAnswer]:
+    return _lease_call(lease_id, "release", request)
+
+
+def _lease_call(lease_id: str, verb: str, request: BaseModel) -> Call[LeaseAnswer]:
+    place = path("leases", lease_id, verb)
+    return Call("POST", place, _LEASE_ANSWER, body=_model(request), headers=_JSON, on_lease=True)
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _keyed(idempotency_key: str) -> dict[str, str]:
+    return {**_JSON, "Idempotency-Key": idempotency_key}
+
+
+def _model(model: BaseModel) -> bytes:
+    return encode(model.model_dump(mode="json"))
+
+
+def _spec(spec: StudySpec | Mapping[str, Any]) -> bytes:
+    """A mapping goes as it is: the server judges it, and says what is wrong field by field."""
+    return _model(spec) if isinstance(spec, StudySpec) else encode(dict(spec))
+
+
+def _schedule(schedule: Schedule | Mapping[str, Any]) -> dict[str, Any]:
+    return schedule.to_dict() if isinstance(schedule, Schedule) else dict(schedule)

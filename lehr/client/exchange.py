@@ -1,0 +1,95 @@
+"""What sending has in common, blocking or awaiting: building the request and reading the answer."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from typing import Any
+
+import httpx
+
+import lehr
+from lehr.client.call import Call, Result
+from lehr.client.problems import error_from
+from lehr.client.retries import TOO_MANY_REQUESTS, TRANSIENT_STATUSES, TransientAnswer
+from lehr.errors import Fault, InvalidValueError, ServerError, UnreachableError
+
+DEFAULT_URL = "http://127.0.0.1:8765"
+DEFAULT_TIMEOUT_SECONDS = 30.0
+
+
+def client_options(url: str, timeout: float) -> dict[str, Any]:
+    """Options for httpx. Proxy variables of the environment never apply to this machine itself."""
+    parsed = _parse(url)
+    return {
+        "base_url": parsed,
+        "timeout": timeout,
+        "headers": {"User-Agent": f"lehr/{lehr.__version__}", "Accept": "application/json, application/problem+json"},
+        "trust_env": not _is_loopback(parsed.host),
+    }
+
+
+def request_options(call: Call[Any], timeout: float) -> dict[str, Any]:
+    return {
+        "method": call.method,
+        "url": call.path,
+        "params": call.params or None,
+        "headers": dict(call.headers),
+        "content": call.body,
+        "timeout": httpx.Timeout(timeout, read=timeout + call.patience_seconds),
+    }
+
+
+def read(call: Call[Result], response: httpx.Response) -> Result:
+    """The answer's value. Raises ServerError, or TransientAnswer where another try may help."""
+    if response.is_success:
+        return call.read(response.status_code, response.content)
+    if response.is_redirect:
+        # Not followed: a POST would arrive as a GET.
+        moved = {"title": "moved", "status": response.status_code, "detail": f"Use {response.headers.get('Location')}."}
+        raise ServerError(response.status_code, moved)
+    error = error_from(response.status_code, response.content, response.reason_phrase, on_lease=call.on_lease)
+    if response.status_code in TRANSIENT_STATUSES or response.status_code == TOO_MANY_REQUESTS:
+        raise TransientAnswer(error, _seconds(response.headers.get("Retry-After")))
+    raise error
+
+
+def unreachable(url: str, error: httpx.RequestError) -> UnreachableError:
+    said = str(error) or type(error).__name__
+    return UnreachableError(f"No answer from {url} ({said}). Is the server running, and is this its URL?")
+
+
+def fresh_key() -> str:
+    """An idempotency key that was never used before."""
+    return uuid.uuid4().hex
+
+
+def _parse(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise InvalidValueError(
+            Fault(
+                "server", "not a server's URL", "http://HOST:PORT or https://HOST", url, f"For example {DEFAULT_URL}."
+            )
+        )
+    return parsed
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Retry-After in seconds; its other form, a date, counts as none."""
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0
