@@ -8,43 +8,242 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
-from lehr.errors import Fault, InvalidScheduleError
+from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
+from lehr.schedules.parameters import field_fault, parameter, parameter_of
+from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, ShapeName, clamp
 
-WARMUP_SHAPES = ("linear", "cosine", "exponential")
+MAX_HORIZON_STEPS = 10**12
+MAX_CURVE_POINTS = 10_000_000
+"""The longest curve that is computed as a whole; a longer horizon needs `max_points`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """What a family's own parameter may be, and what the search draws it from.
+class Curve:
+    """Rates at some steps of a horizon. `momentum` is None unless the schedule cycles it."""
 
-    `low` and `high` are the bounds of validity (either may be excluded); `search` is the
-    default range of the search, or the choices for a `choice`, None when it is not searched.
+    step: tuple[int, ...]
+    lr: tuple[float, ...]
+    momentum: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(ABC):
+    """A learning rate as a function of progress.
+
+    Without a warm-up the rate starts at `start_lr` and the family's body leads it to `end_lr`. With
+    `warmup_fraction` above 0 it climbs from `start_lr` to `peak_lr` over that part of the horizon,
+    and the body starts from there. The first step's rate is exactly `start_lr`, the last one's and
+    every later one's exactly `end_lr`; none leaves the range of the rates declared.
+
+    Raises InvalidScheduleError, with one fault for each field that is wrong.
     """
 
-    kind: str  # "float" | "int" | "choice" | "floats" | "knots"
-    doc: str
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-    choices: tuple[Any, ...] = ()
-    search: tuple[Any, ...] | None = None
-    log: bool = False
+    family: ClassVar[str]
+    """Its name in documents, and its key in `FAMILIES`."""
+    formula: ClassVar[str]
+    """The rate after the warm-up; x in [0, 1] is the fraction of that part, p of the whole horizon."""
+    source: ClassVar[str]
+    """Where the family was published, or what made it usual."""
+    climbs: ClassVar[bool] = False
+    """Whether the family rises to a peak by itself, without a warm-up."""
+    cycles_momentum: ClassVar[bool] = False
+    decays: ClassVar[bool] = True
+    """Whether `end_lr` may lie below the highest rate; where not, it equals it."""
+    searchable: ClassVar[bool] = True
+    """Whether a search that names no families draws from this one."""
+
+    start_lr: float = parameter("float", "the rate at the first step", low=0.0)
+    end_lr: float = parameter("float", "the rate at the last step", low=0.0)
+    peak_lr: float | None = parameter(
+        "float", "the highest rate, where one climbs", default=None, low=0.0, open_low=True
+    )
+    warmup_fraction: float = parameter(
+        "float",
+        "the part of the horizon that climbs from start_lr to peak_lr",
+        default=0.0,
+        low=0.0,
+        high=1.0,
+        open_high=True,
+    )
+    warmup_shape: ShapeName = parameter("choice", "how it climbs", default="linear", choices=SHAPE_NAMES)
+
+    def __post_init__(self) -> None:
+        faults = [fault for each in fields(self) if (fault := field_fault(each, getattr(self, each.name)))]
+        if not faults:
+            for each in fields(self):
+                value = getattr(self, each.name)
+                if value is not None:
+                    object.__setattr__(self, each.name, parameter_of(each).normal(value))
+            faults = list(self._contradictions())
+        if faults:
+            raise InvalidScheduleError(faults)
+
+    @abstractmethod
+    def _body(self, progress: float, top: float, end: float) -> float:
+        """The value after the rise, at progress in [rise_fraction, 1), on its way from `top` to `end`."""
+
+    @abstractmethod
+    def _body_code(self, top: float, end: float) -> list[str]:
+        """`_body` as lines of Python that set `value` from `progress` and, after the rise, x."""
 
     @property
-    def bound(self) -> str:
-        if self.kind == "choice":
-            return "one of " + ", ".join(str(choice) for choice in self.choices)
-        return f"{'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+    def max_lr(self) -> float:
+        """The highest rate."""
+        return self.start_lr if self.peak_lr is None else self.peak_lr
+
+    @property
+    def rise_fraction(self) -> float:
+        """The part of the horizon, in [0, 1), before the rate first reaches its top."""
+        return self.warmup_fraction
+
+    @property
+    def momentum_levels(self) -> tuple[float, float, float] | None:
+        """The momenta that mirror the first rate, the highest and the last; None where it is left alone."""
+        return None
+
+    @classmethod
+    def fits_after_rise(cls, name: str, value: Any, rise_fraction: float) -> bool:
+        """Whether a valid value of the parameter `name` also fits a schedule that rises for so long."""
+        return True
+
+    @classmethod
+    def summary(cls) -> str:
+        """The family in one line."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+    def lr_at(self, progress: float) -> float:
+        """The rate at a progress; before 0 it is `start_lr`, after 1 `end_lr`."""
+        return self._through(progress, self.start_lr, self.max_lr, self.end_lr)
+
+    def momentum_at(self, progress: float) -> float | None:
+        """The momentum at a progress, None where the schedule leaves it alone."""
+        levels = self.momentum_levels
+        return None if levels is None else self._through(progress, *levels)
+
+    def lr(self, step: int, horizon: int) -> float:
+        """The rate at a step, counted from 0, of `horizon` steps; beyond them the last one's."""
+        return self.lr_at(progress_at(step, horizon))
+
+    def momentum(self, step: int, horizon: int) -> float | None:
+        """The momentum at a step, counted from 0, of `horizon` steps; None where it is left alone."""
+        return self.momentum_at(progress_at(step, horizon))
+
+    def curve(self, horizon: int, max_points: int | None = None) -> Curve:
+        """Rates at all steps, or at `max_points` evenly spaced ones with the first and the last among them.
+
+        One point is the first step. Raises InvalidValueError for more than MAX_CURVE_POINTS points.
+        """
+        steps = spaced_steps(horizon, max_points)
+        last = max(horizon - 1, 1)
+        rates = tuple(self.lr_at(step / last) for step in steps)
+        momenta = tuple(value for step in steps if (value := self.momentum_at(step / last)) is not None)
+        return Curve(steps, rates, momenta or None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The flat JSON document that `schedule_from_dict` reads. What is unset is left out."""
+        document: dict[str, Any] = {"family": self.family}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            unused = each.name == "warmup_shape" and self.rise_fraction == 0 and value == each.default
+            if value is not None and not unused:
+                document[each.name] = list(value) if isinstance(value, tuple) else value
+        return document
+
+    def _after_rise(self, progress: float) -> float:
+        """How much of what follows the rise is done, in [0, 1]."""
+        return (progress - self.rise_fraction) / (1 - self.rise_fraction)
+
+    def _through(self, progress: float, first: float, top: float, last: float) -> float:
+        """The schedule's curve drawn through three levels: rates, or the momenta that mirror them."""
+        if math.isnan(progress):
+            raise InvalidValueError(Fault("progress", "is not a number", "in [0, 1]", progress, "Give a number."))
+        if progress <= 0:
+            return first
+        if progress >= 1:
+            return last
+        if progress < self.rise_fraction:
+            return clamp(SHAPES[self.warmup_shape](first, top, progress / self.rise_fraction), first, top)
+        return clamp(self._body(progress, top, last), top, last)
+
+    def _contradictions(self) -> Iterator[Fault]:
+        """Faults between fields that are each valid alone. Families add theirs."""
+        rises = self.rise_fraction > 0
+        if rises and self.peak_lr is None:
+            yield Fault(
+                "peak_lr",
+                "is missing though the rate climbs",
+                ">= start_lr",
+                None,
+                "Give the rate that it climbs to, or a warmup_fraction of 0 where the family allows it.",
+            )
+            return
+        if not rises and self.peak_lr is not None:
+            yield Fault(
+                "peak_lr",
+                "is given though nothing climbs to it",
+                "absent without a warm-up",
+                self.peak_lr,
+                "Give a warmup_fraction above 0, or leave peak_lr out.",
+            )
+        elif self.peak_lr is not None and self.peak_lr < self.start_lr:
+            yield Fault(
+                "peak_lr",
+                "is below start_lr",
+                f">= {self.start_lr!r}",
+                self.peak_lr,
+                "Raise peak_lr or lower start_lr.",
+            )
+        if self.start_lr == 0 and (not rises or self.warmup_shape == "exponential"):
+            yield Fault(
+                "start_lr",
+                "is 0 though nothing leads away from it",
+                "> 0",
+                self.start_lr,
+                "Give a rate above 0, or a linear or cosine warm-up.",
+            )
+        if self.end_lr > self.max_lr:
+            yield Fault(
+                "end_lr",
+                "is above the highest rate",
+                f"<= {self.max_lr!r}",
+                self.end_lr,
+                "Lower end_lr or raise the highest rate.",
+            )
 
 
-def parameter(default: Any, kind: str, doc: str, **bounds: Any) -> Any:
-    """A dataclass field of a family, carrying its `Parameter`. `default` MISSING: required."""
-    metadata = {"parameter": Parameter(kind=kind, doc=doc, **bounds)}
-    if default is MISSING:
-        return field(metadata=metadata)
-    return field(default=default, metadata=metadata)
+def progress_at(step: int, horizon: int) -> float:
+    """The progress at a step: step / (horizon - 1), at most 1; 0 for a horizon of one step.
+
+    Raises InvalidValueError unless 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0, both whole.
+    """
+    _require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    _require_whole("step", step, 0, None)
+    return min(step, horizon - 1) / (horizon - 1) if horizon > 1 else 0.0
+
+
+def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]:
+    """At most `max_points` evenly spaced steps of a horizon; the first is 0, the last horizon - 1."""
+    _require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    if max_points is None:
+        max_points = horizon
+        _require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
+    _require_whole("max_points", max_points, 1, MAX_CURVE_POINTS)
+    points = min(horizon, max_points)
+    if points == 1:
+        return (0,)
+    # Whole-number rounding: exact for horizons beyond the 2**53 that floats could count in products.
+    gaps = points - 1
+    return tuple((2 * index * (horizon - 1) + gaps) // (2 * gaps) for index in range(points))
+
+
+def _require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> None:
+    bound = f"a whole number >= {low}" if high is None else f"a whole number in [{low}, {high}]"
+    remedy = remedy or f"Give {bound}."
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidValueError(Fault(name, "is not a whole number", bound, value, remedy))
+    if value < low or (high is not None and value > high):
+        raise InvalidValueError(Fault(name, "is out of bounds", bound, value, remedy))

@@ -1,0 +1,92 @@
+"""Schedules as JSON documents: reading them, and the schema they follow."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from lehr.errors import Fault, InvalidScheduleError
+from lehr.schedules.base import Schedule
+from lehr.schedules.parameters import field_fault, parameter_of
+from lehr.schedules.registry import FAMILIES
+
+
+def schedule_from_dict(document: object) -> Schedule:
+    """The schedule that a flat JSON document describes; `to_dict` is the inverse.
+
+    Raises InvalidScheduleError, with one fault for each field that is unknown, missing or wrong.
+    """
+    if not isinstance(document, Mapping):
+        raise InvalidScheduleError(
+            Fault("", "is not an object", 'an object such as {"family": "cosine", …}', document, "Give an object.")
+        )
+    family = document.get("family")
+    if not isinstance(family, str) or family not in FAMILIES:
+        raise InvalidScheduleError(unknown_family("family", family))
+    values = {name: value for name, value in document.items() if name != "family"}
+    faults = list(_field_faults(FAMILIES[family], values))
+    if faults:
+        raise InvalidScheduleError(faults)
+    return FAMILIES[family](**values)
+
+
+def unknown_family(field: str, name: object) -> Fault:
+    """The fault of a family that does not exist, with the nearest one that does."""
+    return Fault(field, "is not a family", "one of " + ", ".join(FAMILIES), name, suggest(name, FAMILIES, "a family"))
+
+
+def suggest(name: object, known: Iterable[str], what: str) -> str:
+    """A remedy that names the known word nearest to an unknown one."""
+    near = difflib.get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
+    return f"Did you mean {near[0]}?" if near else f"Choose {what} from the list."
+
+
+def _field_faults(family: type[Schedule], values: Mapping[Any, object]) -> Iterator[Fault]:
+    declared = {each.name: each for each in fields(family)}
+    for name, value in values.items():
+        if name not in declared:
+            yield Fault(
+                str(name),
+                f"is not a field of {family.family}",
+                "one of " + ", ".join(declared),
+                value,
+                suggest(name, declared, "a field") + " Or leave it out.",
+            )
+    for name, each in declared.items():
+        if name in values:
+            fault = field_fault(each, values[name])
+            if fault:
+                yield fault
+        elif each.default is MISSING:
+            yield Fault(name, "is missing", parameter_of(each).bound, None, f"Give {name}: {parameter_of(each).doc}.")
+
+
+def schedule_json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12, as OpenAPI 3.1 has it) of a schedule of any family."""
+    return {
+        "title": "Schedule",
+        "oneOf": [family_json_schema(family) for family in FAMILIES.values()],
+        "discriminator": {"propertyName": "family"},
+    }
+
+
+def family_json_schema(family: type[Schedule]) -> dict[str, Any]:
+    """The JSON Schema of a whole schedule of one family."""
+    properties: dict[str, Any] = {"family": {"type": "string", "const": family.family}}
+    for each in fields(family):
+        schema = parameter_of(each).json_schema()
+        if each.default is None:
+            schema["type"] = [schema["type"], "null"]
+        if each.default is not MISSING:
+            schema["default"] = list(each.default) if isinstance(each.default, tuple) else each.default
+        properties[each.name] = schema
+    return {
+        "title": family.__name__,
+        "description": family.summary(),
+        "type": "object",
+        "properties": properties,
+        "required": ["family", *(each.name for each in fields(family) if each.default is MISSING)],
+        "additionalProperties": False,
+    }

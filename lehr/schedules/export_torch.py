@@ -1,0 +1,109 @@
+"""A schedule as PyTorch code that needs nothing of lehr.
+
+The code computes each rate from the step alone, with the operations of the schedule's own formula in
+their order: it reproduces the rates of the trained run to the last bit, and resumes from any step.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lehr.schedules import shapes
+from lehr.schedules.base import Schedule, progress_at
+
+HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
+
+    scheduler = LehrLR(optimizer)          # sets the rate of the first step
+    for batch in batches:
+        ...
+        optimizer.step()
+        scheduler.step()                   # once a step, not once an epoch
+"""
+'''
+
+SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
+    """Gives every parameter group the rate of its step; state_dict and load_state_dict resume it anywhere."""
+
+    def get_lr(self):
+        return [lr_at(self.last_epoch) for _ in self.optimizer.param_groups]
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr_at(self.last_epoch))
+            else:
+                group["lr"] = lr_at(self.last_epoch)
+'''
+
+MOMENTUM_SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
+    """Gives every parameter group the rate and the momentum (or Adam's beta1) of its step.
+
+    state_dict and load_state_dict resume it anywhere.
+    """
+
+    def get_lr(self):
+        self._set_momentum()
+        return [lr_at(self.last_epoch) for _ in self.optimizer.param_groups]
+
+    def load_state_dict(self, state_dict):
+        super().load_state_dict(state_dict)
+        self._set_momentum()
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(lr_at(self.last_epoch))
+            else:
+                group["lr"] = lr_at(self.last_epoch)
+
+    def _set_momentum(self):
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (momentum_at(self.last_epoch), *group["betas"][1:])
+            else:
+                group["momentum"] = momentum_at(self.last_epoch)
+'''
+
+
+def torch_code(schedule: Schedule, horizon_steps: int) -> str:
+    """Python text (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
+
+    `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. A schedule
+    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both.
+    """
+    progress_at(0, horizon_steps)
+    rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
+    if schedule.peak_lr is not None:
+        rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"
+    levels = (schedule.start_lr, schedule.max_lr, schedule.end_lr)
+    parts = [
+        HEADER.format(family=schedule.family, horizon=horizon_steps, rates=rates),
+        "import math\n\nimport torch\n\n",
+        _function("lr_at", "learning rate", schedule, horizon_steps, levels),
+    ]
+    momenta = schedule.momentum_levels
+    if momenta is not None:
+        parts.append(_function("momentum_at", "momentum", schedule, horizon_steps, momenta))
+    parts.append(SCHEDULER if momenta is None else MOMENTUM_SCHEDULER)
+    return "\n".join(parts)
+
+
+def _function(name: str, what: str, schedule: Schedule, horizon_steps: int, levels: tuple[float, float, float]) -> str:
+    """A function of the step that draws the schedule's curve through the levels: first, top and last."""
+    first, top, last = levels
+    lines = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]
+    lines += ["if progress <= 0:", f"    return {first!r}", "if progress >= 1:", f"    return {last!r}"]
+    rise = schedule.rise_fraction
+    if rise > 0:
+        lines += [
+            f"if progress < {rise!r}:",
+            f"    x = progress / {rise!r}",
+            f"    value = {shapes.code(schedule.warmup_shape, first, top)}",
+            f"    return min(max(value, {min(first, top)!r}), {max(first, top)!r})",
+        ]
+    body = schedule._body_code(top, last)
+    if any(re.search(r"\bx\b", line) for line in body):
+        lines.append(f"x = (progress - {rise!r}) / (1 - {rise!r})" if rise > 0 else "x = progress")
+    lines += body
+    lines.append(f"return min(max(value, {min(top, last)!r}), {max(top, last)!r})")
+    text = "\n".join(f"    {line}" for line in lines)
+    return f'def {name}(step):\n    """The {what} at a step, counted from 0."""\n{text}\n\n'

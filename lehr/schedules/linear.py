@@ -1,0 +1,33 @@
+"""A straight line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lehr.schedules import shapes
+from lehr.schedules.base import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(Schedule):
+    """A straight line from the top to end_lr.
+
+    lr(x) = top (1 - x) + end x.
+
+    >>> schedule = Linear(start_lr=0.5, end_lr=0.0)
+    >>> [schedule.lr_at(p) for p in (0, 0.25, 1)]
+    [0.5, 0.375, 0.0]
+
+    First step: start_lr. Last and beyond: end_lr.
+    """
+
+    family: ClassVar[str] = "linear"
+    formula: ClassVar[str] = "top (1 - x) + end x"
+    source: ClassVar[str] = "Defazio et al. 2023, Optimal linear decay learning rate schedules, arXiv 2310.07831"
+
+    def _body(self, progress: float, top: float, end: float) -> float:
+        return shapes.linear(top, end, self._after_rise(progress))
+
+    def _body_code(self, top: float, end: float) -> list[str]:
+        return [f"value = {shapes.code('linear', top, end)}"]

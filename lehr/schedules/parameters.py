@@ -1,0 +1,139 @@
+"""What a schedule's field may hold, and the checks that say so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import MISSING, Field, dataclass, field
+from typing import Any, Literal
+
+from lehr.errors import Fault
+
+Kind = Literal["float", "int", "choice", "floats"]
+MAX_FLOATS = 100
+"""How many values a `floats` parameter may list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """What a field may hold, and what the search draws it from.
+
+    `low` and `high` bound the valid values, each included unless `open_low` or `open_high`; for
+    `floats` they bound every element. `search` is what the search draws from by default: a pair
+    (low, high), both included, for numbers, a tuple of choices otherwise, None where it draws
+    nothing. `log`: it draws on a log scale.
+    """
+
+    kind: Kind
+    doc: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+    choices: tuple[str, ...] = ()
+    search: tuple[Any, ...] | None = None
+    log: bool = False
+
+    @property
+    def bound(self) -> str:
+        """The valid values in words, for error messages."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        interval = self._interval()
+        if self.kind == "int":
+            return f"a whole number {interval}"
+        if self.kind == "floats":
+            return f"1 to {MAX_FLOATS} numbers, each {interval}"
+        return f"a number {interval}"
+
+    def _interval(self) -> str:
+        if math.isinf(self.high):
+            return f"{'>' if self.open_low else '>='} {self.low:g}"
+        return f"in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+
+    def fault(self, name: str, value: object) -> Fault | None:
+        """What is wrong with a value for this field, None when nothing is."""
+        if self.kind == "choice":
+            return None if isinstance(value, str) and value in self.choices else self._refuse(name, value, "is unknown")
+        if self.kind == "floats":
+            return self._list_fault(name, value)
+        return self._number_fault(name, value)
+
+    def _number_fault(self, name: str, value: object) -> Fault | None:
+        expected = int if self.kind == "int" else (int, float)
+        if isinstance(value, bool) or not isinstance(value, expected):
+            return self._refuse(name, value, "is not a whole number" if self.kind == "int" else "is not a number")
+        if not _is_finite(value):
+            return self._refuse(name, value, "is not finite")
+        if not self._contains(value):
+            return self._refuse(name, value, "is out of bounds")
+        return None
+
+    def _list_fault(self, name: str, value: object) -> Fault | None:
+        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= MAX_FLOATS:
+            return self._refuse(name, value, f"is not a list of 1 to {MAX_FLOATS} numbers")
+        faults = (self._number_fault(f"{name}[{index}]", element) for index, element in enumerate(value))
+        return next((fault for fault in faults if fault), None)
+
+    def _contains(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def _refuse(self, name: str, value: object, message: str) -> Fault:
+        return Fault(name, message, self.bound, value, f"Give {self.bound}.")
+
+    def normal(self, value: Any) -> Any:
+        """A valid value in the one type that the field keeps: float, int, str or a tuple of floats."""
+        if self.kind == "float":
+            return float(value)
+        if self.kind == "floats":
+            return tuple(float(element) for element in value)
+        return value
+
+    def json_schema(self) -> dict[str, Any]:
+        """The field's JSON Schema, without its default."""
+        if self.kind == "choice":
+            return {"type": "string", "enum": list(self.choices), "description": self.doc}
+        number = {"type": "integer" if self.kind == "int" else "number", **self._json_bounds()}
+        if self.kind == "floats":
+            return {
+                "type": "array",
+                "items": number,
+                "minItems": 1,
+                "maxItems": MAX_FLOATS,
+                "description": self.doc,
+            }
+        return {**number, "description": self.doc}
+
+    def _json_bounds(self) -> dict[str, float]:
+        bounds = {}
+        if math.isfinite(self.low):
+            bounds["exclusiveMinimum" if self.open_low else "minimum"] = self.low
+        if math.isfinite(self.high):
+            bounds["exclusiveMaximum" if self.open_high else "maximum"] = self.high
+        return bounds
+
+
+def parameter(kind: Kind, doc: str, *, default: Any = MISSING, **bounds: Any) -> Any:
+    """A dataclass field carrying its `Parameter`. Without a default it is required; None makes it optional."""
+    return field(default=default, metadata={"parameter": Parameter(kind, doc, **bounds)})
+
+
+def parameter_of(declared: Field[Any]) -> Parameter:
+    """The `Parameter` that a dataclass field carries."""
+    declaration: Parameter = declared.metadata["parameter"]
+    return declaration
+
+
+def field_fault(declared: Field[Any], value: object) -> Fault | None:
+    """What is wrong with a value for a dataclass field, None when nothing is."""
+    if value is None and declared.default is None:
+        return None
+    return parameter_of(declared).fault(declared.name, value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the floats
+        return False

@@ -1,0 +1,53 @@
+"""How a value goes from one level to another: linearly, along half a cosine, or geometrically.
+
+Each shape takes the two levels and the fraction x in [0, 1] of the way. The levels are weighted
+rather than their difference scaled, so that nothing overflows and a level a million times smaller
+than the other keeps its digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+ShapeName = Literal["linear", "cosine", "exponential"]
+Shape = Callable[[float, float, float], float]
+
+
+SHAPE_NAMES: tuple[ShapeName, ...] = ("linear", "cosine", "exponential")
+
+
+def linear(first: float, last: float, x: float) -> float:
+    """A straight line: first (1 - x) + last x."""
+    return first * (1 - x) + last * x
+
+
+def cosine(first: float, last: float, x: float) -> float:
+    """Half a cosine wave, flat at both ends: first cos²(πx/2) + last sin²(πx/2)."""
+    return float(first * math.cos(math.pi / 2 * x) ** 2 + last * math.sin(math.pi / 2 * x) ** 2)
+
+
+def exponential(first: float, last: float, x: float) -> float:
+    """Equal factors in equal times: first^(1 - x) last^x, both levels above 0."""
+    return float(first ** (1 - x) * last**x)
+
+
+SHAPES: Mapping[ShapeName, Shape] = {"linear": linear, "cosine": cosine, "exponential": exponential}
+
+CODE: Mapping[ShapeName, str] = {
+    "linear": "{first!r} * (1 - x) + {last!r} * x",
+    "cosine": "{first!r} * math.cos(math.pi / 2 * x) ** 2 + {last!r} * math.sin(math.pi / 2 * x) ** 2",
+    "exponential": "{first!r} ** (1 - x) * {last!r} ** x",
+}
+"""The same expressions as code text, for exports: operation for operation, so that no bit differs."""
+
+
+def code(shape: ShapeName, first: float, last: float) -> str:
+    """The shape's expression in x, its levels written into it."""
+    return CODE[shape].format(first=first, last=last)
+
+
+def clamp(value: float, one: float, other: float) -> float:
+    """The value, moved between the two levels where rounding carried it past one of them."""
+    return min(max(value, min(one, other)), max(one, other))

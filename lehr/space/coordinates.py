@@ -1,0 +1,71 @@
+"""One axis of a family's search: a name, its bounds, and the checks of a value on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lehr.errors import Fault
+from lehr.schedules.parameters import Parameter
+from lehr.schedules.shapes import clamp
+from lehr.space.ranges import Range
+
+Value = float | int | str
+ROUNDING = 1e-9
+"""How far, relative to the bound, a sampler's own rounding may carry a value past it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinate:
+    """One axis. `low` and `high` bound numbers, both included; `choices` list a choice's values."""
+
+    name: str
+    kind: Literal["float", "int", "choice"]
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether there is only one value, and so nothing to search."""
+        return len(self.choices) == 1 if self.kind == "choice" else self.low == self.high
+
+    @property
+    def bound(self) -> str:
+        if self.kind == "choice":
+            return "one of " + ", ".join(map(str, self.choices))
+        return f"a {'whole ' if self.kind == 'int' else ''}number in [{self.low!r}, {self.high!r}]"
+
+    def read(self, value: object) -> Value | Fault:
+        """The value on this axis, or what is wrong with it."""
+        refused = Fault(self.name, "is not on this axis", self.bound, value, f"Give {self.bound}.")
+        if self.kind == "choice":
+            # The type is compared too: 1 equals 1.0 and True, which are other choices.
+            same = (choice for choice in self.choices if type(choice) is type(value) and choice == value)
+            return next(same, refused)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
+            return refused
+        number = clamp(value, self.low, self.high)
+        return number if math.isclose(number, value, rel_tol=ROUNDING, abs_tol=1e-300) else refused
+
+    def nearest(self, value: Any) -> Value:
+        """The value of this axis nearest to one that may lie off it."""
+        if self.kind == "choice":
+            return value if value in self.choices else self.choices[0]
+        return clamp(value, self.low, self.high)
+
+
+def label(parameter: Parameter, value: Any) -> Value:
+    """How a choice of a parameter is called: its value, or text for a list, which samplers cannot hold."""
+    return ", ".join(map(repr, value)) if parameter.kind == "floats" else value
+
+
+def own_coordinate(family: str, name: str, parameter: Parameter, values: Range | tuple[Any, ...]) -> Coordinate:
+    """The axis of a family's own parameter over a range or some choices."""
+    full_name = f"{family}.{name}"
+    if isinstance(values, Range):
+        kind: Literal["int", "float"] = "int" if parameter.kind == "int" else "float"
+        return Coordinate(full_name, kind, values.low, values.high, parameter.log)
+    return Coordinate(full_name, "choice", choices=tuple(label(parameter, value) for value in values))

@@ -1,0 +1,91 @@
+"""Whether a space holds a valid schedule of each of its families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from lehr.errors import Fault
+from lehr.schedules import FAMILIES
+from lehr.schedules.documents import unknown_family
+from lehr.space.ranges import Range
+
+if TYPE_CHECKING:
+    from lehr.space.space import Space
+
+
+def family_faults(families: object) -> Iterator[Fault]:
+    """What is wrong with a list of families."""
+    if families is None:
+        return
+    if not isinstance(families, Sequence) or isinstance(families, str) or not families:
+        yield Fault(
+            "families",
+            "is not a list of families",
+            "one or more of " + ", ".join(FAMILIES),
+            families,
+            "List at least one family, or leave families out for all.",
+        )
+        return
+    for index, name in enumerate(families):
+        if not isinstance(name, str) or name not in FAMILIES:
+            yield unknown_family(f"families[{index}]", name)
+        elif name in families[:index]:
+            yield Fault(f"families[{index}]", "is listed twice", "each family once", name, "Leave it out.")
+
+
+def feasibility_faults(space: Space) -> Iterator[Fault]:
+    """What makes some family's schedules impossible, each cause once."""
+    seen: set[str] = set()
+    for family in space.families:
+        for fault in (*_rate_faults(space, family), *_fit_faults(space, family)):
+            if fault.field not in seen:
+                seen.add(fault.field)
+                yield fault
+
+
+def _rate_faults(space: Space, family: str) -> Iterator[Fault]:
+    top = space.top_lr(family)
+    if top.low > top.high:
+        name = "peak_lr" if space.rises(family) and space.peak_lr is not None else "start_lr"
+        other = "end_lr" if top.low == space.end_lr.low else "start_lr"
+        yield Fault(
+            f"{name}.high",
+            f"is below {other}.low, so no {family} schedule fits",
+            f">= {top.low!r}",
+            top.high,
+            f"Raise {name}.high or lower {other}.low.",
+        )
+    warmup = space.warmup_fraction
+    if warmup is not None and warmup.low == 0 and space.warms_up(family) and space.start_lr.high < space.end_lr.low:
+        yield Fault(
+            "warmup_fraction.low",
+            f"is 0, and without a warm-up a {family} schedule would start below end_lr",
+            "> 0",
+            warmup.low,
+            "Raise warmup_fraction.low, or start_lr.high to at least end_lr.low.",
+        )
+
+
+def _fit_faults(space: Space, family: str) -> Iterator[Fault]:
+    """Faults of own parameters that leave the longest warm-up no room."""
+    if not space.warms_up(family) or space.warmup_fraction is None:
+        return
+    latest = space.warmup_fraction.high
+    for name, values in space.own_values(family).items():
+        field = f"parameters.{family}.{name}"
+        remedy = f"Lower warmup_fraction.high, or give other values in {field}."
+        candidates = (values.low, values.high) if isinstance(values, Range) else values
+        if not candidates:
+            yield Fault(
+                "warmup_fraction.high", f"leaves no room for {family}'s {name}", "a shorter warm-up", latest, remedy
+            )
+        for value in candidates:
+            if not FAMILIES[family].fits_after_rise(name, value, latest):
+                yield Fault(
+                    field,
+                    f"does not fit after a warm-up of {latest!r}",
+                    "room after warmup_fraction.high",
+                    value,
+                    remedy,
+                )

@@ -1,0 +1,61 @@
+"""Ranges that values are drawn from, and points on them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lehr.errors import Fault
+from lehr.schedules.parameters import Parameter
+from lehr.schedules.shapes import clamp, exponential
+
+RATE = Parameter("float", "a learning rate, drawn on a log scale", low=0.0, open_low=True)
+WARMUP_FRACTION = Parameter("float", "a part of the horizon", low=0.0, high=1.0, open_high=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Values from `low` to `high`, both included; equal ends fix the value."""
+
+    low: float
+    high: float
+
+    def normal(self) -> Range:
+        """The same range, its ends as floats."""
+        return Range(float(self.low), float(self.high))
+
+    def to_dict(self) -> dict[str, float]:
+        return {"low": self.low, "high": self.high}
+
+
+DEFAULT_START_LR = Range(1e-4, 1.0)
+DEFAULT_END_LR = Range(1e-6, 1e-1)
+
+
+def range_faults(field: str, value: object, parameter: Parameter) -> list[Fault]:
+    """What is wrong with a range whose ends `parameter` bounds."""
+    if not isinstance(value, Range):
+        return [Fault(field, "is not a range", "a range from low to high", value, "Give low and high.")]
+    ends = ((f"{field}.low", value.low), (f"{field}.high", value.high))
+    faults = [fault for name, end in ends if (fault := parameter.fault(name, end))]
+    if not faults and value.low > value.high:
+        faults.append(
+            Fault(
+                f"{field}.low", "is above the range's high end", f"<= {value.high!r}", value.low, "Swap low and high."
+            )
+        )
+    return faults
+
+
+def log_point(low: float, high: float, position: float) -> float:
+    """The rate at a position in [0, 1] of the log axis from low to high; never outside them."""
+    return clamp(exponential(low, high, position), low, high)
+
+
+def log_position(low: float, high: float, value: float) -> float:
+    """Where a rate stands on the log axis from low, 0, to high, 1; 1 when the two are equal."""
+    if not 0 < value < high:
+        return 1.0 if value > 0 else 0.0
+    if value <= low:
+        return 0.0
+    return clamp((math.log(value) - math.log(low)) / (math.log(high) - math.log(low)), 0.0, 1.0)
