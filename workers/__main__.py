@@ -1,0 +1,79 @@
+"""`python -m workers`: one worker process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workers.drain import Drain
+
+if TYPE_CHECKING:
+    from workers.settings import WorkerSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 when drained, 1 when the server refuses this worker, 2 for wrong settings."""
+    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    drain = Drain()
+    drain.install()
+    # Imported late, so that `--help` and a signal during start-up are answered at once.
+    from pydantic import ValidationError
+
+    from workers.settings import WorkerSettings, prepare_environment
+
+    try:
+        settings = WorkerSettings(**given)
+    except ValidationError as error:
+        for detail in error.errors():
+            print(f"workers: {detail['loc'][0]}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+        return 2
+    prepare_environment()
+    return _work(settings, drain)
+
+
+def _work(settings: WorkerSettings, drain: Drain) -> int:
+    import structlog
+
+    from lehr.errors import InvalidValueError, ServerError
+    from workers.assembly import build_loop
+    from workers.logs import configure_logs, end_with_any_thread
+
+    configure_logs(settings.log_level, settings.log_format)
+    end_with_any_thread()
+    log = structlog.get_logger("workers")
+    try:
+        build_loop(settings, drain).run()
+    except ServerError as error:
+        log.error("claim_refused", server=settings.server, error=str(error))
+        return 1
+    except InvalidValueError as error:
+        print(f"workers: {error}", file=sys.stderr)
+        return 2
+    log.info("worker_stopped")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m workers",
+        description="Train trials for a lehr server. Each flag can also be set as LEHR_<SETTING>.",
+    )
+    parser.add_argument("--server", metavar="URL", help="the server (default http://127.0.0.1:8765)")
+    parser.add_argument("--device", metavar="auto|cpu|mps|cuda:N", help="where to train (default auto)")
+    parser.add_argument("--name", dest="worker_name", help="what people call this worker (default host/process)")
+    parser.add_argument("--checkpoints", metavar="DIR", help="where trials are saved (default lehr-data/checkpoints)")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 10)"
+    )
+    parser.add_argument("--max-trials", type=int, metavar="K", help="trials per lease (default 1)")
+    parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: all installed)")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
+    parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")
+    parser.add_argument("--log-format", metavar="console|json", help="default console")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

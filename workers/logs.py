@@ -1,0 +1,44 @@
+"""The worker's log: one line per change of state, a fixed event name and keys."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from typing import Literal
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+def configure_logs(level: str, style: Literal["console", "json"]) -> None:
+    """Log to standard error, from `level` on."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.dict_tracebacks] if style == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def end_with_any_thread() -> None:
+    """A worker whose beats or reports died would train in vain: it ends instead, and its trials are leased again."""
+
+    def end(failure: threading.ExceptHookArgs) -> None:
+        log.error("thread_died", thread=failure.thread.name if failure.thread else None, exc_info=failure.exc_value)
+        os._exit(1)
+
+    threading.excepthook = end

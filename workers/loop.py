@@ -1,0 +1,155 @@
+"""The lease loop: claim, train, finish; and give back what a draining worker has not finished."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Protocol
+
+import structlog
+
+from lehr.errors import LostLeaseError, ServerError, UnreachableError
+from lehr.wire.leases import Claim, FinishBatch, Lease, LeasedStudy, LeasedTrial, Renewal, TrialFinish, WorkerInfo
+from workers.beats import Beats
+from workers.board import Board
+from workers.drain import Drain
+from workers.outbox import Outbox
+from workers.outcomes import Dropped, Finished, Interrupted, Outcome
+from workers.protocol import LeaseServer
+from workers.retry import is_lost, keep_trying
+
+CLAIM_WAIT_SECONDS = 2.0
+"""How long the server holds a claim when there is no work. Shorter than a drain may take, so that a draining
+worker always learns whether it was given a lease, and gives it back."""
+
+log = structlog.get_logger(__name__)
+
+
+class Trainer(Protocol):
+    """Trains one leased trial; never raises."""
+
+    def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome: ...
+
+    def discard(self, trial: LeasedTrial) -> None: ...
+
+
+class LeaseLoop:
+    """Works through leases until the worker drains."""
+
+    def __init__(
+        self, server: LeaseServer, worker: WorkerInfo, trainer: Trainer, drain: Drain, max_trials: int = 1
+    ) -> None:
+        self._server = server
+        self._claim = Claim(worker=worker, max_trials=max_trials, wait_seconds=CLAIM_WAIT_SECONDS)
+        self._trainer = trainer
+        self._drain = drain
+
+    def run(self) -> None:
+        """Returns when drained. Raises ServerError when the server refuses the claim itself."""
+        while not self._drain.requested.is_set():
+            lease = self._next_lease()
+            if lease is not None:
+                _LeaseWork(self._server, lease, self._trainer, self._drain).complete()
+
+    def _next_lease(self) -> Lease | None:
+        # One key for all repetitions: a claim whose answer was lost gets the same lease again.
+        key = uuid.uuid4().hex
+        try:
+            return keep_trying(
+                lambda: self._server.claim(self._claim, idempotency_key=key), self._drain.requested, "claim"
+            )
+        except UnreachableError:
+            return None
+        except ServerError:
+            if self._drain.requested.is_set():
+                return None
+            raise
+
+
+class _LeaseWork:
+    """What is done under one lease."""
+
+    def __init__(self, server: LeaseServer, lease: Lease, trainer: Trainer, drain: Drain) -> None:
+        self._server = server
+        self._lease = lease
+        self._trainer = trainer
+        self._drain = drain
+        self._board = Board(lease.trials)
+        self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
+
+    def complete(self) -> None:
+        with Beats(self._server, self._lease, self._board), self._outbox:
+            for trial in self._lease.trials:
+                if self._drain.requested.is_set():
+                    break
+                self._train(trial)
+            self._give_back()
+
+    def _train(self, trial: LeasedTrial) -> None:
+        study = self._lease.study
+        keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
+        with structlog.contextvars.bound_contextvars(**keys):
+            log.info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
+            outcome = self._trainer.train(study, trial, self._board, self._outbox)
+            match outcome:
+                case Finished():
+                    self._finish(trial, outcome)
+                case Dropped(directive):
+                    self._drop(trial, discard=directive != "lost")
+                    log.info("trial_dropped", directive=directive)
+                case Interrupted():
+                    log.info("trial_interrupted")
+
+    def _finish(self, trial: LeasedTrial, outcome: Finished) -> None:
+        # The result goes last: once it is counted, the server hears no report of the trial any more.
+        if not self._outbox.flush(trial.trial):
+            return
+        result = TrialFinish(
+            trial=trial.trial, attempt=trial.attempt, state=outcome.state, value=outcome.value, error=outcome.error
+        )
+        batch = FinishBatch(trials=[result])
+        try:
+            answer = keep_trying(
+                lambda: self._server.finish(self._lease.lease_id, batch), self._drain.overdue, "finish"
+            )
+        except LostLeaseError:
+            self._drop(trial, discard=False)
+            log.warning("trial_lost")
+        except UnreachableError:
+            log.warning("trial_not_finished", reason="the server did not answer before the worker had to end")
+        except ServerError as error:
+            self._drop(trial, discard=is_lost(error))
+            log.error("finish_refused", error=str(error))
+        else:
+            lost = answer.trials.get(trial.trial) == "lost"
+            self._drop(trial, discard=not lost)
+            log.info(
+                "trial_finished", state=outcome.state, value=outcome.value, error=_last_line(outcome.error), lost=lost
+            )
+
+    def _drop(self, trial: LeasedTrial, *, discard: bool) -> None:
+        """Nothing more is sent for this trial."""
+        self._board.settle(trial.trial)
+        self._outbox.drop(trial.trial)
+        if discard:
+            self._trainer.discard(trial)
+
+    def _give_back(self) -> None:
+        held = self._board.held()
+        if not held:
+            return
+        # Reports first: after the release the server hears none of this attempt's any more.
+        for attempt in held:
+            self._outbox.flush(attempt.trial)
+        try:
+            keep_trying(
+                lambda: self._server.release(self._lease.lease_id, Renewal(trials=held)), self._drain.overdue, "release"
+            )
+        except (LostLeaseError, ServerError, UnreachableError) as error:
+            log.warning("release_failed", lease=self._lease.lease_id, error=str(error))
+        else:
+            log.info("lease_released", lease=self._lease.lease_id, trials=[attempt.trial for attempt in held])
+
+
+def _last_line(error: str | None) -> str | None:
+    """A log line's share of an error; the server keeps the whole."""
+    return error.strip().splitlines()[-1] if error else None

@@ -1,0 +1,183 @@
+"""One training run: a task, a schedule and a seed, advanced step by step.
+
+The run is a function of these alone: the same seed gives the same curve, and a run restored
+from `state()` goes on exactly as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lehr.schedules import Schedule
+from lehr.wire.leases import Report
+from workers.optimizers import build_optimizer, set_rates
+from workers.randomness import derived_seed, generator
+from workers.tasks.task import Task
+
+EVALUATION_BATCH = 4096
+"""Validation examples per forward pass: bounds memory, not the result."""
+
+
+class DivergedError(Exception):
+    """The loss became non-finite. `report` is the last one: null where there is no number."""
+
+    def __init__(self, what: str, report: Report) -> None:
+        self.report = report
+        super().__init__(f"{what} became non-finite at step {report.step}")
+
+
+class Run:
+    """`step` is the next step to do, 0-based; `horizon_steps` of them make the run."""
+
+    def __init__(self, task: Task, schedule: Schedule, seed: int, device: torch.device, fraction: float = 1.0) -> None:
+        self._task = task
+        self._schedule = schedule
+        self._seed = seed
+        self._device = device
+        self._data = task.data(device)
+        self.horizon_steps = task.horizon_steps(self._data, fraction)
+        self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)
+        self.model = _fresh_model(task, seed).to(device)
+        self.optimizer = build_optimizer(self.model.parameters(), task.params, schedule.lr(0, self.horizon_steps))
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
+        self._bad_step = torch.full((), -1, device=device, dtype=torch.int64)
+        self.step = 0
+        torch.manual_seed(derived_seed("noise", seed))
+
+    @property
+    def finished(self) -> bool:
+        return self.step >= self.horizon_steps
+
+    def advance(self) -> Report | None:
+        """Do one step; at an epoch's end, its report. Raises DivergedError."""
+        step = self.step
+        set_rates(self.optimizer, self._lr(step), self._momentum(step))
+        self._descend(self._batch(step))
+        self.step += 1
+        if self.step % self._steps_per_epoch:
+            return None
+        self._check_divergence()
+        return self._report(step)
+
+    def _batch(self, step: int) -> Tensor:
+        """Indices of the step's examples, on the device."""
+        epoch, position = divmod(step, self._steps_per_epoch)
+        if position == 0 or not len(self._order):
+            # Each epoch's order has a seed of its own: the step alone says where in the data a run is.
+            order = torch.randperm(self._data.train_size, generator=generator("order", self._seed, epoch))
+            self._order = order.to(self._device)
+        start = position * self._task.params.batch_size
+        return self._order[start : start + self._task.params.batch_size]
+
+    def _descend(self, batch: Tensor) -> None:
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._task.loss(self.model(self._data.train_inputs[batch]), self._data.train_targets[batch])
+        self._watch(loss.detach(), len(batch))
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._task.params.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._task.params.clip_norm)
+        self.optimizer.step()
+
+    def _watch(self, loss: Tensor, examples: int) -> None:
+        """Add to the epoch's loss and note the first step where it is no number, without waiting for the device."""
+        self._loss_sum += loss * examples
+        first = (self._bad_step < 0) & ~torch.isfinite(loss)
+        self._bad_step.masked_fill_(first, self.step)
+        if self._device.type == "cpu":
+            self._check_divergence()
+
+    def _check_divergence(self) -> None:
+        bad_step = int(self._bad_step)
+        if bad_step >= 0:
+            raise DivergedError("loss", self._blank_report(bad_step))
+
+    def _blank_report(self, step: int) -> Report:
+        metrics = dict.fromkeys(self._task.metrics)
+        return Report(step=step, epoch=self._epoch(step), lr=self._lr(step), train_loss=None, metrics=metrics)
+
+    def _report(self, step: int) -> Report:
+        train_loss = float(self._loss_sum) / self._data.train_size
+        self._loss_sum.zero_()
+        metrics = {name: _number(value) for name, value in self._evaluate().items()}
+        report = Report(
+            step=step, epoch=self._epoch(step), lr=self._lr(step), train_loss=_number(train_loss), metrics=metrics
+        )
+        if metrics["val_loss"] is None:
+            raise DivergedError("val_loss", report)
+        return report
+
+    def _evaluate(self) -> dict[str, float]:
+        self.model.eval()
+        with torch.no_grad():
+            outputs = torch.cat([self.model(inputs) for inputs in self._data.val_inputs.split(EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
+            targets = self._data.val_targets
+            values = {"val_loss": self._task.loss(outputs, targets), **self._task.measure(outputs, targets)}
+            return {name: float(value) for name, value in values.items()}
+
+    def _lr(self, step: int) -> float:
+        return self._schedule.lr(step, self.horizon_steps)
+
+    def _momentum(self, step: int) -> float | None:
+        return self._schedule.momentum_at(step / (self.horizon_steps - 1) if self.horizon_steps > 1 else 0.0)
+
+    def _epoch(self, step: int) -> float:
+        """Epochs done once this step is."""
+        return (step + 1) / self._steps_per_epoch
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on. Keep it for `restore`, not for another use: tensors are shared."""
+        return {
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss_sum": self._loss_sum,
+            "bad_step": self._bad_step,
+            "noise": torch.get_rng_state(),
+            "device_noise": _device_noise(self._device),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._loss_sum.copy_(state["loss_sum"])
+        self._bad_step.copy_(state["bad_step"])
+        self._order = torch.empty(0, dtype=torch.int64)
+        torch.set_rng_state(state["noise"])
+        _set_device_noise(self._device, state["device_noise"])
+
+
+def _fresh_model(task: Task, seed: int) -> torch.nn.Module:
+    """Built on the CPU, so that every device starts from the same weights."""
+    torch.manual_seed(derived_seed("init", seed))
+    return task.build_model()
+
+
+def _sum_dtype(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _device_noise(device: torch.device) -> Tensor | None:
+    if device.type == "cuda":
+        return torch.cuda.get_rng_state(device)
+    return torch.mps.get_rng_state() if device.type == "mps" else None
+
+
+def _set_device_noise(device: torch.device, noise: Tensor | None) -> None:
+    """A run that changes device draws on from the seed's beginning there: it cannot be bitwise the same anyway."""
+    if noise is None:
+        return
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(noise, device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(noise)

@@ -1,0 +1,61 @@
+"""The worker's settings: the one file that reads its environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workers.tasks.registry import TASKS
+
+DEFAULT_SERVER = "http://127.0.0.1:8765"
+
+
+class WorkerSettings(BaseSettings):
+    """Each is `LEHR_<NAME>` in the environment; a flag of the command line comes first."""
+
+    model_config = SettingsConfigDict(env_prefix="LEHR_", extra="ignore", frozen=True)
+
+    server: Annotated[str, Field(pattern=r"^https?://", description="the server's URL")] = DEFAULT_SERVER
+    device: Annotated[str, Field(description="auto, cpu, mps or cuda:N")] = "auto"
+    checkpoints: Annotated[Path, Field(description="folder where trials are saved")] = Path("lehr-data/checkpoints")
+    worker_name: Annotated[str | None, Field(min_length=1, max_length=200, description="default: host/process")] = None
+    tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, by commas")] = tuple(
+        TASKS
+    )
+    max_trials: Annotated[int, Field(ge=1, le=1024, description="trials per lease")] = 1
+    threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads per operation")] = 1
+    checkpoint_seconds: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="between two saves of a trial")
+    ] = 10.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("tasks")
+    @classmethod
+    def _installed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in TASKS]
+        if unknown:
+            raise ValueError(f"not installed: {', '.join(unknown)} (installed: {', '.join(TASKS)})")
+        return tuple(dict.fromkeys(names))
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+def prepare_environment() -> None:
+    """Ask cuBLAS for reproducible sums. Call before torch is imported.
+
+    https://docs.nvidia.com/cuda/cublas/index.html#results-reproducibility
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

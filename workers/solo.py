@@ -1,0 +1,169 @@
+"""Trains one leased trial, with its reports, directives and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import torch
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.wire.leases import LeasedStudy, LeasedTrial, Report, TrialAttempt
+from workers.board import Board
+from workers.checkpoints import Cadence, Checkpoints
+from workers.drain import Drain
+from workers.outbox import Outbox
+from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.run import DivergedError, Run
+from workers.tasks.params import parse_params
+from workers.tasks.registry import find_task
+from workers.tasks.task import Task
+
+log = structlog.get_logger(__name__)
+
+
+class SoloTrainer:
+    """Trains trials one after the other on one device."""
+
+    def __init__(self, device: torch.device, checkpoints: Checkpoints, drain: Drain, checkpoint_seconds: float) -> None:
+        self._device = device
+        self._checkpoints = checkpoints
+        self._drain = drain
+        self._checkpoint_seconds = checkpoint_seconds
+
+    def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome:
+        """The rim: whatever training code raises is the trial's failure, never the worker's."""
+        try:
+            return self._training(study, trial, board, outbox).complete()
+        except (Exception, SystemExit):  # noqa: BLE001
+            return Finished("FAILED", error=storable_error(traceback.format_exc()))
+
+    def discard(self, trial: LeasedTrial) -> None:
+        """Forget the trial's checkpoint."""
+        try:
+            self._checkpoints.discard(trial.trial, trial.checkpoint)
+        except OSError as error:
+            log.warning("checkpoint_kept", error=str(error))
+
+    def _training(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> _Training:
+        task = build_task(study.task)
+        metric = _objective_metric(task, study.objective)
+        run = Run(task, trial.schedule, trial.seed, self._device, trial.horizon_fraction)
+        training = _Training(
+            run=run,
+            trial=trial,
+            metric=metric,
+            board=board,
+            outbox=outbox,
+            drain=self._drain,
+            checkpoints=self._checkpoints,
+            cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
+            fingerprint=_fingerprint(study, trial, run.horizon_steps),
+        )
+        training.resume()
+        return training
+
+
+def build_task(document: Mapping[str, Any]) -> Task:
+    """The task a study asks for. Raises InvalidValueError or InvalidParamsError."""
+    task_class: Any = find_task(str(document.get("name")))
+    task: Task = task_class(parse_params(task_class.params_model, document.get("params") or {}))
+    return task
+
+
+@dataclass(slots=True)
+class _Training:
+    """One attempt at a trial. `value` is the objective's last reported value."""
+
+    run: Run
+    trial: LeasedTrial
+    metric: str
+    board: Board
+    outbox: Outbox
+    drain: Drain
+    checkpoints: Checkpoints
+    cadence: Cadence
+    fingerprint: str
+    value: float | None = None
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
+        attempt = TrialAttempt(trial=self.trial.trial, attempt=self.trial.attempt)
+        self.outbox.open(attempt, self.run.horizon_steps)
+        state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
+        if state is None:
+            return
+        self.run.restore(state["run"])
+        self.value = state["value"]
+        self.outbox.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+        log.info("trial_resumed", step=self.run.step)
+
+    def complete(self) -> Outcome:
+        try:
+            while not self.run.finished:
+                ended = self._ended_from_outside()
+                if ended is not None:
+                    return ended
+                self._advance()
+        except DivergedError as error:
+            self.outbox.put(self.trial.trial, [error.report])
+            return Finished("DIVERGED", error=str(error))
+        if self.value is None:
+            return Finished("DIVERGED", error=f"{self.metric} became non-finite at step {self.run.step - 1}")
+        return Finished("COMPLETED", self.value)
+
+    def _ended_from_outside(self) -> Outcome | None:
+        directive = self.board.directive(self.trial.trial)
+        if directive == "prune":
+            return Finished("PRUNED", self.value)
+        if directive != "continue":
+            return Dropped(directive)
+        if self.drain.requested.is_set():
+            self._save()
+            return Interrupted()
+        return None
+
+    def _advance(self) -> None:
+        report = self.run.advance()
+        if report is not None:
+            self.value = report.metrics[self.metric]
+            self.outbox.put(self.trial.trial, [report])
+        if self.cadence.due(time.monotonic()):
+            self._save()
+
+    def _save(self) -> None:
+        started = time.monotonic()
+        # Reports that are still on their way are saved too: the next attempt does not train these steps again.
+        pending = [report.model_dump_json() for report in self.outbox.pending(self.trial.trial)]
+        state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
+        try:
+            path = self.checkpoints.save(self.trial.trial, state)
+        except OSError as error:
+            log.warning("checkpoint_failed", step=self.run.step, error=str(error))
+        else:
+            log.debug("checkpoint_saved", step=self.run.step, path=str(path))
+            self.outbox.announce(self.trial.trial, str(path))
+        self.cadence.saved(started, time.monotonic())
+
+
+def _objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
+    metric = str(objective.get("metric"))
+    if metric not in task.metrics:
+        bound = f"one of {', '.join(task.metrics)}"
+        fault = Fault(
+            "objective.metric", f"the task {task.name} does not report it", bound, metric, "Name one of these."
+        )
+        raise InvalidValueError(fault)
+    return metric
+
+
+def _fingerprint(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
+    """Tells a run from all others: another database may use the same trial's name for another run."""
+    identity = [study.study_id, trial.trial, study.task, trial.schedule.to_dict(), trial.seed, horizon_steps]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

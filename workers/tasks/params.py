@@ -1,0 +1,105 @@
+"""Parameters of tasks: what every PyTorch task shares, and how they are refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from lehr.errors import Fault, InvalidValueError
+
+OptimizerName = Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"]
+DEFAULT_MOMENTUM: Mapping[OptimizerName, float] = {
+    "sgd": 0.9,
+    "nesterov": 0.9,
+    "adam": 0.9,
+    "adamw": 0.9,
+    "rmsprop": 0.0,
+}
+MAX_SEED = 2**53 - 1
+
+
+class InvalidParamsError(InvalidValueError):
+    """A task's parameters are unknown or out of bounds."""
+
+
+def _whole(value: Any) -> Any:
+    """JSON Schema counts 10.0 as an integer, so this does too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Integer = Annotated[int, BeforeValidator(_whole)]
+
+
+class TrainingParams(BaseModel):
+    """How any task is trained. No rule spans two fields, so the JSON Schema says all there is."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    epochs: Annotated[Integer, Field(ge=1, le=1000, description="passes over the training data")] = 10
+    batch_size: Annotated[
+        Integer, Field(ge=1, le=2048, description="examples per step; the last batch of an epoch may be smaller")
+    ] = 64
+    optimizer: Annotated[OptimizerName, Field(description="of torch.optim; nesterov is sgd with Nesterov momentum")] = (
+        "sgd"
+    )
+    momentum: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            lt=1,
+            description="of sgd, nesterov and rmsprop; beta1 of adam and adamw; null: 0.9, and 0 for rmsprop",
+        ),
+    ] = None
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 penalty; decoupled for adamw")] = 0.0
+    clip_norm: Annotated[float | None, Field(gt=0, le=1000, description="bound on the gradient's norm; null: none")] = (
+        None
+    )
+
+    @property
+    def resolved_momentum(self) -> float:
+        return DEFAULT_MOMENTUM[self.optimizer] if self.momentum is None else self.momentum
+
+    def steps_per_epoch(self, train_size: int) -> int:
+        return math.ceil(train_size / self.batch_size)
+
+    def horizon_steps(self, train_size: int, fraction: float = 1.0) -> int:
+        """Steps of a trial: whole epochs, at least one, nearest to `fraction` (0, 1] of all (halves round up)."""
+        return max(1, math.floor(self.epochs * fraction + 0.5)) * self.steps_per_epoch(train_size)
+
+
+P = TypeVar("P", bound=TrainingParams)
+
+
+def parse_params(model: type[P], params: Mapping[str, Any]) -> P:
+    """Raises InvalidParamsError with one Fault per wrong field, named `task.params.<field>`."""
+    try:
+        return model.model_validate(dict(params))
+    except ValidationError as error:
+        raise InvalidParamsError([_fault(model, detail) for detail in error.errors()]) from None
+
+
+def _fault(model: type[BaseModel], detail: ErrorDetails) -> Fault:
+    name = str(detail["loc"][0]) if detail["loc"] else ""
+    field = f"task.params.{name}"
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(model.model_fields)
+        return Fault(
+            field, "this parameter is unknown", f"one of {known}", detail["input"], "Remove it, or correct its name."
+        )
+    schema = model.model_json_schema()["properties"][name]
+    return Fault(field, detail["msg"], _bound(schema), detail["input"], f"Leave it out for {schema['default']!r}.")
+
+
+def _bound(schema: Mapping[str, Any]) -> str:
+    """A field's JSON Schema in words."""
+    if "anyOf" in schema:
+        return " or ".join(_bound(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    low = f"[{schema['minimum']:g}" if "minimum" in schema else f"({schema.get('exclusiveMinimum', -math.inf):g}"
+    high = f"{schema['maximum']:g}]" if "maximum" in schema else f"{schema.get('exclusiveMaximum', math.inf):g})"
+    return schema["type"] if schema["type"] == "null" else f"{schema['type']} in {low}, {high}"

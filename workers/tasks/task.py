@@ -1,0 +1,59 @@
+"""What a task gives: model, data, loss and metrics. How it is trained is the trainer's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from workers.tasks.params import TrainingParams
+
+
+@dataclass(frozen=True, slots=True)
+class TensorData:
+    """A data set that lies on the device: inputs (n, ...) and targets (n, ...), split once."""
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+
+    @property
+    def train_size(self) -> int:
+        return len(self.train_targets)
+
+
+class Task(ABC):
+    """A model with its data, ready to be trained with any schedule and seed.
+
+    A subclass names itself, the model of its parameters and the metrics it reports: `val_loss`,
+    which the trainer computes from `loss`, and what `measure` returns.
+    """
+
+    name: ClassVar[str]
+    params_model: ClassVar[type[TrainingParams]]
+    metrics: ClassVar[tuple[str, ...]]
+    params: TrainingParams
+
+    @abstractmethod
+    def data(self, device: torch.device) -> TensorData:
+        """The data, the same for every trial of these parameters."""
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """A fresh model on the CPU; its weights are drawn from torch's global generator, which the trainer seeds."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a batch, a scalar."""
+
+    @abstractmethod
+    def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        """Metrics over the whole validation set, each a scalar."""
+
+    def horizon_steps(self, data: TensorData, fraction: float) -> int:
+        return self.params.horizon_steps(data.train_size, fraction)
