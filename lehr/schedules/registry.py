@@ -1,22 +1,29 @@
-"""All families, by name: one line each."""
+"""All families, by name. A family is one file and one line here: its class, imported under its own name."""
 
+# ruff: noqa: PLC0414  # "X as X" exports a name: so the one line makes lehr.schedules.X too
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.constant import Constant
-from lehr.schedules.cosine import Cosine
-from lehr.schedules.linear import Linear
+from lehr.schedules.constant import Constant as Constant
+from lehr.schedules.cosine import Cosine as Cosine
+from lehr.schedules.cosine_restarts import CosineRestarts as CosineRestarts
+from lehr.schedules.exponential import Exponential as Exponential
+from lehr.schedules.linear import Linear as Linear
+from lehr.schedules.multistep import MultiStep as MultiStep
+from lehr.schedules.one_cycle import OneCycle as OneCycle
+from lehr.schedules.polynomial import Polynomial as Polynomial
+from lehr.schedules.step import Step as Step
+from lehr.schedules.triangular import Triangular as Triangular
+from lehr.schedules.wsd import Wsd as Wsd
 
 FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(
     {
-        family.family: family
-        for family in (
-            Constant,
-            Linear,
-            Cosine,
-        )
+        each.family: each
+        for each in list(globals().values())
+        if inspect.isclass(each) and issubclass(each, Schedule) and not inspect.isabstract(each)
     }
 )

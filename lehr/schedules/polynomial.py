@@ -1,0 +1,39 @@
+"""A power of what is left of the horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lehr.schedules.base import Schedule
+from lehr.schedules.parameters import parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial(Schedule):
+    """Falls with a power of what is left of the horizon, from the top to end_lr.
+
+    lr(x) = end + (top - end) (1 - x)^power. A power of 1 is a straight line.
+
+    >>> schedule = Polynomial(start_lr=1.0, end_lr=0.0, power=2.0)
+    >>> [schedule.lr_at(p) for p in (0, 0.5, 1)]
+    [1.0, 0.25, 0.0]
+
+    First step: start_lr. Last and beyond: end_lr.
+    """
+
+    family: ClassVar[str] = "polynomial"
+    formula: ClassVar[str] = "end + (top - end) (1 - x)^power"
+    source: ClassVar[str] = (
+        "Chen et al. 2018, DeepLab, section 4.1 (the poly policy), arXiv 1606.00915; torch's PolynomialLR"
+    )
+
+    power: float = parameter(
+        "float", "the power, above 0", default=2.0, low=0.0, high=100.0, open_low=True, search=(0.5, 4.0), log=True
+    )
+
+    def _body(self, progress: float, top: float, end: float) -> float:
+        return float(end + (top - end) * (1 - self._after_rise(progress)) ** self.power)
+
+    def _body_code(self, top: float, end: float) -> list[str]:
+        return [f"value = {end!r} + ({top!r} - {end!r}) * (1 - x) ** {self.power!r}"]

@@ -1,0 +1,45 @@
+"""Equal drops at equal intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lehr.schedules import shapes
+from lehr.schedules.base import Schedule
+from lehr.schedules.parameters import parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Schedule):
+    """Drops by equal factors at equal intervals, down to end_lr.
+
+    lr(x) = top^(1 - k/d) end^(k/d), where d is `drops` and k counts the drops done: the i-th, of d,
+    comes at x = i / (d + 1), which belongs to the lower rate.
+
+    >>> schedule = Step(start_lr=1.0, end_lr=0.01, drops=2)
+    >>> [schedule.lr_at(p) for p in (0, 0.5, 1)]
+    [1.0, 0.1, 0.01]
+
+    First step: start_lr. Last and beyond: end_lr.
+    """
+
+    family: ClassVar[str] = "step"
+    formula: ClassVar[str] = "top^(1 - k/drops) end^(k/drops), k = how many of 1..drops have x >= k/(drops + 1)"
+    source: ClassVar[str] = "He et al. 2016, Deep residual learning, section 3.4, arXiv 1512.03385; torch's StepLR"
+
+    end_lr: float = parameter("float", "the rate at the last step", low=0.0, open_low=True)
+    drops: int = parameter("int", "how often the rate drops", default=3, low=1, high=100, search=(1, 6))
+
+    def _body(self, progress: float, top: float, end: float) -> float:
+        x = self._after_rise(progress)
+        # Counted, not computed as int(x (d + 1)): the product can round past a drop, the quotients cannot.
+        done = sum(x >= k / (self.drops + 1) for k in range(1, self.drops + 1))
+        return shapes.exponential(top, end, done / self.drops)
+
+    def _body_code(self, top: float, end: float) -> list[str]:
+        return [
+            f"drops = sum(x >= k / {self.drops + 1} for k in range(1, {self.drops + 1}))",
+            f"x = drops / {self.drops}",
+            f"value = {shapes.code('exponential', top, end)}",
+        ]

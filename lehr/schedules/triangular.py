@@ -1,0 +1,50 @@
+"""A cyclical rate of straight lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from lehr.schedules import shapes
+from lehr.schedules.cycled import CycledSchedule
+from lehr.schedules.parameters import parameter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triangular(CycledSchedule):
+    """Swings along straight lines: up to peak_lr and down to end_lr, `cycles` times.
+
+    The first rise starts at start_lr and takes 1 / (2 cycles) of the horizon, or `warmup_fraction`
+    where that is above 0; `warmup_shape` shapes it. The 2 cycles - 1 legs that follow are of one
+    length and alternate: with z in [0, 1) the fraction of a leg, lr(z) = peak (1 - z) + end z on
+    the way down, end (1 - z) + peak z on the way up.
+
+    >>> schedule = Triangular(start_lr=0.1, peak_lr=1.0, end_lr=0.0, cycles=2)
+    >>> [round(schedule.lr_at(p), 6) for p in (0, 0.25, 0.625)]
+    [0.1, 1.0, 0.5]
+
+    First step: start_lr. Last and beyond: end_lr, which is every trough's rate too.
+    """
+
+    family: ClassVar[str] = "triangular"
+    formula: ClassVar[str] = "peak (1 - z) + end z down, end (1 - z) + peak z up, z = the fraction done of a leg"
+    source: ClassVar[str] = "Smith 2017, Cyclical learning rates, section 3.1, arXiv 1506.01186; torch's CyclicLR"
+
+    cycles: int = parameter("int", "how many times it rises and falls", default=1, low=1, high=1000, search=(1, 5))
+
+    @property
+    def rise_fraction(self) -> float:
+        return self.warmup_fraction or 1 / (2 * self.cycles)
+
+    def _body(self, progress: float, top: float, end: float) -> float:
+        way = self._after_rise(progress) * (2 * self.cycles - 1)
+        leg = int(way)
+        return shapes.linear(*((end, top) if leg % 2 else (top, end)), way - leg)
+
+    def _body_code(self, top: float, end: float) -> list[str]:
+        return [
+            f"way = x * {2 * self.cycles - 1}",
+            "leg = int(way)",
+            f"before, after = ({end!r}, {top!r}) if leg % 2 else ({top!r}, {end!r})",
+            "value = before * (1 - (way - leg)) + after * (way - leg)",
+        ]
