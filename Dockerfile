@@ -32,7 +32,6 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM base AS server
 COPY --from=build-server /opt/lehr /opt/lehr
-COPY alembic.ini ./
 COPY migrations ./migrations
 COPY service ./service
 # /app holds the programs that are not packages; a new named volume takes over /var/lib/lehr's owner.

@@ -41,7 +41,7 @@ lock: setup  ## rewrites the lock files from pyproject.toml (ARGS=--upgrade take
 	$(BIN)/python tools/lock.py $(ARGS)
 
 snapshot: setup  ## rewrites docs/reference/openapi.json from the code
-	$(BIN)/python tools/openapi.py > docs/reference/openapi.json.new
+	$(BIN)/python -m service openapi > docs/reference/openapi.json.new
 	mv docs/reference/openapi.json.new docs/reference/openapi.json
 
 clean:  ## removes .venv, caches and what `make demo` left; lehr-data stays
