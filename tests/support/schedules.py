@@ -1,0 +1,61 @@
+"""Hypothesis strategies that draw valid schedules of any registered family from its own declarations."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from hypothesis import strategies as st
+
+from lehr.schedules import FAMILIES, Schedule
+from lehr.schedules.parameters import Parameter, parameter_of
+
+COMMON = {field.name for field in fields(Schedule)}
+RATES = st.one_of(
+    st.floats(-6, 1).map(lambda exponent: 10.0**exponent),
+    st.floats(-300, 300).map(lambda exponent: 10.0**exponent),
+)
+
+
+def values(parameter: Parameter) -> st.SearchStrategy[Any]:
+    """Any value that the parameter allows; counts up to 20."""
+    if parameter.kind == "choice":
+        return st.sampled_from(parameter.choices)
+    if parameter.kind == "int":
+        return st.integers(int(parameter.low), int(min(parameter.high, parameter.low + 20)))
+    numbers = st.floats(
+        parameter.low, parameter.high, exclude_min=parameter.open_low, exclude_max=parameter.open_high, width=32
+    )
+    return numbers if parameter.kind == "float" else st.lists(numbers, min_size=1, max_size=6, unique=True).map(sorted)
+
+
+@st.composite
+def schedules(draw: st.DrawFn, family: str) -> Schedule:
+    """A schedule of the family, with or without a warm-up, its rates anywhere from 1e-300 to 1e300."""
+    cls = FAMILIES[family]
+    declared = {field.name: field for field in fields(cls)}
+    own: dict[str, Any] = {}
+    for name in declared.keys() - COMMON - {"base_momentum", "max_momentum"}:
+        own[name] = draw(values(parameter_of(declared[name])), label=name)
+    warmup = draw(
+        st.one_of(st.just(declared["warmup_fraction"].default), st.floats(0.001, 0.99)), label="warmup_fraction"
+    )
+    if not all(cls.fits_after_rise(name, value, warmup) for name, value in own.items()):
+        warmup = declared["warmup_fraction"].default
+    low, middle, top = sorted(draw(st.tuples(RATES, RATES, RATES), label="rates"))
+    start, end = draw(st.permutations([low, middle]), label="start and end")
+    rises = cls.climbs or warmup > 0
+    if not rises:
+        start, end = middle, low
+    if not cls.decays:
+        end = top if rises else start
+    if cls.cycles_momentum and draw(st.booleans(), label="cycles momentum"):
+        own["base_momentum"], own["max_momentum"] = sorted(draw(st.tuples(st.floats(0.1, 0.99), st.floats(0.1, 0.99))))
+    return cls(
+        start_lr=start,
+        end_lr=end,
+        peak_lr=top if rises else None,
+        warmup_fraction=warmup,
+        warmup_shape=draw(st.sampled_from(["linear", "cosine", "exponential"]), label="warmup_shape"),
+        **own,
+    )

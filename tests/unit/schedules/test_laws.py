@@ -1,0 +1,105 @@
+"""What every family promises, drawn from the registry: a new family is tested by being there."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lehr.schedules import FAMILIES, family_json_schema, schedule_from_dict, schedule_json_schema
+from tests.support.schedules import schedules
+
+families = pytest.mark.parametrize("family", FAMILIES)
+PROGRESS = st.one_of(
+    st.floats(0, 1),
+    st.sampled_from([5e-324, 1e-300, 1e-16, math.nextafter(1, 0), 1 - 1e-12, 0.5, 1 / 3]),
+)
+
+
+@families
+@given(data=st.data(), progress=PROGRESS)
+def test_every_rate_is_finite_and_between_the_declared_ones(family, data, progress):
+    schedule = data.draw(schedules(family))
+    rate = schedule.lr_at(progress)
+    assert math.isfinite(rate)
+    assert min(schedule.start_lr, schedule.end_lr) <= rate <= schedule.max_lr
+
+
+@families
+@given(data=st.data(), horizon=st.integers(2, 10**12))
+def test_the_first_and_last_rates_are_exactly_the_declared_ones(family, data, horizon):
+    schedule = data.draw(schedules(family))
+    assert schedule.lr(0, horizon) == schedule.start_lr
+    assert schedule.lr(horizon - 1, horizon) == schedule.end_lr
+    assert schedule.lr(horizon + 7, horizon) == schedule.end_lr
+    assert schedule.lr_at(-1) == schedule.start_lr
+    assert schedule.lr_at(math.inf) == schedule.end_lr
+
+
+@families
+@given(data=st.data())
+def test_a_schedule_comes_back_from_json_unchanged(family, data):
+    schedule = data.draw(schedules(family))
+    text = json.dumps(schedule.to_dict(), allow_nan=False)
+    assert schedule_from_dict(json.loads(text)) == schedule
+    assert json.dumps(schedule_from_dict(json.loads(text)).to_dict()) == text
+
+
+@families
+@given(data=st.data())
+def test_the_json_schema_accepts_every_document_of_its_family_and_no_other_field(family, data):
+    document = data.draw(schedules(family)).to_dict()
+    validator = jsonschema.Draft202012Validator(family_json_schema(FAMILIES[family]))
+    validator.validate(document)
+    assert not validator.is_valid({**document, "surprise": 1})
+    jsonschema.Draft202012Validator(schedule_json_schema()).validate(document)
+
+
+@families
+@given(data=st.data(), horizon=st.integers(2, 2000), step=st.integers(0, 2000), times=st.integers(1, 1000))
+def test_a_longer_horizon_keeps_the_shape(family, data, horizon, step, times):
+    schedule = data.draw(schedules(family))
+    stretched = (horizon - 1) * times + 1
+    assert schedule.lr(min(step, horizon - 1) * times, stretched) == schedule.lr(step, horizon)
+
+
+@families
+@given(data=st.data(), horizon=st.integers(1, 300), points=st.integers(2, 50))
+def test_a_curve_is_the_rates_at_its_steps_with_the_first_and_the_last(family, data, horizon, points):
+    schedule = data.draw(schedules(family))
+    curve = schedule.curve(horizon, points)
+    assert (curve.step[0], curve.step[-1], len(curve.step)) == (0, horizon - 1, min(horizon, points))
+    gaps = {later - earlier for earlier, later in zip(curve.step, curve.step[1:], strict=False)}
+    assert not gaps or max(gaps) - min(gaps) <= 1
+    assert list(curve.lr) == [schedule.lr(step, horizon) for step in curve.step]
+    assert (curve.momentum is None) == (schedule.momentum_levels is None)
+    assert list(curve.momentum or ()) == [
+        schedule.momentum(step, horizon) for step in curve.step if schedule.momentum_levels is not None
+    ]
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.cycles_momentum])
+@given(data=st.data(), progress=st.floats(0, 1), shape=st.sampled_from(["linear", "cosine"]))
+def test_momentum_mirrors_the_rate(family, data, progress, shape):
+    drawn = data.draw(schedules(family)).to_dict()
+    rates = {"start_lr": 0.0, "peak_lr": 2.0, "end_lr": 0.0}
+    momenta = {"base_momentum": 0.5, "max_momentum": 0.9}
+    schedule = schedule_from_dict({**drawn, **rates, **momenta, "warmup_shape": shape})
+    height = schedule.lr_at(progress) / 2.0
+    assert schedule.momentum_at(progress) == pytest.approx(0.9 - 0.4 * height, abs=1e-12)
+
+
+@families
+def test_every_family_says_what_it_is(family):
+    cls = FAMILIES[family]
+    assert cls.family == family
+    assert cls.summary().endswith(".")
+    assert cls.formula
+    assert cls.source
+    assert ">>> " in (cls.__doc__ or "")
+    assert "First step:" in (cls.__doc__ or "")
+    assert "beyond" in (cls.__doc__ or "")
