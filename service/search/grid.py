@@ -1,0 +1,67 @@
+"""A grid over the conditional space with about as many points as the budget has trials."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+
+from lehr.space import Coordinate, Space
+from service.search.observations import Point
+from service.search.sequence import from_unit
+
+
+def grid_points(space: Space, points: int, seed: int) -> list[tuple[str, Point]]:
+    """Every point of the grid once, the families in turn, each family's points in a shuffled order.
+
+    Each family gets an equal share of `points`; within it the coordinates get as equal numbers
+    of levels as the share allows, earlier coordinates (the rates) first. Numbers stand at the
+    ends of their range and evenly between, on the coordinate's own scale. Shuffled, so that a
+    grid stopped half-way has been everywhere.
+    """
+    share = max(1, points // len(space.families))
+    columns = []
+    for family in space.families:
+        column = [(family, point) for point in _family_grid(space.coordinates(family), share)]
+        random.Random(f"{seed}:{family}").shuffle(column)
+        columns.append(column)
+    rows = itertools.zip_longest(*columns)
+    return [entry for row in rows for entry in row if entry is not None]
+
+
+def levels(coordinates: Sequence[Coordinate], points: int) -> list[int]:
+    """How many levels each coordinate gets, so that their product is at most `points` (at least 1 each)."""
+    counts = [1] * len(coordinates)
+    most = [_most_levels(coordinate) for coordinate in coordinates]
+    while True:
+        total = math.prod(counts)
+        growing = [
+            index
+            for index, count in enumerate(counts)
+            if count < most[index] and total // count * (count + 1) <= points
+        ]
+        if not growing:
+            return counts
+        counts[min(growing, key=lambda index: (counts[index], index))] += 1
+
+
+def _family_grid(coordinates: Sequence[Coordinate], points: int) -> Iterator[Point]:
+    axes = [_axis(one, count) for one, count in zip(coordinates, levels(coordinates, points), strict=True)]
+    for values in itertools.product(*axes):
+        yield {one.name: value for one, value in zip(coordinates, values, strict=True)}
+
+
+def _most_levels(coordinate: Coordinate) -> float:
+    if coordinate.kind == "choice":
+        return len(coordinate.choices)
+    if coordinate.kind == "int":
+        return int(coordinate.high) - int(coordinate.low) + 1
+    return math.inf
+
+
+def _axis(coordinate: Coordinate, count: int) -> list[float | int | str]:
+    """`count` levels of a coordinate; one level is its middle."""
+    if coordinate.kind == "float" and count > 1:
+        return [from_unit(coordinate, index / (count - 1)) for index in range(count)]
+    return [from_unit(coordinate, (index + 0.5) / count) for index in range(count)]

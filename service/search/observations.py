@@ -1,0 +1,73 @@
+"""What the search is told, and what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lehr.schedules import Schedule
+from lehr.wire.studies import Direction
+from lehr.wire.trials import TrialState
+
+Point = Mapping[str, float | int | str]
+"""A family's coordinates by name, as `Space.coordinates` lists them."""
+
+PENDING: tuple[TrialState, ...] = ("WAITING", "RUNNING")
+INFORMATIVE: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
+"""The states that say something about the schedule; FAILED and CANCELLED do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A trial of the search in one of its states.
+
+    `point` None: the schedule lies outside the space (a user's own) and informs no sampler.
+    `value` is of COMPLETED trials. `reports` holds (step, objective value), steps rising,
+    values finite; they inform pruners, and samplers when the trial was PRUNED.
+    """
+
+    number: int
+    family: str
+    point: Point | None
+    state: TrialState
+    value: float | None
+    reports: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def informative(self) -> bool:
+        if self.state == "COMPLETED":
+            return self.value is not None
+        return self.state in INFORMATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What to train next: the schedule, and its point to be told back."""
+
+    schedule: Schedule
+    point: Point
+
+
+Rank = tuple[int, float, float]
+
+
+def rank(observation: Observation, direction: Direction) -> Rank:
+    """Sorts results best first: COMPLETED by value, then PRUNED (longest first), then DIVERGED."""
+    if observation.state == "COMPLETED" and observation.value is not None:
+        return (0, 0.0, turned(observation.value, direction))
+    if observation.state == "PRUNED" and observation.reports:
+        step, value = observation.reports[-1]
+        return (1, -float(step), turned(value, direction))
+    return (2 if observation.state == "PRUNED" else 3, 0.0, 0.0)
+
+
+def turned(value: float, direction: Direction) -> float:
+    """The value with its sign so that less is better."""
+    return value if direction == "minimize" else -value
+
+
+def draw_seed(*parts: int | str) -> int:
+    """A seed in [0, 2^32) that depends on nothing but `parts`: the same in every process."""
+    text = ":".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

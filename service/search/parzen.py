@@ -1,0 +1,156 @@
+"""TPE over families: which family to try next, and where in its space.
+
+Every schedule has a highest rate and an end, so these two are shared coordinates: whatever one
+family teaches about the rate, all learn. What only some families have (a power, a peak's
+position, a warm-up) is drawn from the family's own trials.
+
+How the shared part is drawn depends on how much is known. With few results the family is drawn
+by itself and then the rates from all families' trials, for a joint model of so few points locks
+on to a family; with more, family, rate and end are drawn as one, since the best rate differs
+between families. Measured on a synthetic six-family function with noise, mean regret over 60
+seeds at 24, 30, 45 and 60 trials: apart .19 .11 .065 .054, jointly .32 .20 .045 .035 (Optuna's
+plain TPE: .16 .10 .064 .04; random at 30: .33). Hence the change at `JOINT_FROM` results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lehr.schedules import FAMILIES
+from lehr.space import Coordinate, Space
+from lehr.wire.studies import Direction
+from service.search import optuna_study
+from service.search.observations import Observation, Point, draw_seed, turned
+
+JOINT_FROM = 40
+"""From this many results on, family and rates are drawn as one."""
+
+_FAMILY = "family"
+_TOP = "top_lr"
+_END = "end_position"
+
+
+class ParzenModel:
+    """Draws families and points; what it draws depends on its arguments alone."""
+
+    def __init__(self, space: Space, direction: Direction, seed: int) -> None:
+        self._space = space
+        self._direction = direction
+        self._seed = seed
+        self._coordinates = {family: space.coordinates(family) for family in space.families}
+        self._family_choices = optuna_study.choices(space.families)
+        self._shared = self._shared_distributions()
+        self._own = {family: self._own_distributions(family) for family in space.families}
+        self._told: dict[int, tuple[Observation, Any]] = {}
+
+    def draw_family(self, results: Iterable[Observation], pending: Iterable[Observation], number: int) -> str:
+        """The family to try next. `results` are informative and, like `pending`, have points."""
+        trials = self._trials([*results, *pending])
+        return self._family(trials, number)
+
+    def draw(
+        self, results: Sequence[Observation], pending: Sequence[Observation], number: int, family: str | None = None
+    ) -> tuple[str, Point]:
+        """The family to try next, unless it is given, and a point of it."""
+        observations = [*results, *pending]
+        trials = self._trials(observations)
+        if len(results) < JOINT_FROM:
+            family, rates = self._draw_apart(observations, trials, number, family)
+        else:
+            family, rates = self._draw_jointly(observations, trials, number, family)
+        mine = [trial for one, trial in zip(observations, trials, strict=True) if one.family == family]
+        own = self._draw_tpe(mine, self._own[family], number, "own") if self._own[family] else {}
+        return family, self._point(family, rates | own)
+
+    def _draw_apart(
+        self, observations: Sequence[Observation], trials: Sequence[Any], number: int, family: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """The family by itself, then the rates from all trials that have the same ones."""
+        family = family or self._family(trials, number)
+        wanted = self._rates_of(family)
+        alike = [trial for one, trial in zip(observations, trials, strict=True) if self._rates_of(one.family) >= wanted]
+        return family, self._draw_tpe(alike, {name: self._shared[name] for name in sorted(wanted)}, number, "rates")
+
+    def _draw_jointly(
+        self, observations: Sequence[Observation], trials: Sequence[Any], number: int, family: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """Family and rates as one; a given family's rates from its own trials."""
+        if family is None:
+            drawn = self._draw_tpe(trials, {_FAMILY: self._family_choices, **self._shared}, number, "joint")
+            return drawn.pop(_FAMILY), drawn
+        mine = [trial for one, trial in zip(observations, trials, strict=True) if one.family == family]
+        return family, self._draw_tpe(
+            mine, {name: self._shared[name] for name in sorted(self._rates_of(family))}, number, "rates"
+        )
+
+    def _family(self, trials: Sequence[Any], number: int) -> str:
+        return str(self._draw_tpe(trials, {_FAMILY: self._family_choices}, number, _FAMILY)[_FAMILY])
+
+    def _draw_tpe(self, trials: Sequence[Any], space: dict[str, Any], number: int, purpose: str) -> dict[str, Any]:
+        return optuna_study.draw_tpe(trials, space, number, draw_seed("tpe", self._seed, number, purpose))
+
+    def _rates_of(self, family: str) -> set[str]:
+        return {_shared_name(one.name) for one in self._coordinates[family]} & self._shared.keys()
+
+    def _shared_distributions(self) -> dict[str, Any]:
+        """The widest range of the highest rate, and the end's position, where they are searched at all."""
+        every = [one for coordinates in self._coordinates.values() for one in coordinates]
+        tops = [one for one in every if _shared_name(one.name) == _TOP]
+        ends = [one for one in every if one.name == _END]
+        shared: dict[str, Any] = {}
+        if tops:
+            low, high = min(one.low for one in tops), max(one.high for one in tops)
+            shared[_TOP] = optuna_study.distribution(Coordinate(_TOP, "float", low, high, log=True))
+        if ends:
+            shared[_END] = optuna_study.distribution(ends[0])
+        return shared
+
+    def _own_distributions(self, family: str) -> dict[str, Any]:
+        own = (one for one in self._coordinates[family] if _shared_name(one.name) not in self._shared)
+        return {one.name: optuna_study.distribution(one) for one in own}
+
+    def _trials(self, observations: Sequence[Observation]) -> list[Any]:
+        """The observations as Optuna's trials, made once each and kept while they are asked for."""
+        told = {one.number: self._told.get(one.number) for one in observations}
+        self._told = {
+            one.number: kept if (kept := told[one.number]) and kept[0] is one else (one, self._frozen(one))
+            for one in observations
+        }
+        return [trial for _, trial in self._told.values()]
+
+    def _frozen(self, observation: Observation) -> Any:
+        """A trial with the shared coordinates and its family's own.
+
+        A rate that is not searched for this family has its only value: a constant ends at its
+        top. DIVERGED counts as infeasible, the higher its highest rate the more so: when
+        everything diverged, the search moves towards low rates.
+        """
+        family, number = observation.family, observation.number
+        own = {_shared_name(name): value for name, value in (observation.point or {}).items()}
+        top = self._space.top_lr(family)
+        params = {_FAMILY: family, _TOP: top.low, _END: 1.0 if not FAMILIES[family].decays else 0.0, **own}
+        space = {_FAMILY: self._family_choices, **self._shared, **self._own[family]}
+        params = {name: params[name] for name in space}
+        if observation.state == "DIVERGED":
+            widest = min(self._space.top_lr(one).low for one in self._space.families)
+            return optuna_study.infeasible(number, params, space, max(float(params.get(_TOP, 1.0)) / widest, 1e-9))
+        if observation.state == "PRUNED":
+            reports = {step: turned(value, self._direction) for step, value in observation.reports[-1:]}
+            return optuna_study.pruned(number, params, space, reports)
+        if observation.state == "COMPLETED" and observation.value is not None:
+            return optuna_study.complete(number, params, space, turned(observation.value, self._direction))
+        return optuna_study.running(number, params, space)
+
+    def _point(self, family: str, drawn: dict[str, Any]) -> Point:
+        """The family's coordinates out of a draw, within their own bounds."""
+        names = {one.name: _shared_name(one.name) for one in self._coordinates[family]}
+        return {
+            one.name: one.nearest(drawn[names[one.name] if names[one.name] in drawn else one.name])
+            for one in self._coordinates[family]
+        }
+
+
+def _shared_name(name: str) -> str:
+    """The highest rate is `start_lr` for families that only fall and `peak_lr` for those that climb."""
+    return _TOP if name in ("start_lr", "peak_lr") else name

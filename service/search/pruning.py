@@ -1,0 +1,188 @@
+"""When a running trial is not worth finishing, judged among trials of its own family only.
+
+Families anneal at different speeds: at equal steps a slowly annealing schedule is behind a fast
+one and may still end ahead. Within a family equal steps are equal phases, except while a rate
+still climbs; so no trial is judged inside its warm-up or climb, and what others reported inside
+theirs is not compared with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lehr.errors import Fault
+from lehr.schedules import Schedule
+from lehr.wire.studies import Direction
+from lehr.wire.trials import TrialState
+from service.search import optuna_study
+from service.search.observations import PENDING, Observation, draw_seed, turned
+
+Reports = tuple[tuple[int, float], ...]
+
+MIN_FINISHED = 4
+"""How many trials of a family must have finished before one of it is judged."""
+MAX_FINISHED = 200
+"""How many finished trials of a family are remembered: the newest."""
+HALVING_FACTOR = 3
+"""Hyperband's eta: each rung keeps the best third."""
+FIRST_RUNG_FRACTION = 1 / 27
+"""Where Hyperband's earliest rung lies, of the horizon: four brackets at eta 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a trial reported. `reports`: (step, objective value), steps rising."""
+
+    number: int
+    schedule: Schedule
+    state: TrialState
+    reports: Reports
+
+
+def check_pruner(name: str) -> Fault | None:
+    """Why a pruner cannot be used, None when it can."""
+    if name != "wilcoxon":
+        return None
+    return Fault(
+        "pruner.name",
+        "the Wilcoxon pruner compares several evaluations of each trial, and a trial has one",
+        "none, median, hyperband",
+        name,
+        'Use "median", or "none" to train every trial to its end.',
+    )
+
+
+def should_prune(
+    pruner: str, trial: Curve, others: Iterable[Curve], *, horizon_steps: int, direction: Direction
+) -> bool:
+    """Whether `trial` should stop at the last of its reports.
+
+    `others` of another family are left out. Never True inside the trial's warm-up or climb, at
+    the last step, or before four trials of the family finished. "median": its best report so far
+    is worse than the median at the same step. "hyperband": it is not in the best third at a rung
+    of its bracket.
+    """
+    if pruner == "none" or not trial.reports:
+        return False
+    if not climb_steps(trial.schedule, horizon_steps) < trial.reports[-1][0] < horizon_steps - 1:
+        return False
+    rivals = [one for one in others if one.schedule.family == trial.schedule.family and one.number != trial.number]
+    if sum(one.state in ("COMPLETED", "PRUNED") for one in rivals) < MIN_FINISHED:
+        return False
+    judge = _median_prunes if pruner == "median" else _hyperband_prunes
+    return judge(trial, rivals, horizon_steps, direction)
+
+
+def climb_steps(schedule: Schedule, horizon_steps: int) -> int:
+    """The first step at which the rate has climbed to its highest; 0 for a schedule that starts there."""
+    return math.ceil(schedule.rise_fraction * (horizon_steps - 1))
+
+
+def _median_prunes(trial: Curve, rivals: list[Curve], horizon_steps: int, direction: Direction) -> bool:
+    completed = [
+        optuna_study.reported(one.number, _phase_reports(one, horizon_steps, direction), completed=True)
+        for one in rivals
+        if one.state == "COMPLETED"
+    ]
+    own = optuna_study.reported(trial.number, _phase_reports(trial, horizon_steps, direction))
+    return optuna_study.median_prunes(own, completed, MIN_FINISHED)
+
+
+def _hyperband_prunes(trial: Curve, rivals: list[Curve], horizon_steps: int, direction: Direction) -> bool:
+    """Hyperband: brackets of successive halving, each with a later first rung and fewer trials.
+
+    Source: Li et al., Hyperband, JMLR 18 (2018), algorithm 1; trials are dealt to the brackets
+    by their number in the algorithm's proportions.
+    """
+    bracket = hyperband_bracket(trial.number)
+    first_rung = max(1, round(horizon_steps * FIRST_RUNG_FRACTION)) * HALVING_FACTOR**bracket
+    competing = [
+        optuna_study.reported(
+            one.number, dict(one.reports), _rung_values(one, one.reports, first_rung, horizon_steps, direction)
+        )
+        for one in rivals
+        if hyperband_bracket(one.number) == bracket
+    ]
+    earlier = _rung_values(trial, trial.reports[:-1], first_rung, horizon_steps, direction)
+    own = optuna_study.reported(
+        trial.number, {step: turned(value, direction) for step, value in trial.reports[-1:]}, earlier
+    )
+    return optuna_study.halving_prunes(own, competing, first_rung, HALVING_FACTOR)
+
+
+def hyperband_bracket(number: int) -> int:
+    """The bracket a trial is dealt to; bracket b's first rung lies `HALVING_FACTOR`^b times later."""
+    brackets = _bracket_count()
+    weights = [
+        math.ceil(brackets * HALVING_FACTOR ** (brackets - 1 - bracket) / (brackets - bracket))
+        for bracket in range(brackets)
+    ]
+    remaining = draw_seed("bracket", number) % sum(weights)
+    for bracket, weight in enumerate(weights):
+        if remaining < weight:
+            return bracket
+        remaining -= weight
+    raise AssertionError("the weights sum up to more than what remains")
+
+
+def _bracket_count() -> int:
+    return round(math.log(1 / FIRST_RUNG_FRACTION, HALVING_FACTOR)) + 1
+
+
+def _phase_reports(curve: Curve, horizon_steps: int, direction: Direction) -> dict[int, float]:
+    """The reports from behind the climb, signs turned so that less is better."""
+    climb = climb_steps(curve.schedule, horizon_steps)
+    return {step: turned(value, direction) for step, value in curve.reports if step > climb}
+
+
+def _rung_values(
+    curve: Curve, reports: Reports, first_rung: int, horizon_steps: int, direction: Direction
+) -> list[float]:
+    """A trial's value at each rung it has passed: its first report from the rung on.
+
+    A rung inside the climb is passed with the worst value there is: a report from behind the
+    climb is later than the others' and would make them look bad.
+    """
+    climb = climb_steps(curve.schedule, horizon_steps)
+    values: list[float] = []
+    rung = first_rung
+    for step, value in reports:
+        while step >= rung:
+            values.append(turned(value, direction) if rung > climb else math.inf)
+            rung *= HALVING_FACTOR
+    return values
+
+
+class Curves:
+    """The curves of a study's trials, family by family: running ones, and the newest finished ones."""
+
+    def __init__(self, pruner: str, direction: Direction) -> None:
+        self._pruner = pruner
+        self._direction = direction
+        self._running: dict[int, Curve] = {}
+        self._finished: dict[str, dict[int, Curve]] = {}
+
+    def tell(self, observation: Observation, schedule: Schedule | None) -> None:
+        """Take note of a trial's reports; those without a known schedule are compared with nobody."""
+        known = self._running.pop(observation.number, None)
+        schedule = schedule or (known.schedule if known else None)
+        if schedule is None or observation.state in ("FAILED", "CANCELLED"):
+            return
+        reports = observation.reports or (known.reports if known else ())
+        curve = Curve(observation.number, schedule, observation.state, reports)
+        if observation.state in PENDING:
+            self._running[curve.number] = curve
+            return
+        finished = self._finished.setdefault(schedule.family, {})
+        finished[curve.number] = curve
+        if len(finished) > MAX_FINISHED:
+            del finished[min(finished)]
+
+    def should_prune(self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports) -> bool:
+        """Whether a running trial should stop at the last of its reports, which are kept."""
+        trial = Curve(number, schedule, "RUNNING", reports)
+        self._running[number] = trial
+        rivals = [*self._finished.get(schedule.family, {}).values(), *self._running.values()]
+        return should_prune(self._pruner, trial, rivals, horizon_steps=horizon_steps, direction=self._direction)

@@ -1,0 +1,151 @@
+"""The search of one study: told what trials did, asked what to train next."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from lehr.schedules import Schedule
+from lehr.space import Space
+from lehr.wire.studies import Direction
+from lehr.wire.trials import TrialState
+from service.search import pruning
+from service.search.observations import PENDING, Observation, Point, Suggestion
+from service.search.pruning import Reports, check_pruner
+from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
+from service.search.window import Window, WindowSize
+
+__all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler"]
+
+WINDOW = WindowSize(best=100, newest=150, spread=150)
+"""What TPE sees of the whole search: at most 400 results, so that asking costs the same at any length."""
+FAMILY_WINDOWS = {"gp": WindowSize(best=40, newest=40, spread=40), "cmaes": WindowSize(best=0, newest=500, spread=0)}
+"""What the samplers that search within a family see of it: a GP's cost grows with the cube."""
+
+
+class Searcher:
+    """Suggests schedules; used by one thread at a time.
+
+    What `ask` answers is a function of the arguments here, of the trial's number and of the set
+    of observations told so far, in whatever order they came: no state of a generator is kept, so
+    a searcher rebuilt from rows after a restart goes on as the one before would have. Asked
+    trials count as RUNNING until something else is told.
+
+    Start-up: the first `startup_trials` go round the families, `constant` first, by a
+    low-discrepancy sequence in each family. Each family so gets a trial when the budget has one
+    for each. It goes on while fewer than half of them have ended, for a model of nothing is
+    worse than an even spread.
+
+    Afterwards the sampler decides, but `constant` keeps at least every 2·F-th trial of F
+    families: each answer is compared with the best constant rate, and a badly tuned baseline
+    would make every schedule look good. FAILED and CANCELLED trials inform nothing, but count as
+    asked, so that a family whose trials fail is not asked for ever.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        direction: Direction,
+        sampler: str = "tpe",
+        seed: int = 0,
+        *,
+        trials_budget: int,
+        pruner: str = "none",
+    ) -> None:
+        self._space = space
+        self._direction = direction
+        self._startup_trials = startup_trials(len(space.families), trials_budget)
+        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget)
+        self._states: dict[int, TrialState] = {}
+        self._asked: Counter[str] = Counter()
+        self._pending: dict[int, Observation] = {}
+        self._window = Window(WINDOW, direction, seed)
+        size = FAMILY_WINDOWS.get(sampler)
+        self._family_windows = {family: Window(size, direction, seed) for family in space.families} if size else {}
+        self._curves = pruning.Curves(pruner, direction) if pruner != "none" else None
+
+    def tell(self, observation: Observation) -> None:
+        """Take note of a trial's state. Repeating it changes nothing, nor does anything after its end."""
+        number, state = observation.number, self._states.get(observation.number)
+        if state is not None and state not in PENDING:
+            return
+        if self._curves is not None:
+            self._curves.tell(observation, self._schedule(observation))
+        if state is not None:
+            known = self._pending.pop(number)
+            self._asked[known.family] -= 1
+        self._asked[observation.family] += 1
+        self._states[number] = observation.state
+        if observation.state in PENDING:
+            self._pending[number] = observation
+        elif observation.informative and observation.point is not None:
+            self._window.add(observation)
+            if observation.family in self._family_windows:
+                self._family_windows[observation.family].add(observation)
+        self._sampler.told(observation)
+
+    def ask(self, number: int) -> Suggestion:
+        """What the trial `number` should train; it counts as RUNNING from now on.
+
+        Raises ValueError for a number that was asked or told before.
+        """
+        if number in self._states:
+            raise ValueError(f"trial {number} was asked or told before; numbers are used once")
+        family, point = self._choose(number)
+        schedule = self._space.schedule(family, point)
+        self.tell(Observation(number, family, point, "RUNNING", None))
+        return Suggestion(schedule, point)
+
+    def forget(self, number: int) -> None:
+        """Take back an ask whose trial was never made; trials that ended stay."""
+        if number in self._pending:
+            known = self._pending.pop(number)
+            self._asked[known.family] -= 1
+            del self._states[number]
+            self._sampler.forgotten(known)
+
+    def should_prune(self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports) -> bool:
+        """Whether a running trial should stop at the last of its `reports` (step, objective value)."""
+        if self._curves is None:
+            return False
+        return self._curves.should_prune(number, schedule, horizon_steps, reports)
+
+    def _choose(self, number: int) -> tuple[str, Point]:
+        view = SearchView(
+            number=number,
+            asked={family: self._asked[family] for family in self._space.families},
+            due_family=self._due_family(),
+            in_startup=self._in_startup(),
+            results=tuple(self._window),
+            pending=tuple(self._pending[one] for one in sorted(self._pending) if self._pending[one].point is not None),
+            family_windows=self._family_windows,
+        )
+        return self._sampler.draw(view)
+
+    def _in_startup(self) -> bool:
+        asked = sum(self._asked.values())
+        return asked < self._startup_trials or self._window.added < math.ceil(self._startup_trials / 2)
+
+    def _due_family(self) -> str | None:
+        """The family that must come next whatever the sampler thinks, None when it may choose."""
+        families = self._space.families
+        if self._in_startup():
+            order = sorted(families, key=lambda family: family != "constant")
+            return min(order, key=lambda family: self._asked[family])
+        if self._asked["constant"] * 2 * len(families) < sum(self._asked.values()):
+            return "constant"
+        return None
+
+    def _schedule(self, observation: Observation) -> Schedule | None:
+        if observation.point is None or observation.family not in self._space.families:
+            return None
+        return self._space.schedule(observation.family, observation.point)
+
+
+def startup_trials(families: int, budget: int) -> int:
+    """How many trials are spread evenly before the sampler decides.
+
+    Twice the families but at least 10, at most a third of the budget; one for each family comes
+    before that bound.
+    """
+    return max(min(families, budget), min(max(10, 2 * families), budget // 3))
