@@ -1,0 +1,1 @@
+"""From finished trials to the answer: finalists, statistics, verdict, warnings. Pure functions."""

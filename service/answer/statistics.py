@@ -1,0 +1,95 @@
+"""The statistics of an answer: Student's intervals of means and of paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtrit
+
+from lehr.wire.studies import Direction, Verdict
+
+CONFIDENCE = 0.95
+"""Two-sided confidence of every interval."""
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A sample's mean, its standard deviation (n - 1 in the denominator) and the mean's interval.
+
+    `std` and `ci95` are None for fewer than two values, or where they exceed the range of doubles.
+    """
+
+    count: int
+    mean: float
+    std: float | None
+    ci95: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairedGain:
+    """By how much one schedule beats another on the same seeds; positive: it is better.
+
+    `ci95` None: fewer than two pairs, and then the verdict is a tie, for one pair shows no spread.
+    """
+
+    pairs: int
+    mean: float
+    ci95: Interval | None
+    verdict: Verdict
+
+
+def summarise(values: Sequence[float]) -> Summary | None:
+    """Mean, standard deviation and 95% t-interval of finite `values`; None when there are none.
+
+    Student's interval: mean ± t(0.975, n - 1) · s / √n. Source: "Student", The probable error
+    of a mean, Biometrika 6 (1908).
+    """
+    count = len(values)
+    if count == 0:
+        return None
+    scale = max(map(abs, values)) or 1.0
+    scaled = [value / scale for value in values]  # squares of large values would overflow
+    mean = math.fsum(scaled) / count
+    if count == 1:
+        return Summary(1, values[0], None, None)
+    deviation = 0.0 if min(scaled) == max(scaled) else math.sqrt(_variance(scaled, mean))
+    half_width = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2)) * deviation / math.sqrt(count)
+    low, high, std = (mean - half_width) * scale, (mean + half_width) * scale, deviation * scale
+    representable = all(map(math.isfinite, (low, high, std)))
+    return Summary(count, mean * scale, std if representable else None, (low, high) if representable else None)
+
+
+def paired_gain(winner: Mapping[int, float], baseline: Mapping[int, float], direction: Direction) -> PairedGain | None:
+    """The mean paired difference of two schedules' values by seed, its 95% interval and a verdict.
+
+    Only seeds that both completed count; None when there is no such seed. The verdict is
+    "better" or "worse" when the interval leaves zero out, else "tie"; differences that are all
+    equal have an interval of no width, so that only an exact zero ties.
+    """
+    seeds = sorted(winner.keys() & baseline.keys())
+    sign = 1.0 if direction == "maximize" else -1.0
+    # Halved before subtracting: the difference of two doubles can exceed the largest double.
+    halves = summarise([sign * (winner[seed] / 2 - baseline[seed] / 2) for seed in seeds])
+    if halves is None:
+        return None
+    largest = math.nextafter(math.inf, 0)
+    mean = max(-largest, min(largest, halves.mean * 2))
+    interval = None
+    if halves.ci95 is not None:
+        doubled = (halves.ci95[0] * 2, halves.ci95[1] * 2)
+        interval = doubled if all(map(math.isfinite, doubled)) else None
+    return PairedGain(halves.count, mean, interval, _verdict(interval))
+
+
+def _variance(values: Sequence[float], mean: float) -> float:
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def _verdict(interval: Interval | None) -> Verdict:
+    if interval is None or interval[0] <= 0 <= interval[1]:
+        return "tie"
+    return "better" if interval[0] > 0 else "worse"

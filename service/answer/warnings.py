@@ -1,0 +1,142 @@
+"""What is legal but unwise: in a study before it runs, and in the best schedule it found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from lehr.schedules import Schedule
+from lehr.wire.studies import RangeSpec, SpaceSpec, StudySpec, Warning_
+from service.search.searcher import startup_trials
+
+TRIALS_PER_FAMILY = 10
+"""Fewer than these leave a family's rates untuned, and families are then compared by luck."""
+BOUND_FRACTION = 0.02
+"""A value this near to a bound, as a part of its range's (log) axis, sits on it."""
+
+
+def warnings_before(spec: StudySpec) -> list[Warning_]:
+    """What is unwise in a study's spec, its own defaults included."""
+    return [
+        *_family_warnings(spec),
+        *_single_value_warnings(spec.space),
+        *_budget_warnings(spec),
+        *_confirm_warnings(spec),
+    ]
+
+
+def warnings_after(space: SpaceSpec, best: Schedule) -> list[Warning_]:
+    """The bounds of the space that the best schedule sits on: a better one may lie beyond."""
+    checks = [("start_lr", space.start_lr, best.start_lr, True), ("end_lr", space.end_lr, best.end_lr, True)]
+    if best.family == "constant":
+        checks = checks[:1]  # its end is its start, whatever end_lr's range is
+    if best.peak_lr is not None:
+        peak_field = "peak_lr" if space.peak_lr else "start_lr"
+        checks.append((peak_field, space.peak_lr or space.start_lr, best.peak_lr, True))
+    if space.warmup_fraction is not None and best.rise_fraction == best.warmup_fraction > 0:
+        checks.append(("warmup_fraction", space.warmup_fraction, best.warmup_fraction, False))
+    own = space.parameters.get(best.family, {})
+    checks += [
+        (f"parameters.{best.family}.{name}", asked, getattr(best, name), False)
+        for name, asked in own.items()
+        if isinstance(asked, RangeSpec)
+    ]
+    found = (_bound_warning(field, asked, value, log=log) for field, asked, value, log in checks)
+    return list({one.field: one for one in found if one is not None}.values())
+
+
+def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    families = spec.space.to_space().families
+    if spec.space.families is not None and "constant" not in spec.space.families:
+        yield Warning_(
+            code="constant_added",
+            field="space.families",
+            message="constant takes part as well: the answer is compared with the best constant rate",
+        )
+    trials, wanted = spec.budget.trials, TRIALS_PER_FAMILY * len(families)
+    if trials < len(families):
+        yield Warning_(
+            code="families_untried",
+            field="budget.trials",
+            message=f"{trials} trials for {len(families)} families: some are never tried; "
+            f"ask for {wanted} trials or fewer families",
+        )
+    elif trials < wanted:
+        yield Warning_(
+            code="few_trials_per_family",
+            field="budget.trials",
+            message=f"{trials} trials for {len(families)} families are fewer than {TRIALS_PER_FAMILY} for each; "
+            f"ask for {wanted} trials or fewer families",
+        )
+
+
+def _single_value_warnings(space: SpaceSpec) -> Iterator[Warning_]:
+    ranges = {"start_lr": space.start_lr, "end_lr": space.end_lr, "peak_lr": space.peak_lr}
+    for family, own in space.parameters.items():
+        ranges |= {f"parameters.{family}.{name}": one for name, one in own.items() if isinstance(one, RangeSpec)}
+    for field, one in ranges.items():
+        if one is not None and one.low == one.high:
+            yield Warning_(
+                code="single_value",
+                field=f"space.{field}",
+                message=f"the range holds a single value, {one.low:g}: it is not searched",
+            )
+
+
+def _budget_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    trials, parallel = spec.budget.trials, spec.budget.parallel
+    # The default of `parallel` suits no tiny budget; only a number that was asked for is remarked on.
+    if parallel > trials and "parallel" in spec.budget.model_fields_set:
+        yield Warning_(
+            code="parallel_above_trials",
+            field="budget.parallel",
+            message=f"{parallel} trials can't run at once in a budget of {trials}",
+        )
+    families = len(spec.space.to_space().families)
+    if spec.sampler.name in ("tpe", "gp", "cmaes") and startup_trials(families, trials) * 2 > trials:
+        yield Warning_(
+            code="mostly_startup",
+            field="budget.trials",
+            message=f"{startup_trials(families, trials)} of {trials} trials are spread evenly before the sampler "
+            "learns anything; ask for more trials or fewer families",
+        )
+    elif spec.sampler.name in ("tpe", "gp", "cmaes") and parallel * 2 > trials > 1:
+        yield Warning_(
+            code="parallel_high",
+            field="budget.parallel",
+            message=f"with {parallel} of {trials} trials at once most are chosen before results are known; "
+            f"lower parallel to {max(1, trials // 4)} for a better search",
+        )
+
+
+def _confirm_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    if spec.confirm is None:
+        yield Warning_(
+            code="not_confirmed",
+            field="confirm",
+            message="without confirmation the best value is that of the luckiest trial, and is too good; "
+            'ask for {"top": 3, "seeds": 5}',
+        )
+
+
+def _bound_warning(field: str, asked: RangeSpec, value: float, *, log: bool) -> Warning_ | None:
+    if asked.low == asked.high or (value <= 0 and log):
+        return None
+    place = _place(asked, value, log=log)
+    if place > BOUND_FRACTION and place < 1 - BOUND_FRACTION:
+        return None
+    side, verb = ("low", "lower") if place <= BOUND_FRACTION else ("high", "raise")
+    return Warning_(
+        code="best_on_bound",
+        field=f"space.{field}.{side}",
+        message=f"the best {field.rsplit('.', 1)[-1]}, {value:g}, sits on the bound {getattr(asked, side):g} of its "
+        f"range; {verb} space.{field}.{side} to see whether a better one lies beyond",
+    )
+
+
+def _place(asked: RangeSpec, value: float, *, log: bool) -> float:
+    """Where the value lies in its range, 0 at the low end and 1 at the high one."""
+    low, high = asked.low, asked.high
+    if log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return (value - low) / (high - low)
