@@ -44,6 +44,7 @@ class RefusedByServerError(ServerError, InvalidValueError):
         found = tuple(_fault(fault) for fault in faults if isinstance(fault, dict)) if isinstance(faults, list) else ()
         # ServerError hands its text on to the next class in line, which takes faults, not text.
         super().__init__(status, problem)
+        self.args = ServerError(status, problem).args
         self.faults = found
 
 
