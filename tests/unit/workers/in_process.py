@@ -1,0 +1,53 @@
+"""A worker in a thread of the test, speaking real HTTP with the fake server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from lehr.client import Client
+from lehr.wire.leases import WorkerInfo
+from tests.unit.workers.fake_server import FakeServer
+from workers.checkpoints import Checkpoints
+from workers.device import configure_torch
+from workers.drain import Drain
+from workers.loop import LeaseLoop
+from workers.solo import SoloTrainer
+from workers.tasks.registry import offers
+
+
+@contextmanager
+def working(
+    server: FakeServer, folder: Path, *, max_trials: int = 1, checkpoint_seconds: float = 10.0
+) -> Iterator[Drain]:
+    """A worker that works while the block runs, and is drained at its end."""
+    device = torch.device("cpu")
+    configure_torch(device, threads=1)
+    drain = Drain()
+    trainer = SoloTrainer(device, Checkpoints(folder), drain, checkpoint_seconds)
+    worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
+    client = Client(server.url, retry=None, timeout=5)
+    loop = LeaseLoop(client, worker, trainer, drain, max_trials)
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            loop.run()
+        except BaseException as error:  # noqa: BLE001 - handed to the test
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield drain
+    finally:
+        drain.request()
+        thread.join(timeout=20)
+        client.close()
+        assert not thread.is_alive(), "the worker did not end"
+    if failures:
+        raise failures[0]
