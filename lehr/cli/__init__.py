@@ -1,0 +1,9 @@
+"""The command line."""
+
+
+def main() -> None:
+    """What the `lehr` command runs."""
+    # Imported only now: `python -m lehr.cli.leash` passes through this file too and must stay light.
+    from lehr.cli.app import app
+
+    app()

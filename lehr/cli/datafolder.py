@@ -1,0 +1,80 @@
+"""The folder of `lehr up`: what lies where, and that only one `up` works in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from lehr.errors import LehrError
+
+
+class DataFolderError(LehrError):
+    """The data folder cannot be used."""
+
+
+class DataFolder:
+    """An open data folder. Only one can be open at a time, over all processes.
+
+    The lock ends with the process that holds it, however that ends.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.database = self.root / "lehr.sqlite"
+        self.checkpoints = self.root / "checkpoints"
+        self.logs = self.root / "logs"
+        self.port_file = self.root / "server.port"
+        self.state_file = self.root / "up.json"
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            for folder in (self.root, self.checkpoints, self.logs):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.root / "up.lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            raise DataFolderError(f"The data folder {self.root} cannot be used: {error.strerror}.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise DataFolderError(
+                f"Another `lehr up` (process {holder}) works in {self.root}. End it first, or give another --data."
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        self.port_file.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.state_file.unlink(missing_ok=True)
+        self.port_file.unlink(missing_ok=True)
+        if self._lock:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.database}"
+
+    def port(self) -> int | None:
+        """The port that the server has bound, once it has."""
+        try:
+            return int(self.port_file.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        """Keep who runs here, for people and programs that look. Replaced as a whole, never half written."""
+        fresh = self.state_file.with_suffix(".new")
+        fresh.write_text(json.dumps(state) + "\n", encoding="utf-8")
+        fresh.replace(self.state_file)

@@ -1,0 +1,118 @@
+"""`lehr demo`: the whole main job on real data, from an empty folder to the best schedule's JSON."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lehr.cli import output
+from lehr.cli.failures import FAILED
+from lehr.cli.fleet import Fleet, Plan
+from lehr.cli.follow import follow
+from lehr.cli.output import say
+from lehr.cli.progress import view
+from lehr.cli.tables import VERDICTS, interval, number, rates
+from lehr.cli.up import DEFAULT_HOST, running
+from lehr.client import Client
+from lehr.errors import LehrError
+from lehr.wire.studies import Answer, Study
+from lehr.wire.trials import Trial
+
+FOLDER = Path(".demo")
+MARK = "made-by-lehr-demo"
+WORKERS = 2
+POINTS = 9
+STUDY: dict[str, Any] = {
+    "name": "demo",
+    "task": {"name": "digits", "params": {"model": "mlp", "epochs": 8, "batch_size": 64, "optimizer": "sgd"}},
+    "space": {
+        "families": ["constant", "step", "exponential", "linear", "cosine", "one_cycle"],
+        "start_lr": {"low": 1e-4, "high": 1.0},
+        "end_lr": {"low": 1e-6, "high": 1e-1},
+    },
+    "objective": {"metric": "val_accuracy", "direction": "maximize"},
+    "sampler": {"name": "tpe", "seed": 0},
+    "budget": {"trials": 30, "parallel": 4},
+    "confirm": {"top": 3, "seeds": 5},
+}
+
+
+class DemoFolderError(LehrError):
+    """The demo's folder holds something else."""
+
+
+def demo(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Its folder, made anew each time.")] = FOLDER,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder; `lehr up --data DIR` opens it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print nothing but the answer.")] = False,
+) -> None:
+    """Run the whole main job on the handwritten digits: post a study, search, confirm, answer. Takes about a minute."""
+    make_anew(data)
+    with running(data, Plan(DEFAULT_HOST, 0, WORKERS)) as fleet, Client(fleet.url) as client:
+        say(f"server and {WORKERS} workers run on {fleet.url}")
+        study = _search(client, fleet)
+        answer = client.best(study.study_id, points=POINTS)
+        trials = list(client.trials(study.study_id, purpose="search", state="COMPLETED", order="value"))
+    if not json:
+        output.show(_comparison(answer, trials))
+    output.document(answer.model_dump(mode="json", exclude={"code"}))
+    if keep:
+        say(f"kept in {data}; open it with `lehr up --data {data}`, then `lehr best {study.study_id} --code torch`")
+    else:
+        shutil.rmtree(data)
+
+
+def make_anew(folder: Path) -> None:
+    """An empty folder. Raises DemoFolderError rather than delete what no demo made."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            if not (folder / MARK).is_file():
+                raise DemoFolderError(f"{folder} holds something that no demo made. Give another --data.")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    except OSError as error:
+        raise DemoFolderError(f"{folder} cannot be used: {error.strerror}.") from error
+
+
+def _search(client: Client, fleet: Fleet) -> Study:
+    study = client.create_study(STUDY)
+    families, trials = len(STUDY["space"]["families"]), STUDY["budget"]["trials"]
+    say(f"searching {families} families with {trials} trials of an MLP on scikit-learn's handwritten digits")
+    with view() as screen:
+        for sighting in follow(client, study.study_id, between=fleet.tick):
+            study = sighting.study
+            screen.show(sighting)
+    if study.state != "COMPLETED":
+        say(f"the study is {study.state}: {study.reason}", "red")
+        raise typer.Exit(FAILED)
+    return study
+
+
+def _comparison(answer: Answer, trials: Iterable[Trial]) -> Table:
+    """The best trial of each family, then what confirmation made of the winner and of the best constant rate."""
+    table = Table("", "rates", answer.metric, "95% interval", box=None, pad_edge=False)
+    best: dict[str, Trial] = {}
+    for trial in trials:
+        best.setdefault(trial.schedule.family, trial)
+    for family, trial in best.items():
+        table.add_row(f"best {family}", rates(trial.schedule), number(trial.value), "")
+    table.add_section()
+    if answer.confirmation:
+        confirmed = answer.confirmation
+        what = f"winner, on {confirmed.seeds} fresh seeds: {answer.schedule.family}"
+        table.add_row(what, rates(answer.schedule), number(confirmed.mean), Text(interval(confirmed.ci95)))
+    if answer.baseline:
+        base = answer.baseline
+        what = "best constant rate, on the same seeds"
+        table.add_row(what, rates(base.schedule), number(base.mean), Text(interval(base.ci95)))
+    if answer.gain:
+        what = f"gain: {VERDICTS[answer.gain.verdict]}"
+        table.add_row(what, "", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
+    return table

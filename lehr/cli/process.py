@@ -1,0 +1,102 @@
+"""One child process: a module of the checkout, in a process group of its own, on a leash."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lehr.errors import LehrError
+
+TAIL_LINES = 15
+TAIL_BYTES = 16_384
+
+
+class NotInstalledError(LehrError):
+    """The server or the workers are not installed."""
+
+
+def require(module: str) -> None:
+    """Raises NotInstalledError when `module` can be run neither from here nor from the installation."""
+    # The script `lehr` does not look in the working directory, `python -m` does: so a checkout is enough.
+    if (Path.cwd() / module / "__main__.py").is_file() or importlib.util.find_spec(module) is not None:
+        return
+    raise NotInstalledError(
+        f"The module {module!r} is not here: this installation of lehr holds the client alone. "
+        "Run this command in a checkout of lehr (after `make setup`), or use the container image; see the README."
+    )
+
+
+class Child:
+    """A child process. `log` None: it writes to stderr.
+
+    It has a process group of its own, so that Ctrl-C in the terminal reaches only its parent, which
+    ends the children in the right order.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, log: Path | None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._log = log
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.started_seconds = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal when one ended it."""
+        return self._process.poll() if self._process else None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "lehr.cli.leash", str(os.getpid()), *self._command]
+        with self._log.open("ab") if self._log else contextlib.nullcontext(sys.stderr) as stream:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                env=self._environment,
+                process_group=0,
+            )
+        self.started_seconds = time.monotonic()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the whole group, if it still runs."""
+        if self.is_running and self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def end(self, seconds: float) -> None:
+        """Wait for its end as long as that, then kill it."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+
+    def tail(self) -> str:
+        """The last lines that it wrote to its log."""
+        if self._log is None or not self._log.is_file():
+            return ""
+        with self._log.open("rb") as stream:
+            stream.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])

@@ -1,0 +1,51 @@
+"""What the command line takes from the environment. The one file of `lehr` that reads it.
+
+Flags win over variables. The server and the workers read variables of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lehr.client.exchange import DEFAULT_URL
+
+SERVER_VARIABLE = "LEHR_SERVER"
+HOST_VARIABLE = "LEHR_HOST"
+PORT_VARIABLE = "LEHR_PORT"
+DEVICE_VARIABLE = "LEHR_DEVICE"
+DATA_VARIABLE = "LEHR_DATA"
+VARIABLES = (SERVER_VARIABLE, HOST_VARIABLE, PORT_VARIABLE, DEVICE_VARIABLE, DATA_VARIABLE)
+
+DEFAULT_DATA = Path("lehr-data")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+ServerOption = Annotated[
+    str, typer.Option("--server", metavar="URL", envvar=SERVER_VARIABLE, help="The server to talk to.")
+]
+HostOption = Annotated[str, typer.Option("--host", envvar=HOST_VARIABLE, help="Address that the server listens on.")]
+PortOption = Annotated[
+    int, typer.Option("--port", envvar=PORT_VARIABLE, min=0, max=65535, help="Its port; 0 takes a free one.")
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", envvar=DEVICE_VARIABLE, help="auto, cpu or cuda:N. With auto, worker N takes GPU N."),
+]
+DataOption = Annotated[
+    Path, typer.Option("--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder of database, checkpoints and logs.")
+]
+DEFAULT_SERVER = DEFAULT_URL
+
+
+def child_environment(threads: int) -> dict[str, str]:
+    """This process's environment for a child that is to compute with `threads` threads, unless it says otherwise.
+
+    Without this, each worker on a machine would take all cores, and N of them are slower than one.
+    """
+    environment = dict(os.environ)
+    if not any(environment.get(name) for name in THREAD_VARIABLES):
+        environment.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, threads))))
+    return environment

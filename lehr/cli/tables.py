@@ -1,0 +1,147 @@
+"""Studies, trials and answers as people read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lehr.cli.output import out
+from lehr.cli.plot import draw
+from lehr.schedules import Schedule
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.studies import Answer, Study
+from lehr.wire.trials import Trial
+
+STATE_STYLES = {
+    "COMPLETED": "green", "RUNNING": "cyan", "CONFIRMING": "cyan", "STOPPING": "cyan", "PAUSED": "yellow",
+    "PRUNED": "yellow", "DIVERGED": "magenta", "CANCELLED": "yellow", "FAILED": "red",
+}  # fmt: skip
+VERDICTS = {
+    "better": "better than the best constant rate",
+    "tie": "a tie with the best constant rate: the difference may be chance",
+    "worse": "worse than the best constant rate",
+}
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    return f"[{bounds[0]:.4g}, {bounds[1]:.4g}]" if bounds else ""
+
+
+def duration(seconds: float | None) -> str:
+    return "?" if seconds is None else str(timedelta(seconds=round(max(0.0, seconds))))
+
+
+def rates(schedule: Schedule) -> str:
+    """The schedule's rates from first to last: `0.01 → 0.12 → 0.0003`."""
+    through = [schedule.start_lr, *([schedule.peak_lr] if schedule.peak_lr is not None else []), schedule.end_lr]
+    return " → ".join(
+        f"{rate:.3g}" for rate in (through[:1] if schedule.family == "constant" and len(through) < 3 else through)
+    )
+
+
+def best_text(study: Study) -> str:
+    metric = study.spec.get("objective", {}).get("metric", "value")
+    if study.best is None:
+        return f"best {metric}: none yet"
+    best = study.best
+    return f"best {metric} {best.value:.4g} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
+
+
+def studies_table(studies: Iterable[Study]) -> Table:
+    table = Table("study", "name", "state", "done", "best", "time left", "created", box=None, pad_edge=False)
+    for study in studies:
+        done = f"{study.progress.finished}/{study.progress.planned}"
+        best = f"{study.best.value:.4g} {study.best.schedule.family}" if study.best else ""
+        left = "" if study.finished_at else duration(study.progress.eta_seconds)
+        created = study.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(study.study_id, Text(study.name), state_text(study.state), done, best, left, created)
+    return table
+
+
+def study_details(study: Study) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    counts = ", ".join(f"{count} {state}" for state, count in study.progress.trials.items() if count)
+    rows: dict[str, RenderableType] = {
+        "study": Text(f"{study.study_id}  {study.name}"),
+        "state": Text.assemble(state_text(study.state), f"  {study.reason}" if study.reason else ""),
+        "trainings": f"{study.progress.finished} of {study.progress.planned} done ({study.progress.fraction:.0%})",
+        "trials": counts or "none yet",
+        "time left": "" if study.finished_at else duration(study.progress.eta_seconds),
+        "best": Text(best_text(study)),
+    }
+    for name, value in rows.items():
+        if value:
+            facts.add_row(Text(name, style="dim"), value)
+    warnings = [Text(f"warning: {warning.message}", style="yellow") for warning in study.warnings]
+    return Group(facts, *warnings)
+
+
+def trials_table(trials: Iterable[Trial], metric: str) -> Table:
+    table = Table("trial", "purpose", "family", "rates", "state", metric, "took", box=None, pad_edge=False)
+    for trial in trials:
+        took = trial.finished_at - trial.started_at if trial.finished_at and trial.started_at else None
+        table.add_row(
+            str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule), state_text(trial.state),
+            number(trial.value), f"{took.total_seconds():.1f} s" if took else "",
+        )  # fmt: skip
+    return table
+
+
+def answer_details(answer: Answer) -> RenderableType:
+    """The answer with its confirmation, its comparison with the best constant rate, and a picture."""
+    table = Table("", answer.metric, "95% interval", box=None, pad_edge=False)
+    table.add_row(f"in the search (trial {answer.trial})", number(answer.value), "")
+    if answer.confirmation:
+        confirmed = answer.confirmation
+        table.add_row(f"confirmed on {confirmed.seeds} seeds", number(confirmed.mean), Text(interval(confirmed.ci95)))
+    if answer.baseline:
+        rate = f"best constant rate {answer.baseline.schedule.start_lr:.3g}"
+        table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
+    if answer.gain:
+        table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
+    parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
+    if answer.gain:
+        parts.append(Text(f"verdict: {VERDICTS[answer.gain.verdict]}"))
+    if answer.lr and len(answer.lr.step) > 1:
+        parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
+    parts.append(Text(json.dumps(answer.schedule.to_dict())))
+    return Group(*parts)
+
+
+def tasks_table(tasks: Iterable[Task]) -> Table:
+    table = Table("task", "workers", "live", "metrics", box=None, pad_edge=False)
+    for task in tasks:
+        table.add_row(task.name, str(task.workers), _yes(task.live), ", ".join(task.metrics or []))
+    return table
+
+
+def workers_table(workers: Iterable[Worker]) -> Table:
+    table = Table("worker", "device", "live", "trials", "last seen", "tasks", box=None, pad_edge=False)
+    for worker in workers:
+        seen = worker.last_seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        tasks = Text(", ".join(worker.tasks))
+        table.add_row(
+            Text(worker.name), Text(worker.device), _yes(worker.live), str(worker.running_trials), seen, tasks
+        )
+    return table
+
+
+def unicode_output() -> bool:
+    return out.encoding.lower().replace("-", "").startswith("utf")
+
+
+def _yes(live: bool) -> Text:
+    return Text("yes", style="green") if live else Text("no", style="dim")
