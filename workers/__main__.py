@@ -67,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 10)"
     )
-    parser.add_argument("--max-trials", type=int, metavar="K", help="trials per lease (default 1)")
+    parser.add_argument(
+        "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
+    )
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: all installed)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
     parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")

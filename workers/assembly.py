@@ -36,4 +36,4 @@ def build_loop(settings: WorkerSettings, drain: Drain) -> LeaseLoop:
     client = Client(settings.server, retry=None)
     trainer = SoloTrainer(device, Checkpoints(settings.checkpoints), drain, settings.checkpoint_seconds)
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
-    return LeaseLoop(client, worker, trainer, drain, settings.max_trials)
+    return LeaseLoop(client, worker, trainer, drain, settings.trials_per_lease)

@@ -26,7 +26,7 @@ class WorkerSettings(BaseSettings):
     tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, by commas")] = tuple(
         TASKS
     )
-    max_trials: Annotated[int, Field(ge=1, le=1024, description="trials per lease")] = 1
+    trials_per_lease: Annotated[int, Field(ge=1, le=1024, description="trials to take at once")] = 1
     threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads per operation")] = 1
     checkpoint_seconds: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="between two saves of a trial")
