@@ -32,8 +32,13 @@ def _storable(text: str) -> str:
     """Refuse what PostgreSQL cannot store or UTF-8 cannot carry."""
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidValueError(
-            Fault("", "text holds a NUL or a lone surrogate", "Unicode without U+0000 and surrogates", ascii(text)[:80],
-                  "Remove the character.")
+            Fault(
+                "",
+                "text holds a NUL or a lone surrogate",
+                "Unicode without U+0000 and surrogates",
+                ascii(text)[:80],
+                "Remove the character.",
+            )
         )
     return text
 

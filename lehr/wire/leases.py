@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.trials import Purpose
 
@@ -70,10 +71,34 @@ class TrialAttempt(Request):
     attempt: Positive
 
 
+Named = TypeVar("Named", bound=TrialAttempt)
+
+
+def _each_once(trials: list[Named]) -> list[Named]:
+    """Refuse a call that names a trial twice: it could not be answered once."""
+    seen: set[str] = set()
+    for index, entry in enumerate(trials):
+        if entry.trial in seen:
+            raise InvalidValueError(
+                Fault(
+                    f"[{index}].trial",
+                    "the trial is named twice",
+                    "each trial once in a call",
+                    entry.trial,
+                    "Join the entries, or send them in calls of their own.",
+                )
+            )
+        seen.add(entry.trial)
+    return trials
+
+
+Trials = Annotated[list[Named], Field(min_length=1, max_length=1024), AfterValidator(_each_once)]
+
+
 class Renewal(Request):
     """Also what `release` takes."""
 
-    trials: Annotated[list[TrialAttempt], Field(min_length=1, max_length=1024)]
+    trials: Trials[TrialAttempt]
 
 
 class Report(Request):
@@ -95,7 +120,7 @@ class TrialReports(TrialAttempt):
 
 
 class ReportBatch(Request):
-    trials: Annotated[list[TrialReports], Field(min_length=1, max_length=1024)]
+    trials: Trials[TrialReports]
 
 
 class TrialFinish(TrialAttempt):
@@ -107,7 +132,7 @@ class TrialFinish(TrialAttempt):
 
 
 class FinishBatch(Request):
-    trials: Annotated[list[TrialFinish], Field(min_length=1, max_length=1024)]
+    trials: Trials[TrialFinish]
 
 
 class LeaseAnswer(Response):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Generic, TypeVar
 
+from pydantic import Field
+
 from lehr.wire.base import Response
 
 
@@ -20,7 +22,7 @@ class Problem(Response):
     title: str
     status: int
     detail: str
-    errors: list[FaultDocument] = []
+    errors: list[FaultDocument] = Field(default_factory=list)
 
 
 Item = TypeVar("Item")

@@ -54,8 +54,13 @@ class SpaceSpec(Request):
     def _refuse_auto(cls, value: Any) -> Any:
         if value == "auto":
             raise InvalidStudyError(
-                Fault("", "the range test is not offered yet", 'a range {"low": …, "high": …}', "auto",
-                      'Give a range, for example {"low": 1e-4, "high": 1.0}.')
+                Fault(
+                    "",
+                    "the range test is not offered yet",
+                    'a range {"low": …, "high": …}',
+                    "auto",
+                    'Give a range, for example {"low": 1e-4, "high": 1.0}.',
+                )
             )
         return value
 
@@ -221,5 +226,3 @@ class Answer(Response):
     gain: Gain | None
     lr: LrCurve | None
     code: dict[str, str]
-
-

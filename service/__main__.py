@@ -1,0 +1,162 @@
+"""`python -m service`: serve, migrate, or print the OpenAPI document."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from alembic.util import CommandError
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from service import logs
+from service.app import create_app
+from service.database import create_engine_for
+from service.schema import migrate, newest_revision, stored_revision
+from service.services import Services
+from service.settings import Settings
+
+log = structlog.get_logger("lehr.server")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 when the server cannot start, 2 for settings that are wrong."""
+    options = _parser().parse_args(arguments)
+    given = {
+        name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
+    }
+    try:
+        settings = Settings(**given)
+        create_engine_for(settings.database).dispose()
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        return _complain(2, f"settings: {faults}")
+    except (ArgumentError, ValueError, ImportError) as error:
+        return _complain(2, str(error))
+    logs.configure(settings.log_level, settings.log_format)
+    command: dict[str, Any] = {"serve": _serve, "migrate": _migrate, "openapi": _print_openapi}
+    status: int = command[options.command](settings, options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m service", description="the lehr server")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="answer over HTTP")
+    serve.add_argument("--database", metavar="URL")
+    serve.add_argument("--host")
+    serve.add_argument("--port", type=int, help="0 takes a free one")
+    serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once it is bound")
+    serve.add_argument("--migrate", action="store_true", help="bring the database to the newest schema first")
+    serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    serve.add_argument("--log-format", choices=["console", "json"])
+    newest = commands.add_parser("migrate", help="bring a database to the newest schema")
+    newest.add_argument("--database", metavar="URL")
+    commands.add_parser("openapi", help="print the OpenAPI document")
+    return parser
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    if options.migrate:
+        migrate(settings.database)
+    if (status := _check_schema(settings)) != 0:
+        return status
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        return _complain(
+            1, f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port"
+        )
+    host, port = listener.getsockname()[:2]
+    if options.port_file is not None:
+        _write_atomically(options.port_file, str(port))
+    app = create_app(settings)
+    server = Server(app, listener, f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    server.run()
+    return 0
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that says when it is ready, and sends waiting claims home before it ends."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, address: str) -> None:
+        super().__init__(
+            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="on")
+        )
+        self._listener = listener
+        self._address = address
+        self._services: Services = app.state.services
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        super().run(sockets or [self._listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"lehr server ready on {self._address}", flush=True)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._services.signal.close()
+        super().handle_exit(sig, frame)
+
+
+def _check_schema(settings: Settings) -> int:
+    engine = create_engine_for(settings.database)
+    try:
+        stored = stored_revision(engine)
+    except SQLAlchemyError as error:
+        return _complain(1, f"the database does not answer: {error}")
+    finally:
+        engine.dispose()
+    if stored == newest_revision():
+        return 0
+    return _complain(
+        1, f"the database has schema {stored or 'none'}, this server needs {newest_revision()}; run `lehr migrate`"
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(2048)
+    return listener
+
+
+def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
+    try:
+        revision = migrate(settings.database)
+    except (SQLAlchemyError, CommandError) as error:
+        return _complain(1, f"the migration failed: {error}")
+    print(f"the database has schema {revision}")
+    return 0
+
+
+def _print_openapi(settings: Settings, _options: argparse.Namespace) -> int:
+    document = create_app(settings.model_copy(update={"database": "sqlite:///unused.sqlite"})).openapi()
+    print(json.dumps(document, indent=2, sort_keys=True))
+    return 0
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
+def _complain(status: int, message: str) -> int:
+    print(f"lehr server: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""From rows to the documents of the wire: studies, trials, curves, the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from lehr.errors import NotFoundError
+from lehr.schedules import schedule_from_dict
+from lehr.wire.studies import Answer, BestSoFar, Progress, SpaceSpec, Study, Warning_
+from lehr.wire.trials import Curve, Trial
+from service.answer.confirmation import Confirmed, ConfirmRun
+from service.answer.document import StudyFacts, answer
+from service.answer.finalists import SearchTrial
+from service.answer.warnings import warnings_after
+from service.database import Transaction
+from service.fleet import Fleet
+from service.ledger.progression import search_trials
+from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES
+from service.tables import ReportRow, StudyRow, TrialRow
+from service.validation import waiting_reason
+
+TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
+
+
+@dataclass(frozen=True)
+class Documents:
+    fleet: Fleet
+
+    def study(self, transaction: Transaction, study_id: str) -> Study:
+        """Raises NotFoundError."""
+        return self.studies(transaction, [find_study(transaction, study_id)])[0]
+
+    def studies(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[Study]:
+        counts = _counts(transaction, [row.id for row in rows])
+        return [self._study(transaction, row, counts.get(row.id, {})) for row in rows]
+
+    def _study(self, transaction: Transaction, row: StudyRow, counts: dict[str, int]) -> Study:
+        best = best_trial(transaction, row)
+        return Study(
+            study_id=row.id,
+            name=row.name,
+            state=row.state,
+            reason=row.reason or self._waits_because(transaction, row),
+            spec=row.spec,
+            warnings=[Warning_.model_validate(warning) for warning in row.warnings] + _best_warnings(row, best),
+            progress=progress(row, counts),
+            best=_best_document(best),
+            horizon_steps=row.horizon_steps,
+            revision=row.revision,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+        )
+
+    def _waits_because(self, transaction: Transaction, row: StudyRow) -> str | None:
+        if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
+            return None
+        task = self.fleet.task(transaction, row.task_name)
+        return None if task is not None and task.is_live else waiting_reason(row.task_name)
+
+
+def find_study(transaction: Transaction, study_id: str) -> StudyRow:
+    """Raises NotFoundError."""
+    study = transaction.session.get(StudyRow, study_id)
+    if study is None:
+        raise NotFoundError(f"there is no study {study_id}")
+    return study
+
+
+def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
+    """How far a study is; the time left assumes that trainings to come last as those that ended."""
+    finished = sum(counts.get(state, 0) for state in FINISHED_TRIAL_STATES)
+    planned = _planned(study, counts)
+    trained = finished - counts.get("CANCELLED", 0)
+    eta = None
+    if study.state in FINISHED_STUDY_STATES:
+        eta = 0.0
+    elif trained > 0:
+        eta = study.trained_seconds / trained * (planned - finished) / max(1, counts.get("RUNNING", 0))
+    is_over = study.state in FINISHED_STUDY_STATES
+    return Progress(
+        trials={state: counts.get(state, 0) for state in TRIAL_STATES},
+        planned=planned,
+        finished=finished,
+        fraction=1.0 if is_over else min(1.0, finished / planned if planned else 0.0),
+        eta_seconds=eta,
+    )
+
+
+def _planned(study: StudyRow, counts: dict[str, int]) -> int:
+    """All trainings: the budget, and the confirmation's (at most, until its finalists are known)."""
+    if study.finalists is not None or study.state in FINISHED_STUDY_STATES:
+        return sum(counts.values())
+    search = study.trials_created if study.state == "STOPPING" else study.budget_trials
+    confirm = study.spec["confirm"]
+    return search + ((confirm["top"] + 1) * confirm["seeds"] if confirm else 0)
+
+
+def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
+    query = (
+        select(TrialRow.study_id, TrialRow.state, func.count())
+        .where(TrialRow.study_id.in_(study_ids))
+        .group_by(TrialRow.study_id, TrialRow.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for study_id, state, count in transaction.session.execute(query):
+        counts.setdefault(study_id, {})[state] = count
+    return counts
+
+
+def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
+    """The COMPLETED search trial with the best value, the earlier one of equals."""
+    order = TrialRow.value.desc() if study.spec["objective"]["direction"] == "maximize" else TrialRow.value.asc()
+    query = (
+        select(TrialRow)
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .order_by(order, TrialRow.number)
+        .limit(1)
+    )
+    return transaction.session.execute(query).scalar_one_or_none()
+
+
+def _best_document(trial: TrialRow | None) -> BestSoFar | None:
+    if trial is None or trial.value is None:
+        return None
+    return BestSoFar(trial=trial.number, value=trial.value, schedule=schedule_from_dict(trial.schedule))
+
+
+def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
+    if best is None or best.point is None:
+        return []
+    return warnings_after(SpaceSpec.model_validate(study.spec["space"]), schedule_from_dict(best.schedule))
+
+
+def trial_document(row: TrialRow) -> Trial:
+    fields = {name: getattr(row, name) for name in Trial.model_fields if name not in ("trial", "worker", "diagnosis")}
+    return Trial.model_validate({**fields, "trial": row.id, "worker": row.worker_id, "diagnosis": None})
+
+
+def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:
+    """The trial's reports by step; `max_points` keeps evenly spaced ones, the first and the last included."""
+    query = select(ReportRow).where(ReportRow.trial_id == trial.id).order_by(ReportRow.step)
+    rows = list(transaction.session.execute(query).scalars())
+    if max_points is not None and len(rows) > max_points:
+        last = len(rows) - 1
+        rows = [rows[round(index * last / max(1, max_points - 1))] for index in range(max_points)]
+    names = sorted({name for row in rows for name in row.metrics})
+    return Curve(
+        study_id=trial.study_id,
+        number=trial.number,
+        step=[row.step for row in rows],
+        epoch=[row.epoch for row in rows],
+        lr=[row.lr for row in rows],
+        train_loss=[row.train_loss for row in rows],
+        metrics={name: [row.metrics.get(name) for row in rows] for name in names},
+    )
+
+
+def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
+    """The best schedule so far. Raises ConflictError while nothing has completed."""
+    spec = study.spec["objective"]
+    facts = StudyFacts(study.id, study.state, spec["metric"], spec["direction"], study.horizon_steps)
+    best = best_trial(transaction, study)
+    numbers = [*(study.finalists or []), *([best.number] if best is not None else [])]
+    trials = {trial.number: trial for trial in search_trials(transaction, study, numbers)}
+    return answer(facts, list(trials.values()), _confirmed(transaction, study, trials), points)
+
+
+def _confirmed(transaction: Transaction, study: StudyRow, trials: dict[int, SearchTrial]) -> list[Confirmed]:
+    """The finalists' runs on the seeds that all of them have been through, so that equal numbers are compared."""
+    query = (
+        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value)
+        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None))
+        .order_by(TrialRow.number)
+    )
+    runs = list(transaction.session.execute(query))
+    unfinished = {seed for _, seed, state, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
+    return [
+        Confirmed(
+            trials[number],
+            tuple(
+                ConfirmRun(seed, state, value)
+                for confirms, seed, state, value in runs
+                if confirms == number and seed not in unfinished
+            ),
+        )
+        for number in study.finalists or []
+    ]

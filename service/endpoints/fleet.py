@@ -1,0 +1,31 @@
+"""Who trains, and what can be trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.problems import Page
+from service.endpoints.parameters import Cursor, Limit
+from service.pages import DEFAULT_LIMIT, decode_cursor, page
+from service.services import Provided
+
+router = APIRouter(prefix="/v1", tags=["fleet"])
+
+
+@router.get("/tasks", response_model=Page[Task])
+def list_tasks(services: Provided) -> Any:
+    """Every task that a worker has offered, with the JSON Schema of its parameters and its metrics."""
+    with services.database.read() as transaction:
+        return {"items": services.fleet.tasks(transaction), "next_cursor": None}
+
+
+@router.get("/workers", response_model=Page[Worker])
+def list_workers(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
+    """Every worker that has asked for work."""
+    after_id = decode_cursor(cursor, str)[0] if cursor is not None else ""
+    with services.database.read() as transaction:
+        workers = services.fleet.workers(transaction, after_id, limit + 1)
+    return page(workers, limit, workers, "id")

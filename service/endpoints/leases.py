@@ -1,0 +1,67 @@
+"""The worker protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request, Response
+
+from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from service.endpoints.parameters import IdempotencyKey, LeaseId
+from service.services import Provided, Services
+from service.strict_json import StrictRoute
+
+LOOK_AGAIN_SECONDS = 1.0
+"""How often a waiting claim looks for work that another server made free."""
+
+router = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=StrictRoute)
+
+
+# The one asynchronous call: hundreds of workers may wait here, and a thread for each would starve the rest.
+@router.post("", response_model=Lease, responses={204: {"description": "nothing to do"}})
+async def claim(request: Request, claim: Claim, services: Provided, idempotency_key: IdempotencyKey = None) -> Any:
+    """Ask for trials; waits up to `wait_seconds` for them. A repeated Idempotency-Key gets the same lease again."""
+    await run_sync(services.fleet.see, claim.worker)
+    patience_ends = asyncio.get_running_loop().time() + claim.wait_seconds
+    while True:
+        lease = await run_sync(services.claims.claim, claim, idempotency_key)
+        if lease is not None:
+            return lease
+        left = patience_ends - asyncio.get_running_loop().time()
+        if left <= 0 or services.signal.is_closing or await request.is_disconnected():
+            return Response(status_code=204)
+        await services.signal.wait(min(left, LOOK_AGAIN_SECONDS))
+
+
+@router.post("/{lease_id}/renew", response_model=LeaseAnswer)
+def renew(lease_id: LeaseId, renewal: Renewal, services: Provided) -> Any:
+    """A beat: keep the lease of these trials."""
+    return services.beats.renew(lease_id, renewal)
+
+
+@router.post("/{lease_id}/report", response_model=LeaseAnswer)
+def report(lease_id: LeaseId, batch: ReportBatch, services: Provided) -> Any:
+    """Metrics of running trials; the answer says what each is to do next."""
+    return services.beats.report(lease_id, batch)
+
+
+@router.post("/{lease_id}/finish", response_model=LeaseAnswer)
+def finish(lease_id: LeaseId, batch: FinishBatch, services: Provided) -> Any:
+    """The trials' results. Repeated, it answers the same."""
+    answer = services.finishes.finish(lease_id, batch)
+    _wake(services)
+    return answer
+
+
+@router.post("/{lease_id}/release", response_model=LeaseAnswer)
+def release(lease_id: LeaseId, renewal: Renewal, services: Provided) -> Any:
+    """Give back what is not finished; another worker goes on from its checkpoint."""
+    answer = services.beats.release(lease_id, renewal)
+    _wake(services)
+    return answer
+
+
+def _wake(services: Services) -> None:
+    services.signal.notify()

@@ -1,0 +1,46 @@
+"""Is it alive, is it ready, what is it doing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.problems import problem
+from service.schema import newest_revision, stored_revision
+from service.services import Provided
+
+router = APIRouter(tags=["operations"])
+
+
+@router.get("/healthz")
+def healthz() -> dict[str, str]:
+    """The process is alive."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+def readyz(services: Provided) -> Any:
+    """The database answers and has the newest schema; 503 until then."""
+    try:
+        with services.database.read() as transaction:
+            transaction.session.execute(text("SELECT 1"))
+        stored = stored_revision(services.database.engine)
+    except SQLAlchemyError as error:
+        return problem(503, "database-unavailable", f"the database does not answer: {type(error).__name__}")
+    if stored != newest_revision():
+        return problem(
+            503,
+            "schema-not-current",
+            f"the database has schema {stored}, this server needs {newest_revision()}; run lehr migrate",
+        )
+    return {"status": "ready", "schema": stored}
+
+
+@router.get("/metrics")
+def metrics(services: Provided) -> Response:
+    """For Prometheus."""
+    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,127 @@
+"""Calls on studies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import and_, or_, select
+
+from lehr.wire.problems import Page
+from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec, StudyState
+from service.documents import answer_document, find_study
+from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
+from service.pages import DEFAULT_LIMIT, decode_cursor, page
+from service.services import Provided, Services
+from service.strict_json import StrictRoute
+from service.tables import StudyRow
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=StrictRoute)
+
+
+@router.post("", status_code=201, response_model=Study, responses={200: {"model": ResolvedStudy}})
+def create_study(
+    spec: StudySpec,
+    services: Provided,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+    validate_only: Annotated[bool, Query(description="check and resolve, create nothing")] = False,
+) -> Any:
+    """Queue a study. With `validate_only=true`: 200 with the resolved spec and warnings; nothing is created."""
+    if validate_only:
+        resolved = services.studies.resolve(spec)
+        document = ResolvedStudy(spec=resolved.spec, warnings=resolved.warnings)
+        return Response(document.model_dump_json(), 200, media_type="application/json")
+    study_id = services.studies.create(spec, idempotency_key)
+    services.signal.notify()
+    response.headers["Location"] = f"/v1/studies/{study_id}"
+    return _study(services, study_id)
+
+
+@router.get("", response_model=Page[Study])
+def list_studies(
+    services: Provided,
+    state: Annotated[list[StudyState] | None, Query(description="only studies in one of these states")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Any:
+    """Studies, the newest first."""
+    query = select(StudyRow).order_by(StudyRow.created_at.desc(), StudyRow.id.desc()).limit(limit + 1)
+    if state:
+        query = query.where(StudyRow.state.in_(state))
+    if cursor is not None:
+        query = query.where(_older_than(cursor))
+    with services.database.read() as transaction:
+        rows = transaction.session.execute(query).scalars().all()
+        documents = services.documents.studies(transaction, rows[:limit])
+    return page(rows, limit, documents, "created_at", "id")
+
+
+@router.get("/{study_id}", response_model=Study)
+def get_study(study_id: StudyId, services: Provided) -> Any:
+    """A study: state, progress, best so far."""
+    return _study(services, study_id)
+
+
+@router.post("/{study_id}/pause", response_model=Study)
+def pause_study(study_id: StudyId, services: Provided) -> Any:
+    """No new trials; those that run go on."""
+    services.studies.pause(study_id)
+    return _study(services, study_id)
+
+
+@router.post("/{study_id}/resume", response_model=Study)
+def resume_study(study_id: StudyId, services: Provided) -> Any:
+    """Go on after a pause."""
+    services.studies.resume(study_id)
+    services.signal.notify()
+    return _study(services, study_id)
+
+
+@router.post("/{study_id}/stop", response_model=Study)
+def stop_study(study_id: StudyId, services: Provided) -> Any:
+    """Let the running trials end, then confirm and answer."""
+    services.studies.stop(study_id)
+    services.signal.notify()
+    return _study(services, study_id)
+
+
+@router.post("/{study_id}/cancel", response_model=Study)
+def cancel_study(study_id: StudyId, services: Provided) -> Any:
+    """End it now."""
+    services.studies.cancel(study_id)
+    return _study(services, study_id)
+
+
+@router.delete("/{study_id}", status_code=204)
+def delete_study(study_id: StudyId, services: Provided) -> None:
+    """Remove a finished study and all it holds."""
+    services.studies.delete(study_id)
+
+
+@router.get("/{study_id}/best", response_model=Answer)
+def get_best(
+    study_id: StudyId,
+    services: Provided,
+    points: Annotated[int | None, Query(ge=1, le=100_000, description="at most this many rates")] = None,
+) -> Any:
+    """The answer: the best schedule so far, confirmed once the study is COMPLETED."""
+    with services.database.read() as transaction:
+        return answer_document(transaction, find_study(transaction, study_id), points)
+
+
+def _study(services: Services, study_id: str) -> Study:
+    with services.database.read() as transaction:
+        return services.documents.study(transaction, study_id)
+
+
+def _older_than(cursor: str) -> Any:
+    stamp, last_id = decode_cursor(cursor, str, str)
+    try:
+        created_at = datetime.fromisoformat(stamp)
+    except ValueError:
+        created_at = None
+    if created_at is None or created_at.tzinfo is None:
+        decode_cursor("", str)  # raises: no cursor of this list holds such a time
+    return or_(StudyRow.created_at < created_at, and_(StudyRow.created_at == created_at, StudyRow.id < last_id))

@@ -1,0 +1,165 @@
+"""Who trains, and what can be trained: workers make themselves and their tasks known by claiming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.leases import TaskOffer, WorkerInfo
+from service.database import Database, Transaction
+from service.tables import OfferRow, TrialRow, WorkerRow
+
+LIVE_LEASES = 2
+"""A worker counts as live for this many lease times after it was last heard of."""
+
+REFRESH_SECONDS = 5
+"""A worker that claims over and over is written down at most this often."""
+
+
+@dataclass(frozen=True)
+class KnownTask:
+    name: str
+    params_schema: dict[str, Any] | None
+    metrics: list[str] | None
+    is_live: bool
+    workers: int
+
+
+@dataclass(frozen=True)
+class Fleet:
+    database: Database
+    lease_seconds: float
+
+    def see(self, worker: WorkerInfo) -> None:
+        """Write down that a worker asked for work, and what it offers."""
+        offers = [task if isinstance(task, TaskOffer) else TaskOffer(name=task) for task in worker.tasks]
+        _check_offers(offers)
+        with self.database.read() as transaction:
+            if _is_fresh(transaction, worker, offers):
+                return
+        with self.database.write() as transaction:
+            _upsert_worker(transaction, worker)
+            transaction.session.execute(delete(OfferRow).where(OfferRow.worker_id == worker.id))
+            transaction.session.add_all(_offer_row(worker.id, offer) for offer in offers)
+
+    def live_since(self, transaction: Transaction) -> datetime:
+        return transaction.now - timedelta(seconds=LIVE_LEASES * self.lease_seconds)
+
+    def workers(self, transaction: Transaction, after_id: str, limit: int) -> list[Worker]:
+        query = select(WorkerRow).where(WorkerRow.id > after_id).order_by(WorkerRow.id).limit(limit)
+        rows = list(transaction.session.execute(query).scalars())
+        tasks = _tasks_of(transaction, [row.id for row in rows])
+        running = _running_of(transaction, [row.id for row in rows])
+        live_since = self.live_since(transaction)
+        return [
+            Worker(
+                id=row.id,
+                name=row.name,
+                device=row.device,
+                tasks=tasks.get(row.id, []),
+                labels=row.labels,
+                live=row.last_seen_at >= live_since,
+                running_trials=running.get(row.id, 0),
+                last_seen_at=row.last_seen_at,
+            )
+            for row in rows
+        ]
+
+    def tasks(self, transaction: Transaction) -> list[Task]:
+        names = transaction.session.execute(select(OfferRow.task_name).distinct().order_by(OfferRow.task_name))
+        known = (self.task(transaction, name) for name in names.scalars().all())
+        return [
+            Task(
+                name=task.name,
+                params_schema=task.params_schema,
+                metrics=task.metrics,
+                live=task.is_live,
+                workers=task.workers,
+            )
+            for task in known
+            if task is not None
+        ]
+
+    def task(self, transaction: Transaction, name: str) -> KnownTask | None:
+        """The task as the worker seen last describes it; a description outranks a bare name."""
+        query = (
+            select(OfferRow, WorkerRow.last_seen_at)
+            .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
+            .where(OfferRow.task_name == name)
+            .order_by(OfferRow.params_schema.is_(None), WorkerRow.last_seen_at.desc(), WorkerRow.id)
+        )
+        found = transaction.session.execute(query).all()
+        if not found:
+            return None
+        live_since = self.live_since(transaction)
+        live = sum(last_seen_at >= live_since for _, last_seen_at in found)
+        offer = found[0][0]
+        return KnownTask(name, offer.params_schema, offer.metrics, live > 0, live)
+
+
+def note_beat(transaction: Transaction, worker_id: str) -> None:
+    """A worker that trains is alive, too."""
+    worker = transaction.session.get(WorkerRow, worker_id)
+    if worker is not None and transaction.now - worker.last_seen_at > timedelta(seconds=REFRESH_SECONDS):
+        worker.last_seen_at = transaction.now
+
+
+def _check_offers(offers: list[TaskOffer]) -> None:
+    names = [offer.name for offer in offers]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise InvalidValueError(
+            Fault("worker.tasks", "the task is named twice", "each task once", repeated, "Name each task once.")
+        )
+
+
+def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOffer]) -> bool:
+    row = transaction.session.get(WorkerRow, worker.id)
+    if row is None or transaction.now - row.last_seen_at > timedelta(seconds=REFRESH_SECONDS):
+        return False
+    if (row.name, row.device, row.labels) != (worker.name, worker.device, worker.labels):
+        return False
+    known = transaction.session.execute(select(OfferRow).where(OfferRow.worker_id == worker.id)).scalars()
+    described = {offer.task_name: (offer.params_schema, offer.metrics) for offer in known}
+    return described == {offer.name: (offer.params_schema, offer.metrics) for offer in offers}
+
+
+def _upsert_worker(transaction: Transaction, worker: WorkerInfo) -> None:
+    values = {
+        "id": worker.id,
+        "name": worker.name,
+        "device": worker.device,
+        "labels": worker.labels,
+        "last_seen_at": transaction.now,
+    }
+    transaction.upsert(WorkerRow, ["id"], [values])
+
+
+def _offer_row(worker_id: str, offer: TaskOffer) -> OfferRow:
+    return OfferRow(worker_id=worker_id, task_name=offer.name, params_schema=offer.params_schema, metrics=offer.metrics)
+
+
+def _tasks_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, list[str]]:
+    query = (
+        select(OfferRow.worker_id, OfferRow.task_name)
+        .where(OfferRow.worker_id.in_(worker_ids))
+        .order_by(OfferRow.task_name)
+    )
+    tasks: dict[str, list[str]] = {}
+    for worker_id, name in transaction.session.execute(query):
+        tasks.setdefault(worker_id, []).append(name)
+    return tasks
+
+
+def _running_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, int]:
+    query = (
+        select(TrialRow.worker_id, func.count())
+        .where(TrialRow.worker_id.in_(worker_ids), TrialRow.state == "RUNNING")
+        .group_by(TrialRow.worker_id)
+    )
+    return {worker_id: count for worker_id, count in transaction.session.execute(query) if worker_id is not None}

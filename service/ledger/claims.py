@@ -1,0 +1,157 @@
+"""Claims: a worker asks for trials and gets a lease, or nothing.
+
+Highest priority first, then the oldest study; within a study the trials that wait (given back,
+lost, enqueued by a user, or of the confirmation), then what the search asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import Select, and_, exists, func, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
+from service.database import Database, Transaction
+from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch
+from service.search.warmth import Searches
+from service.tables import LeaseRow, StudyRow, TrialRow
+
+CANDIDATES = 50
+
+log = structlog.get_logger("lehr.ledger")
+
+
+@dataclass(frozen=True)
+class Claims:
+    database: Database
+    searches: Searches
+    terms: LeaseTerms
+    new_id: Callable[[], str]
+
+    def claim(self, claim: Claim, key: str | None) -> dict[str, Any] | None:
+        """A lease as the wire has it, or None when there is nothing to do.
+
+        `key`: the claim's idempotency key; a key that this worker used before gets its lease again.
+        """
+        try:
+            return self._claim_once(claim, key)
+        except IntegrityError:
+            # The same claim came twice at once and the other one won: now its lease is there.
+            return self._claim_once(claim, key)
+
+    def _claim_once(self, claim: Claim, key: str | None) -> dict[str, Any] | None:
+        with self.database.read() as transaction:
+            if key is not None and (lease := _find_lease(transaction, claim.worker.id, key)) is not None:
+                return lease.answer
+            candidates = list(transaction.session.execute(studies_with_work(task_names(claim))).scalars())
+        for study_id in candidates:
+            if (answer := self._claim_from(study_id, claim, key)) is not None:
+                return answer
+        return None
+
+    def _claim_from(self, study_id: str, claim: Claim, key: str | None) -> dict[str, Any] | None:
+        with self.database.write() as transaction:
+            study = transaction.lock_study(study_id)
+            if study is None or study.state not in CLAIMABLE_STATES:
+                return None
+            trials = self._take_trials(transaction, study, claim)
+            if not trials:
+                return None
+            return self._lease(transaction, study, trials, claim, key).answer
+
+    def _take_trials(self, transaction: Transaction, study: StudyRow, claim: Claim) -> list[TrialRow]:
+        room = min(claim.max_trials, study.parallel - count_open(transaction, study.id, "RUNNING"))
+        if room <= 0:
+            return []
+        waiting = (
+            select(TrialRow)
+            .where(TrialRow.study_id == study.id, TrialRow.state == "WAITING")
+            .order_by(TrialRow.number)
+            .limit(room)
+        )
+        trials = list(transaction.session.execute(waiting).scalars())
+        if study.state in ASKING_STATES:
+            asked = min(room - len(trials), study.budget_trials - study.trials_created)
+            trials += self.searches.ask(transaction, study, max(0, asked))
+        return trials
+
+    def _lease(
+        self, transaction: Transaction, study: StudyRow, trials: list[TrialRow], claim: Claim, key: str | None
+    ) -> LeaseRow:
+        lease = LeaseRow(
+            id=self.new_id(),
+            study_id=study.id,
+            worker_id=claim.worker.id,
+            idempotency_key=key,
+            is_open=True,
+            created_at=transaction.now,
+            expires_at=transaction.now + self.terms.duration,
+        )
+        for trial in trials:
+            trial.state = "RUNNING"
+            trial.attempt += 1
+            trial.lease_id = lease.id
+            trial.worker_id = claim.worker.id
+            trial.started_at = trial.started_at or transaction.now
+        if study.state == "QUEUED":
+            study.state = "RUNNING"
+            study.started_at = study.started_at or transaction.now
+        touch(study, *trials)
+        lease.answer = self._answer(study, trials, lease)
+        transaction.session.add(lease)
+        numbers = [trial.number for trial in trials]
+        log.info("lease_granted", study=study.id, lease=lease.id, worker=claim.worker.name, trials=numbers)
+        return lease
+
+    def _answer(self, study: StudyRow, trials: list[TrialRow], lease: LeaseRow) -> dict[str, Any]:
+        return Lease(
+            lease_id=lease.id,
+            expires_at=lease.expires_at,
+            beat_seconds=self.terms.beat_seconds,
+            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=study.spec["objective"]),
+            trials=[_leased(trial) for trial in trials],
+        ).model_dump(mode="json")
+
+
+def _leased(trial: TrialRow) -> LeasedTrial:
+    return LeasedTrial.model_validate(
+        {
+            "trial": trial.id,
+            "number": trial.number,
+            "attempt": trial.attempt,
+            "purpose": trial.purpose,
+            "seed": trial.seed,
+            "schedule": trial.schedule,
+            "horizon_fraction": trial.horizon_fraction,
+            "checkpoint": trial.checkpoint,
+        }
+    )
+
+
+def _find_lease(transaction: Transaction, worker_id: str, key: str) -> LeaseRow | None:
+    query = select(LeaseRow).where(LeaseRow.worker_id == worker_id, LeaseRow.idempotency_key == key)
+    return transaction.session.execute(query).scalar_one_or_none()
+
+
+def task_names(claim: Claim) -> list[str]:
+    return [task if isinstance(task, str) else task.name for task in claim.worker.tasks]
+
+
+def studies_with_work(tasks: list[str]) -> Select[str]:
+    """Ids of the studies that could give a trial of one of these tasks now, in the order of the queue."""
+    running = (
+        select(func.count()).where(TrialRow.study_id == StudyRow.id, TrialRow.state == "RUNNING").scalar_subquery()
+    )
+    waits = exists().where(TrialRow.study_id == StudyRow.id, TrialRow.state == "WAITING")
+    asks = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials)
+    return (
+        select(StudyRow.id)
+        .where(StudyRow.state.in_(CLAIMABLE_STATES), StudyRow.task_name.in_(tasks))
+        .where(running < StudyRow.parallel, or_(waits, asks))
+        .order_by(StudyRow.priority.desc(), StudyRow.created_at, StudyRow.id)
+        .limit(CANDIDATES)
+    )

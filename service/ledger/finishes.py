@@ -1,0 +1,83 @@
+"""Finishes: the one counted result of each trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
+from service.database import Database, Transaction
+from service.ledger.holdings import Holdings, examine
+from service.ledger.progression import advance
+from service.ledger.rules import close_if_empty, settle, touch
+
+log = structlog.get_logger("lehr.ledger")
+
+
+@dataclass(frozen=True)
+class Finishes:
+    database: Database
+
+    def finish(self, lease_id: str, batch: FinishBatch) -> LeaseAnswer:
+        """Settle the trials that are held; repeat the answer for those settled before.
+
+        Raises InvalidValueError for a result that contradicts itself (nothing is recorded then),
+        LostLeaseError when every trial named is lost.
+        """
+        check_results(batch)
+        with self.database.write() as transaction:
+            holdings = examine(transaction, lease_id, batch.trials)
+            settled = [entry for entry in batch.trials if holdings.holds(entry.trial)]
+            for entry in settled:
+                self._settle(transaction, holdings, entry)
+            touch(holdings.study, *(holdings.rows[entry.trial] for entry in settled))
+            transaction.session.flush()
+            close_if_empty(transaction, holdings.lease)
+            if settled:
+                advance(transaction, holdings.study)
+            known = [row.acknowledged_until for row in holdings.rows.values() if row.acknowledged_until is not None]
+            return holdings.answer(max(known, default=None))
+
+    def _settle(self, transaction: Transaction, holdings: Holdings, entry: TrialFinish) -> None:
+        trial = holdings.rows[entry.trial]
+        settle(transaction, holdings.study, trial, entry.state, value=entry.value, error=entry.error)
+        # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
+        trial.acknowledged_until = holdings.lease.expires_at
+        holdings.standings[entry.trial] = "settled"
+        log.info(
+            "trial_finished",
+            study=trial.study_id,
+            number=trial.number,
+            attempt=trial.attempt,
+            state=entry.state,
+            value=entry.value,
+        )
+
+
+def check_results(batch: FinishBatch) -> None:
+    faults = [fault for index, entry in enumerate(batch.trials) if (fault := _contradiction(index, entry)) is not None]
+    if faults:
+        raise InvalidValueError(faults)
+
+
+def _contradiction(index: int, entry: TrialFinish) -> Fault | None:
+    field = f"trials[{index}].value"
+    if entry.state == "COMPLETED" and entry.value is None:
+        return Fault(
+            field,
+            "a completed trial needs its objective's value",
+            "a finite number",
+            None,
+            "Send the objective's last value; a run whose loss is not finite is DIVERGED.",
+        )
+    if entry.state in ("DIVERGED", "FAILED", "CANCELLED") and entry.value is not None:
+        return Fault(
+            field,
+            f"a {entry.state} trial has no value",
+            "null",
+            entry.value,
+            "Send null; what was measured on the way belongs into reports.",
+        )
+    return None

@@ -1,0 +1,150 @@
+"""How a study moves on by itself: from its search to its confirmation to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import func, select
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.studies import StudyState
+from service.answer.finalists import SearchTrial, confirm_seeds, finalists
+from service.database import Transaction
+from service.ledger.rules import ASKING_STATES, count_open, open_trials, settle, touch
+from service.search.warmth import new_trial
+from service.tables import StudyRow, TrialRow
+
+EARLY_FAILURES = 10
+"""A study whose first trials all fail, this many of them, ends: its training code is broken."""
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def advance(transaction: Transaction, study: StudyRow) -> None:
+    """Move the study on if nothing of its present stage is left to do. Needs the study's lock."""
+    transaction.session.flush()
+    if study.state in ASKING_STATES and _is_hopeless(transaction, study):
+        _fail_early(transaction, study)
+    elif study.state in (*ASKING_STATES, "STOPPING"):
+        is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
+        if is_spent and count_open(transaction, study.id) == 0:
+            _end_search(transaction, study)
+    elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0:
+        end(transaction, study, "COMPLETED")
+
+
+def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: str | None = None) -> None:
+    """The study's last change of state."""
+    study.state = state
+    study.reason = reason
+    study.finished_at = transaction.now
+    touch(study)
+    log.info("study_finished", study=study.id, state=state, reason=reason)
+
+
+def cancel_open_trials(transaction: Transaction, study: StudyRow, *states: str) -> None:
+    """End trials that wait or run, now. Their workers hear it with their next call."""
+    trials = open_trials(transaction, study.id, *states)
+    for trial in trials:
+        settle(transaction, study, trial, "CANCELLED")
+    touch(study, *trials)
+
+
+def _end_search(transaction: Transaction, study: StudyRow) -> None:
+    counts = _count_by_state(transaction, study)
+    if not counts.get("COMPLETED"):
+        stopped = study.state == "STOPPING"
+        end(transaction, study, "CANCELLED" if stopped else "FAILED", _why_nothing(counts, stopped))
+    elif study.spec["confirm"] is None:
+        end(transaction, study, "COMPLETED")
+    else:
+        _start_confirmation(transaction, study)
+
+
+def _start_confirmation(transaction: Transaction, study: StudyRow) -> None:
+    confirm = study.spec["confirm"]
+    completed = search_trials(transaction, study)
+    contenders = finalists(completed, study.spec["objective"]["direction"], confirm["top"])
+    # Seed by seed, so that an answer asked for half-way compares equal numbers of runs.
+    for seed in confirm_seeds(study.spec["sampler"]["seed"], confirm["seeds"]):
+        for position, contender in enumerate(contenders):
+            purpose = "confirm" if position < confirm["top"] else "baseline"
+            _enqueue_confirmation(transaction, study, contender, seed, purpose)
+    study.finalists = [trial.number for trial in contenders]
+    study.state = "CONFIRMING"
+    touch(study)
+    log.info("study_confirming", study=study.id, finalists=study.finalists)
+
+
+def _enqueue_confirmation(
+    transaction: Transaction, study: StudyRow, contender: SearchTrial, seed: int, purpose: str
+) -> None:
+    trial = new_trial(study, contender.schedule.to_dict(), purpose=purpose, origin="confirmation")
+    trial.confirms = contender.number
+    trial.seed = seed
+    trial.queued_at = transaction.now
+    transaction.session.add(trial)
+
+
+def search_trials(transaction: Transaction, study: StudyRow, numbers: Sequence[int] | None = None) -> list[SearchTrial]:
+    """The study's COMPLETED search trials; of these numbers, if any are given."""
+    query = (
+        select(TrialRow.number, TrialRow.schedule, TrialRow.value)
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .order_by(TrialRow.number)
+    )
+    if numbers is not None:
+        query = query.where(TrialRow.number.in_(numbers))
+    return [
+        SearchTrial(number, schedule_from_dict(schedule), "COMPLETED", value)
+        for number, schedule, value in transaction.session.execute(query)
+    ]
+
+
+def _count_by_state(transaction: Transaction, study: StudyRow) -> dict[str, int]:
+    query = (
+        select(TrialRow.state, func.count())
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
+        .group_by(TrialRow.state)
+    )
+    return dict(transaction.session.execute(query).all())
+
+
+def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
+    if study.trials_created < EARLY_FAILURES:
+        return False
+    searched = select(TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
+    good = searched.where(TrialRow.state.in_(("COMPLETED", "PRUNED", "DIVERGED"))).limit(1)
+    if transaction.session.execute(good).first() is not None:
+        return False
+    return _count_by_state(transaction, study).get("FAILED", 0) >= EARLY_FAILURES
+
+
+def _fail_early(transaction: Transaction, study: StudyRow) -> None:
+    cancel_open_trials(transaction, study)
+    first = (
+        select(TrialRow.error)
+        .where(TrialRow.study_id == study.id, TrialRow.state == "FAILED")
+        .order_by(TrialRow.number)
+        .limit(1)
+    )
+    error = (transaction.session.execute(first).scalar_one_or_none() or "").strip().splitlines()
+    end(
+        transaction,
+        study,
+        "FAILED",
+        f"the first {EARLY_FAILURES} trials all failed; the first error ends: {error[-1] if error else 'unknown'}",
+    )
+
+
+def _why_nothing(counts: dict[str, int], stopped: bool) -> str:
+    if stopped:
+        return "stopped before any trial had completed"
+    outcome = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    remedy = (
+        "Lower space.start_lr (and peak_lr): the rates are too high."
+        if counts.get("DIVERGED", 0) >= counts.get("FAILED", 0)
+        else "Read the errors of the failed trials."
+    )
+    return f"no trial completed ({outcome}). {remedy}"

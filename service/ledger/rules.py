@@ -1,0 +1,89 @@
+"""The ledger's numbers and the few moves that all its parts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func, select
+
+from lehr.wire.trials import TrialState
+from service.database import Transaction
+from service.tables import LeaseRow, StudyRow, TrialRow
+
+MAX_LOSSES = 3
+"""A trial is leased again after this many lost workers; the next loss fails it."""
+
+CLAIMABLE_STATES = ("QUEUED", "RUNNING", "STOPPING", "CONFIRMING")
+ASKING_STATES = ("QUEUED", "RUNNING")
+FINISHED_STUDY_STATES = ("COMPLETED", "CANCELLED", "FAILED")
+FINISHED_TRIAL_STATES = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
+OPEN_TRIAL_STATES = ("WAITING", "RUNNING")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """How long a lease lasts without a beat, and how often workers are asked to beat."""
+
+    lease_seconds: float = 60.0
+    beat_seconds: float = 15.0
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+
+def touch(study: StudyRow, *trials: TrialRow) -> None:
+    """Give the study, and these trials of it, the next revision. Needs the study's lock."""
+    study.revision += 1
+    for trial in trials:
+        trial.revision = study.revision
+
+
+def settle(
+    transaction: Transaction,
+    study: StudyRow,
+    trial: TrialRow,
+    state: TrialState,
+    *,
+    value: float | None = None,
+    error: str | None = None,
+) -> None:
+    """End a trial: its one counted result. Needs the study's lock and an open trial."""
+    if trial.state not in OPEN_TRIAL_STATES:
+        raise RuntimeError(f"trial {trial.id} is {trial.state} and cannot be settled again")
+    trial.state = state
+    trial.value = value
+    trial.error = error
+    trial.directive = None
+    trial.finished_at = transaction.now
+    if trial.started_at is not None and state != "CANCELLED":
+        study.trained_seconds += (transaction.now - trial.started_at).total_seconds()
+
+
+def requeue(trial: TrialRow) -> None:
+    """Give a running trial back to the queue; its checkpoint stays."""
+    trial.state = "WAITING"
+    trial.lease_id = None
+    trial.worker_id = None
+
+
+def close_if_empty(transaction: Transaction, lease: LeaseRow) -> None:
+    """Close a lease that holds no trial any more."""
+    held = select(func.count()).where(TrialRow.lease_id == lease.id, TrialRow.state == "RUNNING")
+    if transaction.session.execute(held).scalar_one() == 0:
+        lease.is_open = False
+
+
+def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
+    query = select(func.count()).where(TrialRow.study_id == study_id, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
+    return transaction.session.execute(query).scalar_one()
+
+
+def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:
+    query = (
+        select(TrialRow)
+        .where(TrialRow.study_id == study_id, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
+        .order_by(TrialRow.number)
+    )
+    return list(transaction.session.execute(query).scalars())

@@ -1,0 +1,168 @@
+"""Problem documents (RFC 9457): the one table from error class to status, and how each is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from lehr.errors import (
+    ConflictError,
+    Fault,
+    IdempotencyError,
+    InvalidScheduleError,
+    InvalidSpaceError,
+    InvalidStudyError,
+    InvalidValueError,
+    LehrError,
+    LostLeaseError,
+    NotFoundError,
+)
+from service.strict_json import MalformedBodyError
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[LehrError], tuple[int, str]] = {
+    NotFoundError: (404, "not-found"),
+    LostLeaseError: (409, "lost"),
+    ConflictError: (409, "conflict"),
+    IdempotencyError: (422, "idempotency-key-reused"),
+    InvalidScheduleError: (422, "invalid-schedule"),
+    InvalidSpaceError: (422, "invalid-space"),
+    InvalidStudyError: (422, "invalid-study"),
+    InvalidValueError: (422, "invalid-value"),
+}
+"""Class to status and kind; a subclass stands before its base."""
+
+BOUNDS = {
+    "greater_than": ("> {gt}", "Give a larger value."),
+    "greater_than_equal": (">= {ge}", "Give a larger value."),
+    "less_than": ("< {lt}", "Give a smaller value."),
+    "less_than_equal": ("<= {le}", "Give a smaller value."),
+    "string_too_long": ("at most {max_length} characters", "Shorten the text."),
+    "string_too_short": ("at least {min_length} characters", "Lengthen the text."),
+    "too_long": ("at most {max_length} entries", "Send fewer entries."),
+    "too_short": ("at least {min_length} entries", "Send more entries."),
+    "string_pattern_mismatch": ("text that matches {pattern}", "Use the allowed characters only."),
+    "literal_error": ("one of {expected}", "Choose one of the allowed values."),
+    "missing": ("required", "Add the field."),
+    "extra_forbidden": ("no such field", "Remove the field, or mend its name."),
+    "finite_number": ("a finite number", "Send a finite number."),
+}
+
+log = structlog.get_logger("lehr.http")
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the app answer with a problem document."""
+    app.add_exception_handler(LehrError, _answer_lehr_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(OperationalError, _answer_database_error)
+    app.add_exception_handler(Exception, _answer_unexpected)
+
+
+def problem(status: int, kind: str, detail: str, faults: Iterable[Fault] = (), **headers: str) -> JSONResponse:
+    document: dict[str, Any] = {
+        "type": f"urn:lehr:problem:{kind}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    errors = [_fault_document(fault) for fault in faults]
+    if errors:
+        document["errors"] = errors
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return JSONResponse(document, status_code=status, headers=named, media_type=MEDIA_TYPE)
+
+
+def _fault_document(fault: Fault) -> dict[str, Any]:
+    return {
+        "field": _printable(fault.field),
+        "message": _printable(fault.message),
+        "bound": _printable(fault.bound),
+        "value": _shown(fault.value),
+        "remedy": fault.remedy,
+    }
+
+
+def _shown(value: Any) -> Any:
+    """The offending value, short and free of what JSON cannot carry."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and abs(value) < 2**53:
+        return value
+    return _printable(value if isinstance(value, str) else repr(value))[:200]
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
+
+
+def _answer_lehr_error(_request: Request, error: Exception) -> JSONResponse:
+    status, kind = next((entry for known, entry in STATUS.items() if isinstance(error, known)), (500, "internal"))
+    faults = error.faults if isinstance(error, InvalidValueError) else ()
+    detail = "the request holds values that lehr refuses; see errors" if faults else str(error)
+    return problem(status, kind, detail, faults)
+
+
+def _answer_validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    faults = [fault for described in error.errors() for fault in _faults(described)]
+    return problem(422, "invalid-request", "the request holds values that lehr refuses; see errors", faults)
+
+
+def _faults(described: dict[str, Any]) -> list[Fault]:
+    field = _field(described["loc"])
+    cause = (described.get("ctx") or {}).get("error")
+    if isinstance(cause, InvalidValueError):
+        return [_under(fault, field) for fault in cause.faults]
+    bound, remedy = BOUNDS.get(described["type"], (described["msg"], "Send a value of the right type."))
+    context = dict((described.get("ctx") or {}).items())
+    return [Fault(field, described["msg"], bound.format_map(_Known(context)), described.get("input"), remedy)]
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return f"({key})"
+
+
+def _under(fault: Fault, field: str) -> Fault:
+    if fault.field.startswith("["):
+        return Fault(field + fault.field, fault.message, fault.bound, fault.value, fault.remedy)
+    return fault.under(field) if field else fault
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """`("body", "budget", "trials")` as `budget.trials`; list positions in brackets."""
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text
+
+
+def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    faults = error.faults if isinstance(error, MalformedBodyError) else []
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return problem(error.status_code, kind, str(error.detail), faults, **(dict(error.headers or {})))
+
+
+def _answer_database_error(_request: Request, error: Exception) -> JSONResponse:
+    log.error("database_unavailable", error=str(error))
+    return problem(
+        503, "database-unavailable", "the database does not answer; nothing was recorded; try again", Retry_After="2"
+    )
+
+
+def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected_error", path=request.url.path, method=request.method, exc_info=error)
+    return problem(500, "internal", "an unexpected error; it was logged, and nothing was recorded")

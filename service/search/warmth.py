@@ -1,0 +1,165 @@
+"""Searchers kept warm, one a study: asking reads only the trials that changed since the last time.
+
+A searcher is used under its study's lock alone. It may know of trials whose transaction never
+came through; the next ask then meets a number that was asked before, and the searcher is built
+again from the rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.studies import SpaceSpec
+from service.database import Transaction
+from service.search.observations import Observation
+from service.search.searcher import Searcher
+from service.tables import ReportRow, StudyRow, TrialRow
+
+CAPACITY = 256
+"""Searchers kept warm. One of them holds at most a few thousand small records."""
+
+Reports = tuple[tuple[int, float], ...]
+
+
+@dataclass
+class Warm:
+    """A searcher and the study's revision up to which it was told everything."""
+
+    searcher: Searcher
+    revision: int = -1
+    last_asked: int = -1
+
+
+class Searches:
+    """The searchers of this process, the least lately used dropped first."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._warm: OrderedDict[str, Warm] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def ask(self, transaction: Transaction, study: StudyRow, count: int) -> list[TrialRow]:
+        """Create `count` trials by the search and spend their budget. Needs the study's lock."""
+        if count <= 0:
+            return []
+        warm = self._synced(transaction, study)
+        if study.next_number <= warm.last_asked:
+            self.forget(study.id)
+            warm = self._synced(transaction, study)
+        return [self._ask_one(transaction, study, warm) for _ in range(count)]
+
+    def should_prune(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> bool:
+        """Whether the search gives up on a running trial after its last report. Needs the study's lock."""
+        if study.spec["pruner"]["name"] == "none" or trial.horizon_steps is None:
+            return False
+        warm = self._synced(transaction, study)
+        reports = _reports(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
+        schedule = schedule_from_dict(trial.schedule)
+        return warm.searcher.should_prune(trial.number, schedule, trial.horizon_steps, reports)
+
+    def forget(self, study_id: str) -> None:
+        with self._guard:
+            self._warm.pop(study_id, None)
+
+    def _ask_one(self, transaction: Transaction, study: StudyRow, warm: Warm) -> TrialRow:
+        number = study.next_number
+        suggestion = warm.searcher.ask(number)
+        warm.last_asked = number
+        trial = new_trial(study, suggestion.schedule.to_dict(), purpose="search", origin="sampler")
+        trial.point = dict(suggestion.point)
+        trial.seed = study.spec["sampler"]["seed"]
+        trial.queued_at = transaction.now
+        study.trials_created += 1
+        transaction.session.add(trial)
+        return trial
+
+    def _synced(self, transaction: Transaction, study: StudyRow) -> Warm:
+        with self._guard:
+            warm = self._warm.pop(study.id, None) or Warm(_searcher(study))
+            self._warm[study.id] = warm
+            while len(self._warm) > self._capacity:
+                self._warm.popitem(last=False)
+        changed = _changed_trials(transaction, study.id, warm.revision)
+        for observation in _observations(transaction, study, changed):
+            warm.searcher.tell(observation)
+        warm.revision = study.revision
+        return warm
+
+
+def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin: str) -> TrialRow:
+    """A waiting trial with the study's next number."""
+    trial = TrialRow(
+        id=f"{study.id}-{study.next_number}",
+        study_id=study.id,
+        number=study.next_number,
+        purpose=purpose,
+        origin=origin,
+        state="WAITING",
+        family=schedule["family"],
+        schedule=schedule,
+        attempt=0,
+        losses=0,
+        horizon_fraction=1.0,
+        revision=study.revision + 1,
+    )
+    study.next_number += 1
+    return trial
+
+
+def _searcher(study: StudyRow) -> Searcher:
+    spec = study.spec
+    return Searcher(
+        space=SpaceSpec.model_validate(spec["space"]).to_space(),
+        direction=spec["objective"]["direction"],
+        sampler=spec["sampler"]["name"],
+        seed=spec["sampler"]["seed"],
+        trials_budget=study.budget_trials,
+        pruner=spec["pruner"]["name"],
+    )
+
+
+def _changed_trials(transaction: Transaction, study_id: str, revision: int) -> Sequence[TrialRow]:
+    query = (
+        select(TrialRow)
+        .where(TrialRow.study_id == study_id, TrialRow.revision > revision, TrialRow.purpose == "search")
+        .order_by(TrialRow.revision, TrialRow.number)
+    )
+    return transaction.session.execute(query).scalars().all()
+
+
+def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[TrialRow]) -> list[Observation]:
+    reports: dict[str, Reports] = {}
+    if study.spec["pruner"]["name"] != "none":
+        reports = _reports(transaction, [trial.id for trial in trials], study.spec["objective"]["metric"])
+    return [
+        Observation(
+            number=trial.number,
+            family=trial.family,
+            point=trial.point,
+            state="RUNNING" if trial.state == "WAITING" else trial.state,
+            value=trial.value,
+            reports=reports.get(trial.id, ()),
+        )
+        for trial in trials
+    ]
+
+
+def _reports(transaction: Transaction, trial_ids: list[str], metric: str) -> dict[str, Reports]:
+    """The objective's finite values by step, of each trial."""
+    query = (
+        select(ReportRow.trial_id, ReportRow.step, ReportRow.metrics)
+        .where(ReportRow.trial_id.in_(trial_ids))
+        .order_by(ReportRow.trial_id, ReportRow.step)
+    )
+    found: dict[str, list[tuple[int, float]]] = {}
+    for trial_id, step, metrics in transaction.session.execute(query):
+        if metrics.get(metric) is not None:
+            found.setdefault(trial_id, []).append((step, metrics[metric]))
+    return {trial_id: tuple(pairs) for trial_id, pairs in found.items()}

@@ -1,0 +1,61 @@
+"""All that the endpoints work with, put together once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.database import Clock, Database
+from service.documents import Documents
+from service.fleet import Fleet
+from service.identifiers import new_id
+from service.ledger.beats import Beats
+from service.ledger.claims import Claims
+from service.ledger.finishes import Finishes
+from service.ledger.rules import LeaseTerms
+from service.metrics import Metrics
+from service.search.warmth import Searches
+from service.settings import Settings
+from service.signal import WorkSignal
+from service.studies import Studies
+
+
+@dataclass(frozen=True)
+class Services:
+    database: Database
+    studies: Studies
+    claims: Claims
+    beats: Beats
+    finishes: Finishes
+    fleet: Fleet
+    documents: Documents
+    signal: WorkSignal
+    metrics: Metrics
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock | None = None) -> Services:
+        database = Database(settings.database, clock)
+        terms = LeaseTerms(settings.lease_seconds, settings.beat_seconds)
+        searches = Searches()
+        fleet = Fleet(database, settings.lease_seconds)
+        return cls(
+            database=database,
+            studies=Studies(database, searches, fleet, new_id, settings.max_trials),
+            claims=Claims(database, searches, terms, new_id),
+            beats=Beats(database, searches, terms),
+            finishes=Finishes(database),
+            fleet=fleet,
+            documents=Documents(fleet),
+            signal=WorkSignal(),
+            metrics=Metrics(database),
+        )
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Provided = Annotated[Services, Depends(_services)]

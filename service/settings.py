@@ -1,0 +1,26 @@
+"""The server's settings: flags first, then LEHR_* variables. The one file here that reads the environment."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Flags are passed in as keyword arguments and win."""
+
+    model_config = SettingsConfigDict(env_prefix="LEHR_", extra="ignore", frozen=True)
+
+    database: str = Field(
+        default="sqlite:///lehr.sqlite", description="SQLAlchemy URL: sqlite:///FILE or postgresql://USER@HOST/NAME"
+    )
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    lease_seconds: float = Field(default=60.0, gt=0, le=86_400, description="how long a lease lasts without a beat")
+    beat_seconds: float = Field(default=15.0, gt=0, le=28_800, description="how often workers are asked to beat")
+    max_trials: int = Field(default=10_000, ge=1, description="the largest budget a study may ask for")
+    max_body_bytes: int = Field(default=16 * 2**20, ge=1024, description="the largest request body")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
+    log_format: Literal["console", "json"] = Field(default="console", description="how log lines look")

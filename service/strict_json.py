@@ -1,0 +1,129 @@
+"""Request bodies, read strictly: what JSON allows but no database keeps alike is refused at the door.
+
+Python's reader accepts NaN, Infinity, numbers that overflow to infinity, repeated keys and lone
+surrogates; each of them would be lost, changed or refused later, differently on each database.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from lehr.errors import Fault
+
+MAX_DEPTH = 32
+MAX_INTEGER = 2**53 - 1
+MAX_FAULTS = 20
+
+
+class MalformedBodyError(HTTPException):
+    """The body is no JSON, or holds what lehr does not take; `faults` says where."""
+
+    def __init__(self, status: int, detail: str, faults: list[Fault] | None = None) -> None:
+        super().__init__(status, detail)
+        self.faults = faults or []
+
+
+class StrictRequest(Request):
+    async def json(self) -> Any:
+        return parse_strictly(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose body is read by `parse_strictly`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_strictly(request: Request) -> Response:
+            await _require_json(request, takes_body=self.body_field is not None)
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return handle_strictly
+
+
+async def _require_json(request: Request, *, takes_body: bool) -> None:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if takes_body and kind != "application/json" and not kind.endswith("+json"):
+        raise MalformedBodyError(
+            415, f"the body's content type is {kind or 'missing'!r}; send it with Content-Type: application/json"
+        )
+
+
+def parse_strictly(body: bytes) -> Any:
+    """Raises MalformedBodyError: 400 for what is no JSON, 422 for values that cannot be kept."""
+    try:
+        parsed = json.loads(body.decode("utf-8"), object_pairs_hook=_without_repeated_keys)
+    except MalformedBodyError:
+        raise
+    except RecursionError:
+        raise MalformedBodyError(400, f"the body is nested too deeply (at most {MAX_DEPTH} levels)") from None
+    except ValueError as error:
+        raise MalformedBodyError(400, f"the body is no JSON: {error}") from None
+    faults: list[Fault] = []
+    _examine(parsed, "", 0, faults)
+    if faults:
+        raise MalformedBodyError(422, "the body holds values that cannot be kept", faults[:MAX_FAULTS])
+    return parsed
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise MalformedBodyError(400, f"the key {ascii(key)[:100]} stands twice in one object; give it once")
+        found[key] = value
+    return found
+
+
+def _examine(value: Any, field: str, depth: int, faults: list[Fault]) -> None:
+    if depth > MAX_DEPTH:
+        faults.append(Fault(field[:200], "nested too deeply", f"{MAX_DEPTH} levels", "…", "Flatten the value."))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _examine_text(key, f"{field}.(key)" if field else "(key)", faults)
+            _examine(inner, f"{field}.{key}" if field else key, depth + 1, faults)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            _examine(inner, f"{field}[{index}]", depth + 1, faults)
+    elif isinstance(value, str):
+        _examine_text(value, field, faults)
+    elif not isinstance(value, bool) and isinstance(value, int | float):
+        _examine_number(value, field, faults)
+
+
+def _examine_number(value: int | float, field: str, faults: list[Fault]) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        faults.append(
+            Fault(field, "not a finite number", "a finite double", str(value), "Send null where there is no number.")
+        )
+    elif isinstance(value, int) and abs(value) > MAX_INTEGER:
+        shown = str(value) if abs(value) < 10**30 else f"an integer of {value.bit_length()} bits"
+        faults.append(
+            Fault(
+                field,
+                "an integer that not every JSON reader keeps exactly",
+                f"-{MAX_INTEGER} to {MAX_INTEGER}",
+                shown,
+                "Send a smaller integer, or text.",
+            )
+        )
+
+
+def _examine_text(text: str, field: str, faults: list[Fault]) -> None:
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        faults.append(
+            Fault(
+                field,
+                "text with a NUL or a lone surrogate",
+                "Unicode text without U+0000",
+                ascii(text)[:100],
+                "Remove the character.",
+            )
+        )

@@ -1,0 +1,194 @@
+"""The tables. Rows stay inside `service`; nothing here knows of the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime, TypeDecorator
+
+from lehr.wire.studies import StudyState
+from lehr.wire.trials import TrialState
+
+ID_LENGTH = 64
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite keeps no zone, so it is taken off and put on again."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        int: BigInteger(),
+        float: Double(),
+        str: Text(),
+    }
+
+
+class StudyRow(Base):
+    """One search. `revision` counts every change of the study or of one of its trials."""
+
+    __tablename__ = "studies"
+    __table_args__ = (
+        Index("ix_studies_queue", "priority", "created_at", "id"),
+        Index("ix_studies_created", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    name: Mapped[str]
+    state: Mapped[StudyState] = mapped_column(String(16), index=True)
+    reason: Mapped[str | None]
+    spec: Mapped[dict[str, Any]]
+    warnings: Mapped[list[Any]]
+    task_name: Mapped[str]
+    priority: Mapped[int]
+    budget_trials: Mapped[int]
+    parallel: Mapped[int]
+    trials_created: Mapped[int] = mapped_column(default=0, doc="trials of purpose search: the budget spent")
+    next_number: Mapped[int] = mapped_column(default=0)
+    revision: Mapped[int] = mapped_column(default=0)
+    trained_seconds: Mapped[float] = mapped_column(
+        default=0.0, doc="sum over finished trials, for the estimate of time left"
+    )
+    horizon_steps: Mapped[int | None]
+    finalists: Mapped[list[Any] | None] = mapped_column(doc="numbers of the search trials that are confirmed")
+    idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
+    request_digest: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class TrialRow(Base):
+    """One training run. It is held by (lease_id, attempt) while RUNNING."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("study_id", "number"),
+        Index(
+            "ix_trials_open",
+            "study_id",
+            "state",
+            "number",
+            sqlite_where=text("state IN ('WAITING', 'RUNNING')"),
+            postgresql_where=text("state IN ('WAITING', 'RUNNING')"),
+        ),
+        Index("ix_trials_changed", "study_id", "revision"),
+        Index("ix_trials_value", "study_id", "purpose", "state", "value"),
+        Index("ix_trials_lease", "lease_id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    purpose: Mapped[str] = mapped_column(String(16))
+    origin: Mapped[str] = mapped_column(String(16))
+    state: Mapped[TrialState] = mapped_column(String(16))
+    family: Mapped[str] = mapped_column(String(64))
+    schedule: Mapped[dict[str, Any]]
+    point: Mapped[dict[str, Any] | None] = mapped_column(doc="coordinates in the space; null outside of it")
+    confirms: Mapped[int | None] = mapped_column(doc="number of the search trial whose schedule is trained again")
+    seed: Mapped[int]
+    horizon_fraction: Mapped[float] = mapped_column(default=1.0)
+    attempt: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0, doc="how many workers were lost on it")
+    lease_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
+    worker_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
+    directive: Mapped[str | None] = mapped_column(String(16), doc="prune, once the search has said so")
+    value: Mapped[float | None]
+    step: Mapped[int | None]
+    horizon_steps: Mapped[int | None]
+    checkpoint: Mapped[str | None]
+    error: Mapped[str | None]
+    revision: Mapped[int]
+    acknowledged_until: Mapped[datetime | None] = mapped_column(
+        doc="expires_at as answered to the finish, so that a repeated one gets the same body"
+    )
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class ReportRow(Base):
+    """Metrics at a step. A later attempt that passes the step again replaces the row."""
+
+    __tablename__ = "reports"
+
+    trial_id: Mapped[str] = mapped_column(
+        String(ID_LENGTH), ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True
+    )
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    epoch: Mapped[float | None]
+    lr: Mapped[float]
+    train_loss: Mapped[float | None]
+    metrics: Mapped[dict[str, Any]]
+
+
+class LeaseRow(Base):
+    """A worker's right to run some trials of one study until a time."""
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        UniqueConstraint("worker_id", "idempotency_key"),
+        Index("ix_leases_open", "expires_at", sqlite_where=text("is_open = 1"), postgresql_where=text("is_open")),
+    )
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
+    worker_id: Mapped[str] = mapped_column(String(ID_LENGTH))
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    answer: Mapped[dict[str, Any]] = mapped_column(doc="as given to the claim, for when it is repeated")
+    is_open: Mapped[bool]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class WorkerRow(Base):
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    name: Mapped[str]
+    device: Mapped[str]
+    labels: Mapped[dict[str, Any]]
+    last_seen_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OfferRow(Base):
+    """A task that a worker can train."""
+
+    __tablename__ = "offers"
+
+    worker_id: Mapped[str] = mapped_column(
+        String(ID_LENGTH), ForeignKey("workers.id", ondelete="CASCADE"), primary_key=True
+    )
+    task_name: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
+    params_schema: Mapped[dict[str, Any] | None]
+    metrics: Mapped[list[Any] | None]

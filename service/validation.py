@@ -1,0 +1,124 @@
+"""What the server refuses or warns about before it stores a study, and the spec with its defaults filled in."""
+
+from __future__ import annotations
+
+import copy
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+from jsonschema.validators import validator_for
+
+from lehr.errors import Fault, InvalidStudyError
+from lehr.wire.studies import StudySpec, Warning_
+from service.answer.warnings import warnings_before
+from service.fleet import KnownTask
+from service.search.searcher import check_pruner, check_sampler
+
+MAX_SCHEMA_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A study's spec as it will run, and what is legal in it but unwise."""
+
+    spec: dict[str, Any]
+    warnings: list[Warning_]
+
+
+def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolved:
+    """Check a spec against the server and the task, and fill in its defaults.
+
+    `task` None: no worker has ever offered it, so its parameters cannot be checked.
+    Raises InvalidStudyError with every fault found.
+    """
+    faults = [*_budget_faults(spec, max_trials)]
+    faults += [fault for fault in (check_pruner(spec.pruner.name), check_sampler(spec.sampler.name)) if fault]
+    params = spec.task.params
+    if task is not None:
+        params = with_defaults(params, task.params_schema)
+        faults += _params_faults(params, task)
+        faults += _metric_faults(spec, task)
+    if faults:
+        raise InvalidStudyError(faults)
+    resolved = _resolved_document(spec, params)
+    warnings = [*warnings_before(spec), *_task_warnings(spec, task)]
+    return Resolved(resolved, warnings)
+
+
+def _budget_faults(spec: StudySpec, max_trials: int) -> list[Fault]:
+    if spec.budget.trials <= max_trials:
+        return []
+    return [
+        Fault(
+            "budget.trials",
+            "the budget is above this server's cap",
+            f"1 to {max_trials}",
+            spec.budget.trials,
+            "Ask for fewer trials, or have the operator raise LEHR_MAX_TRIALS.",
+        )
+    ]
+
+
+def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
+    if task.metrics is None or spec.objective.metric in task.metrics:
+        return []
+    return [
+        Fault(
+            "objective.metric",
+            f"the task {task.name} does not report this metric",
+            "one of " + ", ".join(task.metrics),
+            spec.objective.metric,
+            "Name a metric that the task reports.",
+        )
+    ]
+
+
+def _params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
+    if task.params_schema is None:
+        return []
+    validator = validator_for(task.params_schema, jsonschema.Draft202012Validator)(task.params_schema)
+    errors = sorted(validator.iter_errors(params), key=lambda error: list(map(str, error.absolute_path)))
+    return [_schema_fault(error) for error in errors[:MAX_SCHEMA_FAULTS]]
+
+
+def _schema_fault(error: jsonschema.ValidationError) -> Fault:
+    path = ".".join(["task.params", *(str(part) for part in error.absolute_path)])
+    return Fault(
+        path,
+        error.message[:500],
+        f"{error.validator}: {str(error.validator_value)[:300]}",
+        error.instance,
+        "See the task's parameters at GET /v1/tasks.",
+    )
+
+
+def with_defaults(params: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters with the schema's defaults filled in, so that the resolved spec says what will be trained."""
+    filled = dict(params)
+    for name, described in (schema or {}).get("properties", {}).items():
+        if isinstance(described, dict) and "default" in described:
+            filled.setdefault(name, copy.deepcopy(described["default"]))
+    return filled
+
+
+def _task_warnings(spec: StudySpec, task: KnownTask | None) -> list[Warning_]:
+    if task is not None and task.is_live:
+        return []
+    return [Warning_(code="task_not_offered", field="task.name", message=waiting_reason(spec.task.name))]
+
+
+def waiting_reason(task_name: str) -> str:
+    return f"no live worker offers the task {task_name}; the study waits in the queue until one does"
+
+
+def _resolved_document(spec: StudySpec, params: dict[str, Any]) -> dict[str, Any]:
+    resolved = spec.model_dump(mode="json")
+    resolved["task"]["params"] = params
+    resolved["space"]["families"] = list(spec.space.to_space().families)
+    if resolved["space"]["peak_lr"] is None:
+        resolved["space"]["peak_lr"] = resolved["space"]["start_lr"]
+    if resolved["sampler"]["seed"] is None:
+        resolved["sampler"]["seed"] = secrets.randbelow(2**31)
+    return resolved
