@@ -19,6 +19,12 @@ from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, ShapeName, clamp
 MAX_HORIZON_STEPS = 10**12
 MAX_CURVE_POINTS = 10_000_000
 """The longest curve that is computed as a whole; a longer horizon needs `max_points`."""
+JUMP_SLACK = 1e-14
+"""How far below a jump's progress the jump is due: what rounding may take off it.
+
+(p - w) / (1 - w) can round to just below a jump that it should equal, and a step at a restart's lowest
+rate instead of its highest is another schedule. Steps of the longest horizon are 1e-12 apart.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
+from lehr.schedules.base import JUMP_SLACK, Schedule
 from lehr.schedules.parameters import parameter
 
 
@@ -51,7 +51,7 @@ class CosineRestarts(Schedule):
     def _body(self, progress: float, top: float, end: float) -> float:
         x = self._after_rise(progress)
         begins = self._begins()
-        k = sum(x >= begin for begin in begins[1:-1])
+        k = sum(x + JUMP_SLACK >= begin for begin in begins[1:-1])
         z = (x - begins[k]) / (begins[k + 1] - begins[k])
         return shapes.cosine(max(top * self.cycle_decay**k, end), end, z)
 
@@ -64,7 +64,7 @@ class CosineRestarts(Schedule):
     def _body_code(self, top: float, end: float) -> list[str]:
         return [
             f"begins = {self._begins()!r}",
-            "k = sum(x >= begin for begin in begins[1:-1])",
+            f"k = sum(x + {JUMP_SLACK!r} >= begin for begin in begins[1:-1])",
             "z = (x - begins[k]) / (begins[k + 1] - begins[k])",
             f"restart = max({top!r} * {self.cycle_decay!r} ** k, {end!r})",
             f"value = restart * math.cos(math.pi / 2 * z) ** 2 + {end!r} * math.sin(math.pi / 2 * z) ** 2",

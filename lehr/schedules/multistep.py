@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from lehr.errors import Fault
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
+from lehr.schedules.base import JUMP_SLACK, Schedule
 from lehr.schedules.parameters import parameter
 
 PRESETS = ((0.5, 0.75), (0.3, 0.6, 0.8), (0.6, 0.8), (0.33, 0.67), (0.8,))
@@ -51,12 +51,12 @@ class MultiStep(Schedule):
         return name != "milestones" or bool(value[0] > rise_fraction)
 
     def _body(self, progress: float, top: float, end: float) -> float:
-        done = sum(progress >= milestone for milestone in self.milestones)
+        done = sum(progress + JUMP_SLACK >= milestone for milestone in self.milestones)
         return shapes.exponential(top, end, done / len(self.milestones))
 
     def _body_code(self, top: float, end: float) -> list[str]:
         return [
-            f"drops = sum(progress >= milestone for milestone in {list(self.milestones)!r})",
+            f"drops = sum(progress + {JUMP_SLACK!r} >= milestone for milestone in {list(self.milestones)!r})",
             f"x = drops / {len(self.milestones)}",
             f"value = {shapes.code('exponential', top, end)}",
         ]

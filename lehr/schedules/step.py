@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
+from lehr.schedules.base import JUMP_SLACK, Schedule
 from lehr.schedules.parameters import parameter
 
 
@@ -32,14 +32,13 @@ class Step(Schedule):
     drops: int = parameter("int", "how often the rate drops", default=3, low=1, high=100, search=(1, 6))
 
     def _body(self, progress: float, top: float, end: float) -> float:
-        x = self._after_rise(progress)
-        # Counted, not computed as int(x (d + 1)): the product can round past a drop, the quotients cannot.
+        x = self._after_rise(progress) + JUMP_SLACK
         done = sum(x >= k / (self.drops + 1) for k in range(1, self.drops + 1))
         return shapes.exponential(top, end, done / self.drops)
 
     def _body_code(self, top: float, end: float) -> list[str]:
         return [
-            f"drops = sum(x >= k / {self.drops + 1} for k in range(1, {self.drops + 1}))",
+            f"drops = sum(x + {JUMP_SLACK!r} >= k / {self.drops + 1} for k in range(1, {self.drops + 1}))",
             f"x = drops / {self.drops}",
             f"value = {shapes.code('exponential', top, end)}",
         ]

@@ -7,13 +7,14 @@ import math
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lehr.schedules import FAMILIES, family_json_schema, schedule_from_dict, schedule_json_schema
 from tests.support.schedules import schedules
 
 families = pytest.mark.parametrize("family", FAMILIES)
+few = settings(max_examples=40)  # for each family
 PROGRESS = st.one_of(
     st.floats(0, 1),
     st.sampled_from([5e-324, 1e-300, 1e-16, math.nextafter(1, 0), 1 - 1e-12, 0.5, 1 / 3]),
@@ -21,6 +22,7 @@ PROGRESS = st.one_of(
 
 
 @families
+@few
 @given(data=st.data(), progress=PROGRESS)
 def test_every_rate_is_finite_and_between_the_declared_ones(family, data, progress):
     schedule = data.draw(schedules(family))
@@ -30,6 +32,7 @@ def test_every_rate_is_finite_and_between_the_declared_ones(family, data, progre
 
 
 @families
+@few
 @given(data=st.data(), horizon=st.integers(2, 10**12))
 def test_the_first_and_last_rates_are_exactly_the_declared_ones(family, data, horizon):
     schedule = data.draw(schedules(family))
@@ -41,6 +44,7 @@ def test_the_first_and_last_rates_are_exactly_the_declared_ones(family, data, ho
 
 
 @families
+@few
 @given(data=st.data())
 def test_a_schedule_comes_back_from_json_unchanged(family, data):
     schedule = data.draw(schedules(family))
@@ -50,6 +54,7 @@ def test_a_schedule_comes_back_from_json_unchanged(family, data):
 
 
 @families
+@few
 @given(data=st.data())
 def test_the_json_schema_accepts_every_document_of_its_family_and_no_other_field(family, data):
     document = data.draw(schedules(family)).to_dict()
@@ -60,6 +65,7 @@ def test_the_json_schema_accepts_every_document_of_its_family_and_no_other_field
 
 
 @families
+@few
 @given(data=st.data(), horizon=st.integers(2, 2000), step=st.integers(0, 2000), times=st.integers(1, 1000))
 def test_a_longer_horizon_keeps_the_shape(family, data, horizon, step, times):
     schedule = data.draw(schedules(family))
@@ -68,6 +74,7 @@ def test_a_longer_horizon_keeps_the_shape(family, data, horizon, step, times):
 
 
 @families
+@few
 @given(data=st.data(), horizon=st.integers(1, 300), points=st.integers(2, 50))
 def test_a_curve_is_the_rates_at_its_steps_with_the_first_and_the_last(family, data, horizon, points):
     schedule = data.draw(schedules(family))
@@ -103,3 +110,18 @@ def test_every_family_says_what_it_is(family):
     assert ">>> " in (cls.__doc__ or "")
     assert "First step:" in (cls.__doc__ or "")
     assert "beyond" in (cls.__doc__ or "")
+
+
+@pytest.mark.parametrize("family", ["step", "cosine_restarts"])
+@given(horizon=st.integers(20, 3000), warmup=st.integers(0, 15), jumps=st.integers(1, 5))
+def test_a_jump_comes_at_its_own_step_whatever_the_warm_up(family, horizon, warmup, jumps):
+    last, pieces = (horizon - 1) // (jumps + 1) * (jumps + 1) + warmup, jumps + 1
+    document = {"family": family, "start_lr": 1.0, "end_lr": 0.01, "warmup_fraction": warmup / last}
+    document |= {"peak_lr": 1.0} if warmup else {}
+    document |= {"drops": jumps} if family == "step" else {"cycles": pieces}
+    schedule = schedule_from_dict(document)
+    for jump in range(1, pieces):
+        at = warmup + (last - warmup) // pieces * jump
+        before, after = schedule.lr(at - 1, last + 1), schedule.lr(at, last + 1)
+        assert after == pytest.approx(0.01 ** (jump / jumps) if family == "step" else 1.0)
+        assert before == pytest.approx(0.01 ** ((jump - 1) / jumps)) if family == "step" else before < after
