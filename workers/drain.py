@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import structlog
 
-OVERDUE_SECONDS = 4.0
+OVERDUE_SECONDS = 3.5
 """When a draining worker stops waiting for the server."""
-DRAIN_SECONDS = 4.7
-"""When it exits, whatever it is doing: 5 s at most, less the interpreter's own exit."""
+DRAIN_SECONDS = 4.5
+"""When it exits, whatever it is doing: 5 s at most, less what a busy machine takes to notice."""
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 log = structlog.get_logger(__name__)

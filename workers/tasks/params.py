@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from lehr.errors import Fault, InvalidValueError
@@ -26,22 +26,14 @@ class InvalidParamsError(InvalidValueError):
     """A task's parameters are unknown or out of bounds."""
 
 
-def _whole(value: Any) -> Any:
-    """JSON Schema counts 10.0 as an integer, so this does too."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Integer = Annotated[int, BeforeValidator(_whole)]
-
-
 class TrainingParams(BaseModel):
     """How any task is trained. No rule spans two fields, so the JSON Schema says all there is."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
-    epochs: Annotated[Integer, Field(ge=1, le=1000, description="passes over the training data")] = 10
+    epochs: Annotated[int, Field(ge=1, le=1000, description="passes over the training data")] = 10
     batch_size: Annotated[
-        Integer, Field(ge=1, le=2048, description="examples per step; the last batch of an epoch may be smaller")
+        int, Field(ge=1, le=2048, description="examples per step; the last batch of an epoch may be smaller")
     ] = 64
     optimizer: Annotated[OptimizerName, Field(description="of torch.optim; nesterov is sgd with Nesterov momentum")] = (
         "sgd"
@@ -58,6 +50,12 @@ class TrainingParams(BaseModel):
     clip_norm: Annotated[float | None, Field(gt=0, le=1000, description="bound on the gradient's norm; null: none")] = (
         None
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """JSON Schema counts 10.0 as an integer, so this does too."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @property
     def resolved_momentum(self) -> float:

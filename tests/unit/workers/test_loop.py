@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,7 @@ def test_beats_go_on_while_the_worker_trains(tmp_path: Path) -> None:
             server.wait_until(lambda: len(trial.beats) > 15)
     # Three leases' time went by and nobody else was given the trial.
     assert trial.attempt == 1
-    assert max(b - a for a, b in zip(trial.beats, trial.beats[1:], strict=False)) < 0.5
+    assert max(b - a for a, b in pairwise(trial.beats)) < 0.5
 
 
 def test_a_beat_prunes_too(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Settings come from flags, then from `LEHR_*` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from workers.settings import WorkerSettings
+
+
+def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "LEHR_SERVER": "http://there:1",
+        "LEHR_DEVICE": "cpu",
+        "LEHR_CHECKPOINTS": "/somewhere",
+        "LEHR_WORKER_NAME": "box/0",
+        "LEHR_TASKS": " digits , digits",
+        "LEHR_LOG_LEVEL": "WARNING",
+        "LEHR_LOG_FORMAT": "json",
+        "LEHR_SOMETHING_OF_THE_SERVER": "1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = WorkerSettings(device="mps")
+    assert settings.model_dump(exclude={"trials_per_lease", "threads", "checkpoint_seconds"}) == {
+        "server": "http://there:1",
+        "device": "mps",
+        "checkpoints": Path("/somewhere"),
+        "worker_name": "box/0",
+        "tasks": ("digits",),
+        "log_level": "warning",
+        "log_format": "json",
+    }
+
+
+def test_an_unknown_task_is_refused_with_what_is_installed() -> None:
+    with pytest.raises(ValidationError, match="not installed: magic"):
+        WorkerSettings(tasks=("magic",))
