@@ -153,7 +153,7 @@ def _draw(
 
 
 def _prunes(pruner: BasePruner, trial: FrozenTrial, others: Sequence[FrozenTrial]) -> bool:
-    return pruner.prune(_study([*others, trial], pruner=pruner), trial)
+    return bool(pruner.prune(_study([*others, trial], pruner=pruner), trial))
 
 
 def _only_value(one: BaseDistribution) -> Any:

@@ -17,8 +17,8 @@ from service.search.window import Window, WindowSize
 
 __all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler"]
 
-WINDOW = WindowSize(best=100, newest=150, spread=150)
-"""What TPE sees of the whole search: at most 400 results, so that asking costs the same at any length."""
+WINDOW = WindowSize(best=64, newest=96, spread=96)
+"""What TPE sees of the whole search: at most 256 results, so that asking costs the same at any length."""
 FAMILY_WINDOWS = {"gp": WindowSize(best=40, newest=40, spread=40), "cmaes": WindowSize(best=0, newest=500, spread=0)}
 """What the samplers that search within a family see of it: a GP's cost grows with the cube."""
 
