@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, Literal
@@ -18,7 +19,7 @@ class Parameter:
     """What a field may hold, and what the search draws it from.
 
     `low` and `high` bound the valid values, each included unless `open_low` or `open_high`; for
-    `floats` they bound every element. `search` is what the search draws from by default: a pair
+    `floats`, which increase, they bound every element. `search` is what the search draws from by default: a pair
     (low, high), both included, for numbers, a tuple of choices otherwise, None where it draws
     nothing. `log`: it draws on a log scale.
     """
@@ -42,7 +43,7 @@ class Parameter:
         if self.kind == "int":
             return f"a whole number {interval}"
         if self.kind == "floats":
-            return f"1 to {MAX_FLOATS} numbers, each {interval}"
+            return f"1 to {MAX_FLOATS} increasing numbers, each {interval}"
         return f"a number {interval}"
 
     def _interval(self) -> str:
@@ -72,7 +73,10 @@ class Parameter:
         if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= MAX_FLOATS:
             return self._refuse(name, value, f"is not a list of 1 to {MAX_FLOATS} numbers")
         faults = (self._number_fault(f"{name}[{index}]", element) for index, element in enumerate(value))
-        return next((fault for fault in faults if fault), None)
+        fault = next((fault for fault in faults if fault), None)
+        if fault is None and any(later <= earlier for earlier, later in itertools.pairwise(value)):
+            return self._refuse(name, value, "does not increase")
+        return fault
 
     def _contains(self, value: float) -> bool:
         above = value > self.low if self.open_low else value >= self.low
