@@ -35,7 +35,7 @@ def _install(level: str) -> None:
     # A stamp may vouch only for a finished installation, so it goes before anything changes.
     for stale in LOCKS:
         _stamp(stale).unlink(missing_ok=True)
-    print(f"installing {LOCKS[level]}", flush=True)
+    print(f"installing {LOCKS[level]}; the first time this takes minutes", flush=True)
     _pip("-r", LOCKS[level])
     # hatchling is in the lock: without isolation nothing unpinned is fetched to build with.
     _pip("--no-deps", "--no-build-isolation", "--editable", ".")
@@ -77,4 +77,7 @@ def _stamp(level: str) -> Path:
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in LOCKS:
         sys.exit(f"usage: environment.py {'|'.join(LOCKS)}")
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same make goes on from here")
