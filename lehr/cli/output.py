@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
+from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from lehr.errors import Fault
@@ -23,7 +24,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 
 def show(renderable: RenderableType) -> None:
     """A result, for people."""
-    out.print(renderable, width=None if out.is_terminal else PIPE_WIDTH, markup=False)
+    console = out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    console.print(renderable, markup=False)
 
 
 def write(text: str) -> None:
@@ -34,10 +36,11 @@ def write(text: str) -> None:
 
 def document(value: Any) -> None:
     """A result, as JSON."""
+    text = _json(value)
     if out.is_terminal:
-        out.print_json(json.dumps(value, allow_nan=False), indent=2)
+        out.print(JSONHighlighter()(text), soft_wrap=True)
     else:
-        write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+        write(text)
 
 
 def say(message: str, style: str = "") -> None:
@@ -64,3 +67,18 @@ def _short(value: Any, longest: int = 200) -> str:
     except (TypeError, ValueError):
         text = repr(value)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """JSON with a line for each member, but lists of plain values on one line: rates by step are long."""
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        members = [f"{deeper}{_plain(name)}: {_json(member, deeper)}" for name, member in value.items()]
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return "[\n" + ",\n".join(deeper + _json(item, deeper) for item in value) + f"\n{indent}]"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
