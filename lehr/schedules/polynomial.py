@@ -24,9 +24,7 @@ class Polynomial(Schedule):
 
     family: ClassVar[str] = "polynomial"
     formula: ClassVar[str] = "end + (top - end) (1 - x)^power"
-    source: ClassVar[str] = (
-        "Chen et al. 2018, DeepLab, section 4.1 (the poly policy), arXiv 1606.00915; torch's PolynomialLR"
-    )
+    source: ClassVar[str] = "Chen et al. 2018, DeepLab (the poly policy), arXiv 1606.00915; torch's PolynomialLR"
 
     power: float = parameter(
         "float", "the power, above 0", default=2.0, low=0.0, high=100.0, open_low=True, search=(0.5, 4.0), log=True

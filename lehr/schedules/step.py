@@ -26,7 +26,7 @@ class Step(Schedule):
 
     family: ClassVar[str] = "step"
     formula: ClassVar[str] = "top^(1 - k/drops) end^(k/drops), k = how many of 1..drops have x >= k/(drops + 1)"
-    source: ClassVar[str] = "He et al. 2016, Deep residual learning, section 3.4, arXiv 1512.03385; torch's StepLR"
+    source: ClassVar[str] = "the step policy of Caffe (Jia et al. 2014, arXiv 1408.5093); torch's StepLR"
 
     end_lr: float = parameter("float", "the rate at the last step", low=0.0, open_low=True)
     drops: int = parameter("int", "how often the rate drops", default=3, low=1, high=100, search=(1, 6))
