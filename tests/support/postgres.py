@@ -98,7 +98,7 @@ def url(folder: str, database: str) -> str:
 
 def execute(folder: str, statement: str) -> None:
     with psycopg.connect(host=folder, user="lehr", dbname="postgres", autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 def _run(command: list[str], user: str | None, folder: Path) -> None:

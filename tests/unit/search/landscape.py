@@ -36,6 +36,6 @@ def run_search(searcher: Searcher, trials: int, judge: Callable[[Schedule], floa
         suggestion = searcher.ask(number)
         value = judge(suggestion.schedule)
         state = "DIVERGED" if value is None else "COMPLETED"
-        told.append(Observation(number, suggestion.schedule.family, suggestion.point, state, value))  # type: ignore[arg-type]
+        told.append(Observation(number, suggestion.schedule.family, suggestion.point, state, value))
         searcher.tell(told[-1])
     return told
