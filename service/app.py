@@ -45,10 +45,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         version=__version__,
         description="Finds the learning-rate schedule to train a model with.",
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
     for part in (studies, trials, leases, schedules, fleet, operations):
         app.include_router(part.router)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import validator_for
 from sqlalchemy import delete, func, select
 
 from lehr.errors import Fault, InvalidValueError
@@ -38,10 +41,10 @@ class Fleet:
     def see(self, worker: WorkerInfo) -> None:
         """Write down that a worker asked for work, and what it offers."""
         offers = [task if isinstance(task, TaskOffer) else TaskOffer(name=task) for task in worker.tasks]
-        _check_offers(offers)
         with self.database.read() as transaction:
             if _is_fresh(transaction, worker, offers):
                 return
+        _check_offers(offers)
         with self.database.write() as transaction:
             _upsert_worker(transaction, worker)
             transaction.session.execute(delete(OfferRow).where(OfferRow.worker_id == worker.id))
@@ -110,12 +113,31 @@ def note_beat(transaction: Transaction, worker_id: str) -> None:
 
 
 def _check_offers(offers: list[TaskOffer]) -> None:
+    for index, offer in enumerate(offers):
+        _check_schema(index, offer.params_schema)
     names = [offer.name for offer in offers]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
         raise InvalidValueError(
             Fault("worker.tasks", "the task is named twice", "each task once", repeated, "Name each task once.")
         )
+
+
+def _check_schema(index: int, schema: dict[str, Any] | None) -> None:
+    """Refuse what is no JSON Schema here, where the worker's author sees it, and not when a study is posted."""
+    try:
+        if schema is not None:
+            validator_for(schema, Draft202012Validator).check_schema(schema)
+    except SchemaError as error:
+        raise InvalidValueError(
+            Fault(
+                f"worker.tasks[{index}].params_schema",
+                error.message[:300],
+                "a JSON Schema (draft 2020-12)",
+                error.instance,
+                "Mend the schema that the worker offers.",
+            )
+        ) from None
 
 
 def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOffer]) -> bool:

@@ -31,6 +31,20 @@ class MalformedBodyError(HTTPException):
 
 
 class StrictRequest(Request):
+    async def body(self) -> bytes:
+        """The whole body; MalformedBodyError (413) as soon as it is longer than the server takes."""
+        if not hasattr(self, "_body"):
+            limit: int = self.app.state.max_body_bytes
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise MalformedBodyError(413, f"the body is longer than the {limit} bytes this server takes")
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
     async def json(self) -> Any:
         return parse_strictly(await self.body())
 

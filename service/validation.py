@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 from jsonschema.validators import validator_for
+from referencing.exceptions import Unresolvable
 
 from lehr.errors import Fault, InvalidStudyError
 from lehr.wire.studies import StudySpec, Warning_
@@ -79,7 +80,18 @@ def _params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
     if task.params_schema is None:
         return []
     validator = validator_for(task.params_schema, jsonschema.Draft202012Validator)(task.params_schema)
-    errors = sorted(validator.iter_errors(params), key=lambda error: list(map(str, error.absolute_path)))
+    try:
+        errors = sorted(validator.iter_errors(params), key=lambda error: list(map(str, error.absolute_path)))
+    except Unresolvable as error:
+        return [
+            Fault(
+                "task.params",
+                f"the worker's schema of the task {task.name} cannot be applied: {error}"[:500],
+                "a JSON Schema whose references and patterns resolve",
+                None,
+                "Mend the schema that the worker offers.",
+            )
+        ]
     return [_schema_fault(error) for error in errors[:MAX_SCHEMA_FAULTS]]
 
 

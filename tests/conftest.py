@@ -67,3 +67,11 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """A fresh database with the newest schema, of each kind in turn."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_logs() -> None:
+    """Log lines of servers in this process only where something went wrong."""
+    from service import logs
+
+    logs.configure("error", "console")
