@@ -1,9 +1,9 @@
-"""Trains a network of one's own with the schedule that a study answered.
+"""Trains a network in a plain PyTorch loop with the schedule that a study answered.
 
     lehr best STUDY --json > best.json
     python examples/use_best_schedule.py best.json
 
-Without a file, a schedule found earlier is used. Needs torch and lehr's light package, no server.
+Without a file, the answer of an earlier run of `lehr demo` is used. Needs torch and scikit-learn, and no server.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 
 from lehr.schedules import schedule_from_dict
@@ -22,36 +23,34 @@ ANSWER: dict[str, Any] = {
     "schedule": {"family": "linear", "start_lr": 0.12189, "end_lr": 0.00014854, "warmup_fraction": 0.0},
     "horizon_steps": 184,
 }
-
-
-def spirals(points: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two spirals, `points` on each. Returns inputs (2 * points, 2) and classes (2 * points,)."""
-    angle = torch.linspace(0.5, 3.5 * torch.pi, points)
-    arm = torch.stack([angle * torch.cos(angle), angle * torch.sin(angle)], dim=1) / 10
-    return torch.cat([arm, -arm]), torch.arange(2).repeat_interleave(points)
+BATCH_SIZE = 64
 
 
 def main() -> None:
     answer = json.loads(Path(sys.argv[1]).read_text()) if len(sys.argv) > 1 else ANSWER
     schedule = schedule_from_dict(answer["schedule"])
     # A schedule is written in fractions of the horizon: it fits any number of steps.
-    steps = answer["horizon_steps"] or 1000
+    steps = answer["horizon_steps"]
 
     torch.manual_seed(0)
-    inputs, classes = spirals(200)
-    model = nn.Sequential(nn.Linear(2, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 2))
+    images, digits = load_digits(return_X_y=True)
+    inputs, classes = torch.tensor(images / 16.0, dtype=torch.float32), torch.tensor(digits)  # (1797, 64), (1797,)
+    order = torch.randperm(len(inputs))
+    held_out, used = order[:360], order[360:]
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
     optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr(0, steps), momentum=0.9)
-    loss = torch.tensor(0.0)
+
     for step in range(steps):
         # The rate is set before the step that uses it, as it was in the search.
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr(step, steps)
+        batch = used[torch.randint(len(used), (BATCH_SIZE,))]
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(inputs), classes)
-        loss.backward()
+        nn.functional.cross_entropy(model(inputs[batch]), classes[batch]).backward()
         optimizer.step()
-    accuracy = (model(inputs).argmax(dim=1) == classes).float().mean().item()
-    print(f"{steps} steps of {schedule.family}: loss {loss.item():.3f}, accuracy {accuracy:.3f}")
+
+    accuracy = (model(inputs[held_out]).argmax(dim=1) == classes[held_out]).float().mean().item()
+    print(f"{steps} steps of {schedule.family}: accuracy on held-out digits {accuracy:.3f}")
 
 
 if __name__ == "__main__":
