@@ -21,14 +21,19 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Finds the learning-rate schedule to train a model with."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         write(lehr.__version__)
         raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Finds the learning-rate schedule to train a model with."""
 
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (

@@ -40,7 +40,7 @@ class LehrGroup(TyperGroup):
 def exit_code(error: LehrError) -> int:
     if isinstance(error, UnreachableError):
         return UNREACHABLE
-    return INVALID if isinstance(error, InvalidValueError) else FAILED
+    return INVALID if isinstance(error, ValueError) else FAILED
 
 
 def failure_text(error: LehrError) -> Text:
