@@ -1,0 +1,1 @@
+"""Workers: they lease trials from a lehr server over HTTP and train them."""

@@ -55,7 +55,7 @@ def test_giving_up_ends_the_pause_and_raises_the_last_error() -> None:
 
 
 def test_pauses_are_drawn_anew_each_time() -> None:
-    call, calls = failing(*[UnreachableError()] * 5)
+    call, calls = failing(*[UnreachableError()] * 4)
     keep_trying(call, threading.Event(), "report")
     pauses = [round(b - a, 3) for a, b in pairwise(calls)]
     assert len(set(pauses)) > 2

@@ -51,7 +51,9 @@ class Digits(Task):
         return functional.cross_entropy(outputs, targets)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        return {"val_accuracy": (outputs.argmax(dim=1) == targets).double().mean()}
+        # Divided on the CPU: MPS has no doubles, and a share of 360 images deserves all its digits.
+        right = (outputs.argmax(dim=1) == targets).sum().cpu()
+        return {"val_accuracy": right.double() / len(targets)}
 
 
 @cache
