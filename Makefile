@@ -24,8 +24,10 @@ check: setup  ## what continuous integration checks besides: format, lint, types
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q tests/architecture
 
-bench: setup  ## measures the service's own cost; see benchmarks/README.md
-	@$(BIN)/python -m benchmarks.overhead $(ARGS)
+bench: setup  ## measures: each folder of benchmarks/ has its figures in results.md (NAME=ask runs one)
+	@set -e; for script in benchmarks/$(or $(NAME),*)/run.py; do \
+		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); \
+	done
 
 setup:  ## .venv with everything for development
 	@tools/environment.sh dev
