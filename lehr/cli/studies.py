@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from lehr.cli.settings import ServerOption
 from lehr.cli.studyfile import read_study
 from lehr.client import Client
 from lehr.errors import ConflictError, Fault, InvalidValueError
-from lehr.wire.studies import Study
+from lehr.wire.studies import Answer, Study
 
 WATCH_TIMEOUT_SECONDS = 10.0
 PICTURE_POINTS = 200
@@ -93,7 +94,7 @@ def best(
     elif json:
         output.document(answer.model_dump(mode="json"))
     else:
-        output.show(tables.answer_details(answer))
+        _show_answer(answer)
 
 
 def _validate(client: Client, spec: dict[str, Any], json: bool) -> None:
@@ -125,13 +126,19 @@ def _conclude(study: Study, server: str, json: bool) -> None:
     else:
         try:
             with Client(server) as client:
-                output.show(tables.answer_details(client.best(study.study_id, points=PICTURE_POINTS)))
+                _show_answer(client.best(study.study_id, points=PICTURE_POINTS))
             say(f"the whole answer: {_again('best', study, server)} --json")
         except ConflictError:
             say(f"study {study.name} is {study.state}: no trial completed")
     if study.state != "COMPLETED":
         say(f"study {study.name} is {study.state}" + (f": {study.reason}" if study.reason else ""), "red")
         raise typer.Exit(FAILED)
+
+
+def _show_answer(answer: Answer) -> None:
+    output.show(tables.answer_details(answer))
+    # In one line, however long: it is there to be pasted.
+    output.write(dumps(answer.schedule.to_dict()))
 
 
 def _again(command: str, study: Study, server: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -80,7 +79,7 @@ def study_details(study: Study) -> RenderableType:
         "trainings": f"{study.progress.finished} of {study.progress.planned} done ({study.progress.fraction:.0%})",
         "trials": counts or "none yet",
         "time left": "" if study.finished_at else duration(study.progress.eta_seconds),
-        "best": Text(best_text(study)),
+        "best": Text(best_text(study).removeprefix("best ")),
     }
     for name, value in rows.items():
         if value:
@@ -117,7 +116,6 @@ def answer_details(answer: Answer) -> RenderableType:
         parts.append(Text(f"verdict: {VERDICTS[answer.gain.verdict]}"))
     if answer.lr and len(answer.lr.step) > 1:
         parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
-    parts.append(Text(json.dumps(answer.schedule.to_dict())))
     return Group(*parts)
 
 
