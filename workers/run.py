@@ -115,7 +115,7 @@ class Run:
     def _evaluate(self) -> dict[str, float]:
         self.model.eval()
         with torch.no_grad():
-            outputs = torch.cat([self.model(inputs) for inputs in self._data.val_inputs.split(EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
+            outputs = torch.cat([self.model(inputs) for inputs in self._data.val_inputs.split(EVALUATION_BATCH)])
             targets = self._data.val_targets
             values = {"val_loss": self._task.loss(outputs, targets), **self._task.measure(outputs, targets)}
             return {name: float(value) for name, value in values.items()}

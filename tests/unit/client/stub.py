@@ -31,7 +31,7 @@ class Script:
 
 def study(**changes: Any) -> dict[str, Any]:
     progress = {"trials": {"COMPLETED": 3}, "planned": 10, "finished": 3, "fraction": 0.3, "eta_seconds": 7.0}
-    document = {
+    document: dict[str, Any] = {
         "study_id": "s1", "name": "mine", "state": "RUNNING", "spec": {"objective": {"metric": "val_accuracy"}},
         "warnings": [], "progress": progress, "best": None, "horizon_steps": 220, "revision": 4,
         "created_at": NOW, "started_at": NOW, "finished_at": None,
@@ -40,7 +40,7 @@ def study(**changes: Any) -> dict[str, Any]:
 
 
 def trial(number: int, **changes: Any) -> dict[str, Any]:
-    document = {
+    document: dict[str, Any] = {
         "study_id": "s1", "trial": f"s1-{number}", "number": number, "purpose": "search", "origin": "sampler",
         "state": "COMPLETED", "schedule": {"family": "constant", "start_lr": 0.1, "end_lr": 0.1}, "seed": 0,
         "horizon_fraction": 1.0, "value": 0.9, "attempt": 1, "losses": 0, "worker": "w", "step": 219,
