@@ -79,7 +79,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._task.loss(self.model(self._data.train_inputs[batch]), self._data.train_targets[batch])
         self._watch(loss.detach(), len(batch))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self._task.params.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._task.params.clip_norm)
         self.optimizer.step()
