@@ -3,7 +3,7 @@
 Each family's class is here under its own name, and in `FAMILIES` under the name it has in documents.
 """
 
-from lehr.schedules.base import MAX_HORIZON_STEPS as MAX_HORIZON_STEPS
+from lehr.schedules.arrays import CurveArray as CurveArray
 from lehr.schedules.base import Curve as Curve
 from lehr.schedules.base import Schedule as Schedule
 from lehr.schedules.documents import family_json_schema as family_json_schema
@@ -11,3 +11,4 @@ from lehr.schedules.documents import schedule_from_dict as schedule_from_dict
 from lehr.schedules.documents import schedule_json_schema as schedule_json_schema
 from lehr.schedules.export_torch import torch_code as torch_code
 from lehr.schedules.registry import *  # noqa: F403  # one registry line exports a family too
+from lehr.schedules.steps import MAX_HORIZON_STEPS as MAX_HORIZON_STEPS

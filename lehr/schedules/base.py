@@ -10,15 +10,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
+from lehr.schedules import arrays, shapes
 from lehr.schedules.parameters import field_fault, parameter, parameter_of
-from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, ShapeName, clamp
+from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, Levels, ShapeName, clamp
+from lehr.schedules.steps import progress_at, spaced_steps
 
-MAX_HORIZON_STEPS = 10**12
-MAX_CURVE_POINTS = 10_000_000
-"""The longest curve that is computed as a whole; a longer horizon needs `max_points`."""
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
 JUMP_SLACK = 1e-14
 """How far below a jump's progress the jump is due: what rounding may take off it.
 
@@ -61,6 +64,10 @@ class Schedule(ABC):
     """Whether `end_lr` may lie below the highest rate; where not, it equals it."""
     searchable: ClassVar[bool] = True
     """Whether a search that names no families draws from this one."""
+    continuous: ClassVar[bool] = True
+    """Whether the rate never jumps, whatever the parameters."""
+    adaptive: ClassVar[bool] = False
+    """Whether the rate depends on the training's metrics: then no progress alone has a rate."""
 
     start_lr: float = parameter("float", "the rate at the first step", low=0.0)
     end_lr: float = parameter("float", "the rate at the last step", low=0.0)
@@ -89,16 +96,42 @@ class Schedule(ABC):
             raise InvalidScheduleError(faults)
 
     @abstractmethod
-    def _body(self, progress: float, top: float, end: float) -> float:
-        """The value after the rise, at progress in [rise_fraction, 1), on its way from `top` to `end`."""
+    def _body(self, progress: float, levels: Levels) -> float:
+        """The value after the rise, at progress in [rise_fraction, 1), on its way from the top to the last level.
+
+        It is called with a float, or with an array of them: written with operators and `elementwise`
+        alone, it does for both.
+        """
 
     @abstractmethod
-    def _body_code(self, top: float, end: float) -> list[str]:
-        """`_body` as lines of Python that set `value` from `progress` and, after the rise, x."""
+    def _body_code(self, levels: Levels) -> list[str]:
+        """`_body` for one float as lines of Python that set `value` from `progress` and, after the rise, x."""
+
+    def _rise(self, z: float, levels: Levels) -> float:
+        """The value of the rise where z in [0, 1) of it is done; for arrays too."""
+        return SHAPES[self.warmup_shape](levels.first, levels.top, z)
+
+    def _rise_code(self, levels: Levels) -> list[str]:
+        """`_rise` for one float as lines of Python that set `value` from x, its z."""
+        return [f"value = {shapes.code(self.warmup_shape, levels.first, levels.top)}"]
+
+    def _limits(self, levels: Levels) -> tuple[float, float]:
+        """The lowest and the highest value that the curve through these levels may take."""
+        return min(levels), max(levels)
+
+    @property
+    def levels(self) -> Levels:
+        """The rates that the curve goes through: the first, the one after the rise, the last."""
+        return Levels(self.start_lr, self.start_lr if self.peak_lr is None else self.peak_lr, self.end_lr)
+
+    @property
+    def min_lr(self) -> float:
+        """The lowest rate, or a bound below it."""
+        return self._limits(self.levels)[0]
 
     @property
     def max_lr(self) -> float:
-        """The highest rate."""
+        """The highest rate, or, where the family's docstring says so, a bound above it."""
         return self.start_lr if self.peak_lr is None else self.peak_lr
 
     @property
@@ -107,7 +140,7 @@ class Schedule(ABC):
         return self.warmup_fraction
 
     @property
-    def momentum_levels(self) -> tuple[float, float, float] | None:
+    def momentum_levels(self) -> Levels | None:
         """The momenta that mirror the first rate, the highest and the last; None where it is left alone."""
         return None
 
@@ -123,12 +156,21 @@ class Schedule(ABC):
 
     def lr_at(self, progress: float) -> float:
         """The rate at a progress; before 0 it is `start_lr`, after 1 `end_lr`."""
-        return self._through(progress, self.start_lr, self.max_lr, self.end_lr)
+        return self._through(progress, self.levels)
 
     def momentum_at(self, progress: float) -> float | None:
         """The momentum at a progress, None where the schedule leaves it alone."""
         levels = self.momentum_levels
-        return None if levels is None else self._through(progress, *levels)
+        return None if levels is None else self._through(progress, levels)
+
+    def lr_array(self, progress: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+        """The rates at an array of progress, none of them NaN."""
+        return self._through_array(progress, self.levels)
+
+    def momentum_array(self, progress: NDArray[numpy.float64]) -> NDArray[numpy.float64] | None:
+        """The momenta at an array of progress, None where the schedule leaves momentum alone."""
+        levels = self.momentum_levels
+        return None if levels is None else self._through_array(progress, levels)
 
     def lr(self, step: int, horizon: int) -> float:
         """The rate at a step, counted from 0, of `horizon` steps; beyond them the last one's."""
@@ -149,6 +191,10 @@ class Schedule(ABC):
         momenta = tuple(value for step in steps if (value := self.momentum_at(step / last)) is not None)
         return Curve(steps, rates, momenta or None)
 
+    def curve_array(self, horizon: int, max_points: int | None = None) -> arrays.CurveArray:
+        """What `curve` gives, as numpy arrays and in a fraction of the time; numpy must be installed."""
+        return arrays.curve_array(self, horizon, max_points)
+
     def to_dict(self) -> dict[str, Any]:
         """The flat JSON document that `schedule_from_dict` reads. What is unset is left out."""
         document: dict[str, Any] = {"family": self.family}
@@ -163,17 +209,31 @@ class Schedule(ABC):
         """How much of what follows the rise is done, in [0, 1]."""
         return (progress - self.rise_fraction) / (1 - self.rise_fraction)
 
-    def _through(self, progress: float, first: float, top: float, last: float) -> float:
+    def _through(self, progress: float, levels: Levels) -> float:
         """The schedule's curve drawn through three levels: rates, or the momenta that mirror them."""
-        if math.isnan(progress):
-            raise InvalidValueError(Fault("progress", "is not a number", "in [0, 1]", progress, "Give a number."))
+        progress = known(progress)
         if progress <= 0:
-            return first
+            return levels.first
         if progress >= 1:
-            return last
-        if progress < self.rise_fraction:
-            return clamp(SHAPES[self.warmup_shape](first, top, progress / self.rise_fraction), first, top)
-        return clamp(self._body(progress, top, last), top, last)
+            return levels.last
+        rise = self.rise_fraction
+        value = self._rise(progress / rise, levels) if progress < rise else self._body(progress, levels)
+        return clamp(value, *self._limits(levels))
+
+    def _through_array(self, progress: NDArray[numpy.float64], levels: Levels) -> NDArray[numpy.float64]:
+        """`_through`, element by element."""
+        rise, (low, high) = self.rise_fraction, self._limits(levels)
+        values = progress * 0.0 + levels.top
+        rises, falls = progress < rise, (progress >= rise) & (progress < 1)
+        # Arrays pass for floats here: see `_body`.
+        if rises.any():
+            values[rises] = self._rise(progress[rises] / rise, levels)  # type: ignore[arg-type]
+        if falls.any():
+            values[falls] = self._body(progress[falls], levels)  # type: ignore[arg-type]
+        values = values.clip(low, high)
+        values[progress <= 0] = levels.first
+        values[progress >= 1] = levels.last
+        return values
 
     def _contradictions(self) -> Iterator[Fault]:
         """Faults between fields that are each valid alone. Families add theirs."""
@@ -221,35 +281,9 @@ class Schedule(ABC):
             )
 
 
-def progress_at(step: int, horizon: int) -> float:
-    """The progress at a step: step / (horizon - 1), at most 1; 0 for a horizon of one step.
-
-    Raises InvalidValueError unless 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0, both whole.
-    """
-    _require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
-    _require_whole("step", step, 0, None)
-    return min(step, horizon - 1) / (horizon - 1) if horizon > 1 else 0.0
-
-
-def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]:
-    """At most `max_points` evenly spaced steps of a horizon; the first is 0, the last horizon - 1."""
-    _require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
-    if max_points is None:
-        max_points = horizon
-        _require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
-    _require_whole("max_points", max_points, 1, MAX_CURVE_POINTS)
-    points = min(horizon, max_points)
-    if points == 1:
-        return (0,)
-    # Whole-number rounding: exact for horizons beyond the 2**53 that floats could count in products.
-    gaps = points - 1
-    return tuple((2 * index * (horizon - 1) + gaps) // (2 * gaps) for index in range(points))
-
-
-def _require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> None:
-    bound = f"a whole number >= {low}" if high is None else f"a whole number in [{low}, {high}]"
-    remedy = remedy or f"Give {bound}."
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidValueError(Fault(name, "is not a whole number", bound, value, remedy))
-    if value < low or (high is not None and value > high):
-        raise InvalidValueError(Fault(name, "is out of bounds", bound, value, remedy))
+def known(progress: float) -> float:
+    """The progress as a float. Raises InvalidValueError when it is not a number."""
+    progress = float(progress)
+    if math.isnan(progress):
+        raise InvalidValueError(Fault("progress", "is not a number", "in [0, 1]", progress, "Give a number."))
+    return progress

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lehr.errors import Fault
 from lehr.schedules.base import Schedule
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,11 @@ class Constant(Schedule):
     source: ClassVar[str] = "the baseline: stochastic gradient descent with one step size"
     decays: ClassVar[bool] = False
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        return top
+    def _body(self, progress: float, levels: Levels) -> float:
+        return progress * 0.0 + levels.top
 
-    def _body_code(self, top: float, end: float) -> list[str]:
-        return [f"value = {top!r}"]
+    def _body_code(self, levels: Levels) -> list[str]:
+        return [f"value = {levels.top!r}"]
 
     def _contradictions(self) -> Iterator[Fault]:
         yield from super()._contradictions()

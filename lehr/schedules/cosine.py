@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lehr.schedules import shapes
 from lehr.schedules.base import Schedule
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class Cosine(Schedule):
     formula: ClassVar[str] = "end + (top - end) (1 + cos πx) / 2"
     source: ClassVar[str] = "Loshchilov and Hutter 2017, SGDR, equation 5 without restarts, arXiv 1608.03983"
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        return shapes.cosine(top, end, self._after_rise(progress))
+    def _body(self, progress: float, levels: Levels) -> float:
+        return shapes.cosine(levels.top, levels.last, self._after_rise(progress))
 
-    def _body_code(self, top: float, end: float) -> list[str]:
-        return [f"value = {shapes.code('cosine', top, end)}"]
+    def _body_code(self, levels: Levels) -> list[str]:
+        return [f"value = {shapes.code('cosine', levels.top, levels.last)}"]

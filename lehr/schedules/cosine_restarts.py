@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from lehr.schedules import shapes
 from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.elementwise import reached, take
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,7 @@ class CosineRestarts(Schedule):
     family: ClassVar[str] = "cosine_restarts"
     formula: ClassVar[str] = "end + (top cycle_decay^k - end) (1 + cos πz) / 2, z = the fraction done of cycle k"
     source: ClassVar[str] = "Loshchilov and Hutter 2017, SGDR, equation 5, arXiv 1608.03983; decay per cycle as in timm"
+    continuous: ClassVar[bool] = False
 
     cycles: int = parameter("int", "how many cycles there are", default=3, low=1, high=100, search=(2, 5))
     cycle_growth: float = parameter(
@@ -48,12 +51,13 @@ class CosineRestarts(Schedule):
         search=(0.25, 1.0),
     )
 
-    def _body(self, progress: float, top: float, end: float) -> float:
+    def _body(self, progress: float, levels: Levels) -> float:
         x = self._after_rise(progress)
         begins = self._begins()
-        k = sum(x + JUMP_SLACK >= begin for begin in begins[1:-1])
-        z = (x - begins[k]) / (begins[k + 1] - begins[k])
-        return shapes.cosine(max(top * self.cycle_decay**k, end), end, z)
+        k = reached(x + JUMP_SLACK, begins[1:-1])
+        z = (x - take(begins, k)) / (take(begins, k + 1) - take(begins, k))
+        restarts = [max(levels.top * self.cycle_decay**cycle, levels.last) for cycle in range(self.cycles)]
+        return shapes.cosine(take(restarts, k), levels.last, z)
 
     def _begins(self) -> list[float]:
         """Where each cycle begins, in fractions x of what follows the rise, and the last one's end, 1."""
@@ -61,7 +65,8 @@ class CosineRestarts(Schedule):
         lengths = [g**k for k in range(c)]
         return [sum(lengths[:k]) / sum(lengths) for k in range(c)] + [1.0]
 
-    def _body_code(self, top: float, end: float) -> list[str]:
+    def _body_code(self, levels: Levels) -> list[str]:
+        top, end = levels.top, levels.last
         return [
             f"begins = {self._begins()!r}",
             f"k = sum(x + {JUMP_SLACK!r} >= begin for begin in begins[1:-1])",

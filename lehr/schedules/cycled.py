@@ -10,6 +10,7 @@ from typing import ClassVar
 from lehr.errors import Fault
 from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,10 @@ class CycledSchedule(Schedule, ABC):
     )
 
     @property
-    def momentum_levels(self) -> tuple[float, float, float] | None:
+    def momentum_levels(self) -> Levels | None:
         if self.base_momentum is None or self.max_momentum is None:
             return None
-        return self.max_momentum, self.base_momentum, self.max_momentum
+        return Levels(self.max_momentum, self.base_momentum, self.max_momentum)
 
     def _contradictions(self) -> Iterator[Fault]:
         yield from super()._contradictions()

@@ -8,6 +8,7 @@ from typing import ClassVar
 from lehr.schedules import shapes
 from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,8 @@ class Exponential(Schedule):
 
     end_lr: float = parameter("float", "the rate at the last step", low=0.0, open_low=True)
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        return shapes.exponential(top, end, self._after_rise(progress))
+    def _body(self, progress: float, levels: Levels) -> float:
+        return shapes.exponential(levels.top, levels.last, self._after_rise(progress))
 
-    def _body_code(self, top: float, end: float) -> list[str]:
-        return [f"value = {shapes.code('exponential', top, end)}"]
+    def _body_code(self, levels: Levels) -> list[str]:
+        return [f"value = {shapes.code('exponential', levels.top, levels.last)}"]

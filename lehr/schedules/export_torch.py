@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
-from lehr.schedules import shapes
-from lehr.schedules.base import Schedule, progress_at
+from lehr.schedules.base import Schedule
+from lehr.schedules.shapes import Levels
+from lehr.schedules.steps import progress_at
 
 HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
 
@@ -74,11 +75,10 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
     if schedule.peak_lr is not None:
         rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"
-    levels = (schedule.start_lr, schedule.max_lr, schedule.end_lr)
     parts = [
         HEADER.format(family=schedule.family, horizon=horizon_steps, rates=rates),
         "import math\n\nimport torch\n\n",
-        _function("lr_at", "learning rate", schedule, horizon_steps, levels),
+        _function("lr_at", "learning rate", schedule, horizon_steps, schedule.levels),
     ]
     momenta = schedule.momentum_levels
     if momenta is not None:
@@ -87,23 +87,18 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     return "\n".join(parts)
 
 
-def _function(name: str, what: str, schedule: Schedule, horizon_steps: int, levels: tuple[float, float, float]) -> str:
-    """A function of the step that draws the schedule's curve through the levels: first, top and last."""
-    first, top, last = levels
+def _function(name: str, what: str, schedule: Schedule, horizon_steps: int, levels: Levels) -> str:
+    """A function of the step that draws the schedule's curve through the levels."""
+    rise, (low, high) = schedule.rise_fraction, schedule._limits(levels)
     lines = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]
-    lines += ["if progress <= 0:", f"    return {first!r}", "if progress >= 1:", f"    return {last!r}"]
-    rise = schedule.rise_fraction
+    lines += ["if progress <= 0:", f"    return {levels.first!r}", "if progress >= 1:", f"    return {levels.last!r}"]
+    clamped = f"return min(max(value, {low!r}), {high!r})"
     if rise > 0:
-        lines += [
-            f"if progress < {rise!r}:",
-            f"    x = progress / {rise!r}",
-            f"    value = {shapes.code(schedule.warmup_shape, first, top)}",
-            f"    return min(max(value, {min(first, top)!r}), {max(first, top)!r})",
-        ]
-    body = schedule._body_code(top, last)
+        lines += [f"if progress < {rise!r}:", f"    x = progress / {rise!r}"]
+        lines += [f"    {line}" for line in (*schedule._rise_code(levels), clamped)]
+    body = schedule._body_code(levels)
     if any(re.search(r"\bx\b", line) for line in body):
         lines.append(f"x = (progress - {rise!r}) / (1 - {rise!r})" if rise > 0 else "x = progress")
-    lines += body
-    lines.append(f"return min(max(value, {min(top, last)!r}), {max(top, last)!r})")
+    lines += [*body, clamped]
     text = "\n".join(f"    {line}" for line in lines)
     return f'def {name}(step):\n    """The {what} at a step, counted from 0."""\n{text}\n\n'

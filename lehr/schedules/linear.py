@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lehr.schedules import shapes
 from lehr.schedules.base import Schedule
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class Linear(Schedule):
     formula: ClassVar[str] = "top (1 - x) + end x"
     source: ClassVar[str] = "Defazio et al. 2023, Optimal linear decay learning rate schedules, arXiv 2310.07831"
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        return shapes.linear(top, end, self._after_rise(progress))
+    def _body(self, progress: float, levels: Levels) -> float:
+        return shapes.linear(levels.top, levels.last, self._after_rise(progress))
 
-    def _body_code(self, top: float, end: float) -> list[str]:
-        return [f"value = {shapes.code('linear', top, end)}"]
+    def _body_code(self, levels: Levels) -> list[str]:
+        return [f"value = {shapes.code('linear', levels.top, levels.last)}"]

@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from lehr.errors import Fault
 from lehr.schedules import shapes
 from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.elementwise import reached
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 PRESETS = ((0.5, 0.75), (0.3, 0.6, 0.8), (0.6, 0.8), (0.33, 0.67), (0.8,))
 """Where published recipes drop: half and three quarters (ResNet on CIFAR), 30/60/80 (Wide ResNet), thirds."""
@@ -33,6 +35,7 @@ class MultiStep(Schedule):
     source: ClassVar[str] = (
         "Zagoruyko and Komodakis 2016, Wide residual networks, arXiv 1605.07146; torch's MultiStepLR"
     )
+    continuous: ClassVar[bool] = False
 
     end_lr: float = parameter("float", "the rate at the last step", low=0.0, open_low=True)
     milestones: tuple[float, ...] = parameter(
@@ -50,15 +53,15 @@ class MultiStep(Schedule):
     def fits_after_rise(cls, name: str, value: Any, rise_fraction: float) -> bool:
         return name != "milestones" or bool(value[0] > rise_fraction)
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        done = sum(progress + JUMP_SLACK >= milestone for milestone in self.milestones)
-        return shapes.exponential(top, end, done / len(self.milestones))
+    def _body(self, progress: float, levels: Levels) -> float:
+        done = reached(progress + JUMP_SLACK, self.milestones)
+        return shapes.exponential(levels.top, levels.last, done / len(self.milestones))
 
-    def _body_code(self, top: float, end: float) -> list[str]:
+    def _body_code(self, levels: Levels) -> list[str]:
         return [
             f"drops = sum(progress + {JUMP_SLACK!r} >= milestone for milestone in {list(self.milestones)!r})",
             f"x = drops / {len(self.milestones)}",
-            f"value = {shapes.code('exponential', top, end)}",
+            f"value = {shapes.code('exponential', levels.top, levels.last)}",
         ]
 
     def _contradictions(self) -> Iterator[Fault]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,10 @@ class Polynomial(Schedule):
         "float", "the power, above 0", default=2.0, low=0.0, high=100.0, open_low=True, search=(0.5, 4.0), log=True
     )
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        return float(end + (top - end) * (1 - self._after_rise(progress)) ** self.power)
+    def _body(self, progress: float, levels: Levels) -> float:
+        top, end = levels.top, levels.last
+        return end + (top - end) * (1 - self._after_rise(progress)) ** self.power  # type: ignore[no-any-return]
 
-    def _body_code(self, top: float, end: float) -> list[str]:
+    def _body_code(self, levels: Levels) -> list[str]:
+        top, end = levels.top, levels.last
         return [f"value = {end!r} + ({top!r} - {end!r}) * (1 - x) ** {self.power!r}"]

@@ -9,10 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from lehr.schedules.elementwise import cos, sin
 
 ShapeName = Literal["linear", "cosine", "exponential"]
 Shape = Callable[[float, float, float], float]
+
+
+class Levels(NamedTuple):
+    """The three values that a curve goes through: at the first step, after the rise, and at the last step."""
+
+    first: float
+    top: float
+    last: float
 
 
 SHAPE_NAMES: tuple[ShapeName, ...] = ("linear", "cosine", "exponential")
@@ -25,12 +35,12 @@ def linear(first: float, last: float, x: float) -> float:
 
 def cosine(first: float, last: float, x: float) -> float:
     """Half a cosine wave, flat at both ends: first cos²(πx/2) + last sin²(πx/2)."""
-    return float(first * math.cos(math.pi / 2 * x) ** 2 + last * math.sin(math.pi / 2 * x) ** 2)
+    return first * cos(math.pi / 2 * x) ** 2 + last * sin(math.pi / 2 * x) ** 2
 
 
 def exponential(first: float, last: float, x: float) -> float:
     """Equal factors in equal times: first^(1 - x) last^x, both levels above 0."""
-    return float(first ** (1 - x) * last**x)
+    return first ** (1 - x) * last**x  # type: ignore[no-any-return]
 
 
 SHAPES: Mapping[ShapeName, Shape] = {"linear": linear, "cosine": cosine, "exponential": exponential}

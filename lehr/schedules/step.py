@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from lehr.schedules import shapes
 from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.elementwise import reached
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +29,19 @@ class Step(Schedule):
     family: ClassVar[str] = "step"
     formula: ClassVar[str] = "top^(1 - k/drops) end^(k/drops), k = how many of 1..drops have x >= k/(drops + 1)"
     source: ClassVar[str] = "the step policy of Caffe (Jia et al. 2014, arXiv 1408.5093); torch's StepLR"
+    continuous: ClassVar[bool] = False
 
     end_lr: float = parameter("float", "the rate at the last step", low=0.0, open_low=True)
     drops: int = parameter("int", "how often the rate drops", default=3, low=1, high=100, search=(1, 6))
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        x = self._after_rise(progress) + JUMP_SLACK
-        done = sum(x >= k / (self.drops + 1) for k in range(1, self.drops + 1))
-        return shapes.exponential(top, end, done / self.drops)
+    def _body(self, progress: float, levels: Levels) -> float:
+        drops = [k / (self.drops + 1) for k in range(1, self.drops + 1)]
+        done = reached(self._after_rise(progress) + JUMP_SLACK, drops)
+        return shapes.exponential(levels.top, levels.last, done / self.drops)
 
-    def _body_code(self, top: float, end: float) -> list[str]:
+    def _body_code(self, levels: Levels) -> list[str]:
         return [
             f"drops = sum(x + {JUMP_SLACK!r} >= k / {self.drops + 1} for k in range(1, {self.drops + 1}))",
             f"x = drops / {self.drops}",
-            f"value = {shapes.code('exponential', top, end)}",
+            f"value = {shapes.code('exponential', levels.top, levels.last)}",
         ]

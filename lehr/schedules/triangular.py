@@ -7,7 +7,9 @@ from typing import ClassVar
 
 from lehr.schedules import shapes
 from lehr.schedules.cycled import CycledSchedule
+from lehr.schedules.elementwise import floor, where
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +38,15 @@ class Triangular(CycledSchedule):
     def rise_fraction(self) -> float:
         return self.warmup_fraction or 1 / (2 * self.cycles)
 
-    def _body(self, progress: float, top: float, end: float) -> float:
+    def _body(self, progress: float, levels: Levels) -> float:
         way = self._after_rise(progress) * (2 * self.cycles - 1)
-        leg = int(way)
-        return shapes.linear(*((end, top) if leg % 2 else (top, end)), way - leg)
+        leg = floor(way)
+        rises = leg % 2 == 1
+        before, after = where(rises, levels.last, levels.top), where(rises, levels.top, levels.last)
+        return shapes.linear(before, after, way - leg)
 
-    def _body_code(self, top: float, end: float) -> list[str]:
+    def _body_code(self, levels: Levels) -> list[str]:
+        top, end = levels.top, levels.last
         return [
             f"way = x * {2 * self.cycles - 1}",
             "leg = int(way)",

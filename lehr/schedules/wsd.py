@@ -9,9 +9,17 @@ from typing import Any, ClassVar, Literal
 
 from lehr.errors import Fault
 from lehr.schedules.base import Schedule
+from lehr.schedules.elementwise import cos, maximum, sqrt
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shapes import Levels, exponential
 
-CODE = {"linear": "1 - z", "cosine": "math.cos(math.pi / 2 * z) ** 2", "sqrt": "1 - math.sqrt(z)"}
+Cooldown = Literal["linear", "cosine", "sqrt", "square", "exponential"]
+CODE: dict[Cooldown, str] = {
+    "linear": "1 - z",
+    "cosine": "math.cos(math.pi / 2 * z) ** 2",
+    "sqrt": "1 - math.sqrt(z)",
+    "square": "1 - z * z",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +28,7 @@ class Wsd(Schedule):
 
     With c = `cooldown_fraction` of the whole horizon and z = max(0, (p - (1 - c)) / c) the fraction
     of the cooldown: lr(z) = end + (top - end) r(z), where r is 1 - z (`linear`), (1 + cos πz) / 2
-    (`cosine`) or 1 - √z (`sqrt`).
+    (`cosine`), 1 - √z (`sqrt`) or 1 - z² (`square`); or lr(z) = top^(1 - z) end^z (`exponential`).
 
     >>> schedule = Wsd(start_lr=1.0, end_lr=0.0, cooldown_fraction=0.5)
     >>> [schedule.lr_at(p) for p in (0, 0.5, 0.75)]
@@ -31,9 +39,12 @@ class Wsd(Schedule):
 
     family: ClassVar[str] = "wsd"
     formula: ClassVar[str] = (
-        "end + (top - end) r(z), r = 1 - z, (1 + cos πz) / 2 or 1 - √z, z = max(0, (p - 1 + c) / c)"
+        "end + (top - end) r(z), r = 1 - z, (1 + cos πz) / 2, 1 - √z or 1 - z², or top^(1 - z) end^z;"
+        " z = max(0, (p - 1 + c) / c)"
     )
-    source: ClassVar[str] = "Hu et al. 2024, MiniCPM, arXiv 2404.06395; Hägele et al. 2024 (1-sqrt), arXiv 2405.18392"
+    source: ClassVar[str] = (
+        "Hu et al. 2024, MiniCPM, arXiv 2404.06395; Hägele et al. 2024 (the cooldown's shapes), arXiv 2405.18392"
+    )
 
     cooldown_fraction: float = parameter(
         "float",
@@ -44,30 +55,37 @@ class Wsd(Schedule):
         open_low=True,
         search=(0.1, 0.5),
     )
-    cooldown: Literal["linear", "cosine", "sqrt"] = parameter(
-        "choice", "how it cools down; sqrt is 1 - √z", default="linear", choices=tuple(CODE), search=tuple(CODE)
+    cooldown: Cooldown = parameter(
+        "choice",
+        "how it cools down; sqrt is 1 - √z, square 1 - z²",
+        default="linear",
+        choices=(*CODE, "exponential"),
+        search=("linear", "cosine", "sqrt"),
     )
 
     @classmethod
     def fits_after_rise(cls, name: str, value: Any, rise_fraction: float) -> bool:
         return name != "cooldown_fraction" or rise_fraction + value <= 1
 
-    def _body(self, progress: float, top: float, end: float) -> float:
-        z = max(0.0, (progress - (1 - self.cooldown_fraction)) / self.cooldown_fraction)
-        return end + (top - end) * self._remaining(z)
+    def _body(self, progress: float, levels: Levels) -> float:
+        z = maximum((progress - (1 - self.cooldown_fraction)) / self.cooldown_fraction, 0.0)
+        if self.cooldown == "exponential":
+            return exponential(levels.top, levels.last, z)
+        return levels.last + (levels.top - levels.last) * self._remaining(z)
 
     def _remaining(self, z: float) -> float:
         if self.cooldown == "linear":
             return 1 - z
         if self.cooldown == "cosine":
-            return math.cos(math.pi / 2 * z) ** 2
-        return 1 - math.sqrt(z)
+            return cos(math.pi / 2 * z) ** 2
+        return 1 - (sqrt(z) if self.cooldown == "sqrt" else z * z)
 
-    def _body_code(self, top: float, end: float) -> list[str]:
-        return [
-            f"z = max(0.0, (progress - (1 - {self.cooldown_fraction!r})) / {self.cooldown_fraction!r})",
-            f"value = {end!r} + ({top!r} - {end!r}) * ({CODE[self.cooldown]})",
-        ]
+    def _body_code(self, levels: Levels) -> list[str]:
+        top, end = levels.top, levels.last
+        z = f"z = max((progress - (1 - {self.cooldown_fraction!r})) / {self.cooldown_fraction!r}, 0.0)"
+        if self.cooldown == "exponential":
+            return [z, f"value = {top!r} ** (1 - z) * {end!r} ** z"]
+        return [z, f"value = {end!r} + ({top!r} - {end!r}) * ({CODE[self.cooldown]})"]
 
     def _contradictions(self) -> Iterator[Fault]:
         yield from super()._contradictions()
@@ -78,4 +96,12 @@ class Wsd(Schedule):
                 f"<= {1 - self.warmup_fraction!r}",
                 self.cooldown_fraction,
                 "Shorten one of the two.",
+            )
+        if self.cooldown == "exponential" and self.end_lr == 0:
+            yield Fault(
+                "end_lr",
+                "is 0, which no exponential cooldown leads to",
+                "> 0",
+                self.end_lr,
+                "Give a rate above 0, or another cooldown.",
             )

@@ -1,0 +1,57 @@
+"""Whole curves at once, through numpy where it is installed.
+
+The rates are those of `Schedule.lr`, computed element by element by the same formulas. Operators round the same
+in both; cosines and powers of numpy may differ from the C library's in the last digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lehr.schedules.steps import count_points, spaced_steps
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    from lehr.schedules.base import Schedule
+
+BLOCK_POINTS = 1 << 15
+"""How many points are computed together: few enough for the intermediate arrays to stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CurveArray:
+    """Rates at some steps of a horizon, as arrays of one length. `momentum` is None unless the schedule cycles it."""
+
+    step: NDArray[numpy.int64]
+    lr: NDArray[numpy.float64]
+    momentum: NDArray[numpy.float64] | None
+
+
+def curve_array(schedule: Schedule, horizon: int, max_points: int | None = None) -> CurveArray:
+    """What `schedule.curve` gives, as arrays.
+
+    Raises InvalidValueError for more than MAX_CURVE_POINTS points, and ModuleNotFoundError without numpy.
+    """
+    np = _numpy()
+    points = count_points(horizon, max_points)
+    steps = np.arange(horizon) if points == horizon else np.asarray(spaced_steps(horizon, points))
+    lr = np.empty(len(steps))
+    momentum = np.empty(len(steps)) if schedule.momentum_levels is not None else None
+    for begin in range(0, len(steps), BLOCK_POINTS):
+        block = slice(begin, begin + BLOCK_POINTS)
+        progress = steps[block] / max(horizon - 1, 1)
+        lr[block] = schedule.lr_array(progress)
+        if momentum is not None:
+            momentum[block] = schedule.momentum_array(progress)
+    return CurveArray(steps, lr, momentum)
+
+
+def _numpy() -> Any:
+    try:
+        import numpy
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError("curve_array needs numpy: install it, or use curve", name="numpy") from missing
+    return numpy

@@ -1,0 +1,49 @@
+"""Steps of a horizon: their progress, and evenly spaced ones."""
+
+from __future__ import annotations
+
+from lehr.errors import Fault, InvalidValueError
+
+MAX_HORIZON_STEPS = 10**12
+MAX_CURVE_POINTS = 10_000_000
+"""The longest curve that is computed as a whole; a longer horizon needs `max_points`."""
+
+
+def progress_at(step: int, horizon: int) -> float:
+    """The progress at a step: step / (horizon - 1), at most 1; 0 for a horizon of one step.
+
+    Raises InvalidValueError unless 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0, both whole.
+    """
+    require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    require_whole("step", step, 0, None)
+    return min(step, horizon - 1) / (horizon - 1) if horizon > 1 else 0.0
+
+
+def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]:
+    """At most `max_points` evenly spaced steps of a horizon; the first is 0, the last horizon - 1."""
+    points = count_points(horizon, max_points)
+    if points == 1:
+        return (0,)
+    # Whole-number rounding: exact for horizons beyond the 2**53 that floats could count in products.
+    gaps = points - 1
+    return tuple((2 * index * (horizon - 1) + gaps) // (2 * gaps) for index in range(points))
+
+
+def count_points(horizon: int, max_points: int | None = None) -> int:
+    """How many points a curve of at most `max_points` has. Raises InvalidValueError above MAX_CURVE_POINTS."""
+    require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    if max_points is None:
+        max_points = horizon
+        require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
+    require_whole("max_points", max_points, 1, MAX_CURVE_POINTS)
+    return min(horizon, max_points)
+
+
+def require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> None:
+    """Raises InvalidValueError unless the value is a whole number within the bounds."""
+    bound = f"a whole number >= {low}" if high is None else f"a whole number in [{low}, {high}]"
+    remedy = remedy or f"Give {bound}."
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidValueError(Fault(name, "is not a whole number", bound, value, remedy))
+    if value < low or (high is not None and value > high):
+        raise InvalidValueError(Fault(name, "is out of bounds", bound, value, remedy))
