@@ -58,4 +58,7 @@ def log_position(low: float, high: float, value: float) -> float:
         return 1.0 if value > 0 else 0.0
     if value <= low:
         return 0.0
-    return clamp((math.log(value) - math.log(low)) / (math.log(high) - math.log(low)), 0.0, 1.0)
+    span = math.log(high) - math.log(low)
+    if span == 0:  # two neighbouring floats can share their logarithm
+        return (value - low) / (high - low)
+    return clamp((math.log(value) - math.log(low)) / span, 0.0, 1.0)

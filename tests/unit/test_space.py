@@ -79,6 +79,15 @@ def test_every_point_is_a_valid_schedule_within_the_ranges_and_back(data):
         assert other == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
 
 
+def test_a_range_of_neighbouring_floats_has_positions():
+    low = 0.3
+    middle = math.nextafter(low, 1)
+    high = math.nextafter(middle, 1)
+    space = Space.of(families=["cosine"], end_lr=Range(low, high), start_lr=Range(1.0, 2.0))
+    schedule = Cosine(start_lr=1.5, end_lr=middle)
+    assert space.schedule("cosine", space.point(schedule)).end_lr == pytest.approx(middle, rel=1e-15)
+
+
 @given(data=st.data())
 def test_coordinates_are_distinct_and_bounded_and_more_than_one_value_wide(data):
     space = data.draw(spaces())
