@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from lehr.schedules.base import Schedule
 
+    Array = NDArray[numpy.float64]
+
 BLOCK_POINTS = 1 << 15
 """How many points are computed together: few enough for the intermediate arrays to stay in the cache."""
 
@@ -26,8 +28,8 @@ class CurveArray:
     """Rates at some steps of a horizon, as arrays of one length. `momentum` is None unless the schedule cycles it."""
 
     step: NDArray[numpy.int64]
-    lr: NDArray[numpy.float64]
-    momentum: NDArray[numpy.float64] | None
+    lr: Array
+    momentum: Array | None
 
 
 def curve_array(schedule: Schedule, horizon: int, max_points: int | None = None) -> CurveArray:

@@ -19,8 +19,7 @@ from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, Levels, ShapeName, clamp
 from lehr.schedules.steps import progress_at, spaced_steps
 
 if TYPE_CHECKING:
-    import numpy
-    from numpy.typing import NDArray
+    from lehr.schedules.arrays import Array
 
 JUMP_SLACK = 1e-14
 """How far below a jump's progress the jump is due: what rounding may take off it.
@@ -163,11 +162,11 @@ class Schedule(ABC):
         levels = self.momentum_levels
         return None if levels is None else self._through(progress, levels)
 
-    def lr_array(self, progress: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    def lr_array(self, progress: Array) -> Array:
         """The rates at an array of progress, none of them NaN."""
         return self._through_array(progress, self.levels)
 
-    def momentum_array(self, progress: NDArray[numpy.float64]) -> NDArray[numpy.float64] | None:
+    def momentum_array(self, progress: Array) -> Array | None:
         """The momenta at an array of progress, None where the schedule leaves momentum alone."""
         levels = self.momentum_levels
         return None if levels is None else self._through_array(progress, levels)
@@ -220,7 +219,7 @@ class Schedule(ABC):
         value = self._rise(progress / rise, levels) if progress < rise else self._body(progress, levels)
         return clamp(value, *self._limits(levels))
 
-    def _through_array(self, progress: NDArray[numpy.float64], levels: Levels) -> NDArray[numpy.float64]:
+    def _through_array(self, progress: Array, levels: Levels) -> Array:
         """`_through`, element by element."""
         rise, (low, high) = self.rise_fraction, self._limits(levels)
         values = progress * 0.0 + levels.top
