@@ -1,0 +1,51 @@
+"""A schedule in DeepSpeed's configuration."""
+
+from __future__ import annotations
+
+import json
+
+from lehr.schedules.base import Schedule
+from lehr.schedules.portable.laid import CannotExpressError, Laid, check, lay, require
+
+NOTE = "The part 'scheduler' of DeepSpeed's configuration."
+
+
+def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
+    """The JSON of DeepSpeed's configuration and a note. Raises CannotExpressError.
+
+    WarmupLR, WarmupDecayLR and WarmupCosineLR take the first rate of their warm-up twice and are late by
+    a step from there; OneCycle alone keeps time.
+    """
+    if schedule.family == "constant":
+        check(schedule, horizon_steps)
+        require(schedule.rise_fraction == 0, "its WarmupLR is one step late")
+        config = {"optimizer": {"type": "Adam", "params": {"lr": schedule.max_lr}}}
+        return json.dumps(config, indent=2) + "\n", "Without a scheduler DeepSpeed keeps the optimizer's rate."
+    if schedule.family not in ("one_cycle", "triangular"):
+        raise CannotExpressError(
+            "its WarmupDecayLR and WarmupCosineLR are late"
+            if schedule.family in ("linear", "cosine")
+            else f"it has no {schedule.family}"
+        )
+    laid = lay(schedule, horizon_steps, momentum=True)
+    config = {"scheduler": {"type": "OneCycle", "params": _one_cycle(laid)}}
+    return json.dumps(config, indent=2) + "\n", NOTE
+
+
+def _one_cycle(laid: Laid) -> dict[str, object]:
+    straight = getattr(laid.schedule, "anneal", "linear") == laid.shape == "linear"
+    require(straight, "its OneCycle goes along straight lines")
+    require(getattr(laid.schedule, "phases", "two") == "two", "its OneCycle has two phases")
+    require(laid.start == laid.end, "its OneCycle falls to the rate that it starts from")
+    require(getattr(laid.schedule, "cycles", 1) == 1, "its OneCycle has one cycle")
+    momenta = laid.schedule.momentum_levels
+    cycled = {"cycle_min_mom": momenta.top, "cycle_max_mom": momenta.first} if momenta else {}
+    return {
+        "cycle_min_lr": laid.end,
+        "cycle_max_lr": laid.top,
+        "cycle_first_step_size": laid.rise,
+        "cycle_second_step_size": laid.body,
+        "decay_step_size": 0,
+        "cycle_momentum": momenta is not None,
+        **cycled,
+    }

@@ -1,0 +1,115 @@
+"""A schedule in Keras' own classes, or as its rates by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lehr.schedules.base import Schedule
+from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions, header
+from lehr.schedules.portable.laid import MAX_COUNT, Laid, lay, require
+from lehr.schedules.portable.torch_builtin import arguments_text
+
+USAGE = "optimizer = keras.optimizers.SGD(learning_rate=schedule)"
+NOTE = "Keras' own {name}; Keras computes rates in 32 bits."
+TABLE_NOTE = (
+    "Keras has no such schedule: {reason}. The code computes the rates by step from the formula, once, and looks them "
+    "up; Keras keeps them in 32 bits."
+)
+MOMENTUM_NOTE = " Keras schedules rates alone: set the momentum of `momentum_at(step)` in a callback."
+
+
+def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
+    """The code and a note. Raises CannotExpressError."""
+    require(horizon_steps <= MAX_COUNT, f"it counts {MAX_COUNT} steps")
+    laid = lay(schedule, horizon_steps)
+    usage = header(schedule, horizon_steps, USAGE)
+    if schedule.family == "constant" and not laid.rise:
+        return f"{usage}\nschedule = {laid.top!r}\n", "A constant rate is a number in Keras."
+    name, arguments = _class(laid)
+    code = f"{usage}\nimport keras\n\nschedule = keras.optimizers.schedules.{name}({arguments_text(arguments)})\n"
+    return code, NOTE.format(name=name)
+
+
+def _class(laid: Laid) -> tuple[str, dict[str, object]]:
+    family = laid.schedule.family
+    if family == "one_cycle":
+        require(laid.choice("phases") == "two", "it has no third phase")
+        family = laid.choice("anneal")
+    require(family != "cosine_restarts", "its CosineDecayRestarts restarts once more at the last step")
+    require(family in _CLASSES, f"it has no {family}")
+    require(not laid.rise or family == "cosine", "only its CosineDecay climbs first")
+    require(laid.shape in (None, "linear"), f"it has no {laid.shape} rise")
+    return _CLASSES[family](laid)
+
+
+def _cosine(laid: Laid) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": laid.start, "decay_steps": laid.body}
+    warm = {"warmup_target": laid.top, "warmup_steps": laid.rise} if laid.rise else {}
+    return "CosineDecay", {**arguments, "alpha": laid.end / laid.top, **warm}
+
+
+def _polynomial(laid: Laid) -> tuple[str, dict[str, object]]:
+    power = laid.parameter("power") if laid.schedule.family == "polynomial" else 1.0
+    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
+    return "PolynomialDecay", {**arguments, "end_learning_rate": laid.end, "power": power}
+
+
+def _exponential(laid: Laid) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
+    return "ExponentialDecay", {**arguments, "decay_rate": laid.end / laid.top}
+
+
+def _stepwise(laid: Laid) -> tuple[str, dict[str, object]]:
+    steps, factor = laid.drops()
+    # A boundary is the last step before the drop.
+    values = [laid.top * factor**k for k in range(len(steps) + 1)]
+    return "PiecewiseConstantDecay", {"boundaries": [step - 1 for step in steps], "values": values}
+
+
+_CLASSES: Mapping[str, Callable[[Laid], tuple[str, dict[str, object]]]] = {
+    "cosine": _cosine,
+    "linear": _polynomial,
+    "polynomial": _polynomial,
+    "exponential": _exponential,
+    "step": _stepwise,
+    "multistep": _stepwise,
+}
+
+
+def by_step(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
+    """The code that looks rates up, whether it has one for every step, and a note."""
+    whole = horizon_steps <= MAX_TABLE_STEPS
+    points = horizon_steps if whole else MAX_TABLE_STEPS
+    note = TABLE_NOTE.format(reason=reason)
+    if schedule.momentum_levels is not None:
+        note += MOMENTUM_NOTE
+    if not whole:
+        note += f" It keeps {points} points of the horizon and takes the nearest one before."
+    lines = [
+        header(schedule, horizon_steps, USAGE),
+        "import math\n\nimport keras\n\n",
+        functions(schedule, horizon_steps) + "\n",
+        _class_code(horizon_steps, points),
+    ]
+    return "\n".join(lines), whole and schedule.momentum_levels is None, note
+
+
+def _class_code(horizon_steps: int, points: int) -> str:
+    last, gaps = horizon_steps - 1, points - 1
+    place = "place" if points == horizon_steps else f"place * ({gaps} / {last})"
+    step = "step" if points == horizon_steps else f"step * ({last} / {gaps})"
+    return f"""@keras.saving.register_keras_serializable(package="lehr")
+class ByStep(keras.optimizers.schedules.LearningRateSchedule):
+    def __init__(self):
+        self.rates = keras.ops.convert_to_tensor([lr_at({step}) for step in range({points})], "float32")
+
+    def __call__(self, step):
+        place = keras.ops.minimum(keras.ops.cast(step, "int32"), {last})
+        return keras.ops.take(self.rates, keras.ops.cast({place}, "int32"))
+
+    def get_config(self):
+        return {{}}
+
+
+schedule = ByStep()
+"""

@@ -1,0 +1,165 @@
+"""A schedule in optax's own functions, or as its rates by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from lehr.schedules.base import Schedule
+from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions, header
+from lehr.schedules.portable.laid import MAX_COUNT, Laid, lay, require
+
+USAGE = "optimizer = optax.sgd(schedule)        # or optax.adamw(schedule), …"
+MOMENTUM_USAGE = "optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=schedule, momentum=momentum)"
+NOTE = "optax's own {names}; jax computes in 32 bits unless jax_enable_x64 is set."
+TABLE_NOTE = (
+    "optax has no such schedule: {reason}. The code computes the rates by step from the formula, once, and looks them "
+    "up; jax keeps them in 32 bits unless jax_enable_x64 is set."
+)
+
+Piece = tuple[int, str]
+"""For how many steps a piece lasts, and the expression that makes it."""
+
+
+def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
+    """The code and a note. Raises CannotExpressError."""
+    require(horizon_steps <= MAX_COUNT, f"it counts {MAX_COUNT} steps")
+    laid = lay(schedule, horizon_steps)
+    pieces = _body(laid)
+    if laid.rise:
+        pieces = [(laid.rise, _rise(laid)), *pieces]
+    return _code(schedule, horizon_steps, pieces)
+
+
+def _rise(laid: Laid) -> str:
+    start, top, steps = laid.start, laid.top, laid.rise
+    if laid.shape == "linear":
+        return f"optax.linear_schedule({start!r}, {top!r}, {steps})"
+    if laid.shape == "exponential":
+        return f"optax.exponential_decay({start!r}, {steps}, {top / start!r})"
+    # A cosine rise is the cosine fall upside down.
+    fall = f"optax.cosine_decay_schedule({top - start!r}, {steps})"
+    return f"(lambda fall: lambda step: {top!r} - fall(step))({fall})" if top > start else _constant(top)
+
+
+def _body(laid: Laid) -> list[Piece]:
+    """What follows the rise."""
+    require(laid.schedule.family in _BODIES, f"it has no {laid.schedule.family}")
+    return _BODIES[laid.schedule.family](laid)
+
+
+def _straight(laid: Laid) -> list[Piece]:
+    return [(laid.body, _fall(laid.schedule.family, laid.top, laid.end, laid.body))]
+
+
+def _polynomial(laid: Laid) -> list[Piece]:
+    power = laid.parameter("power")
+    return [(laid.body, f"optax.polynomial_schedule({laid.top!r}, {laid.end!r}, {power!r}, {laid.body})")]
+
+
+def _stepwise(laid: Laid) -> list[Piece]:
+    steps, factor = laid.drops()
+    scales = {step - laid.rise: factor for step in steps}
+    return [(laid.body, f"optax.piecewise_constant_schedule({laid.top!r}, {scales!r})")]
+
+
+def _restarts(laid: Laid) -> list[Piece]:
+    cycles, decay = laid.cycles(), laid.parameter("cycle_decay")
+    tops = [max(laid.top * decay**k, laid.end) for k in range(len(cycles))]
+    return [(steps, _fall("cosine", top, laid.end, steps)) for top, steps in zip(tops, cycles, strict=True)]
+
+
+def _swings(laid: Laid) -> list[Piece]:
+    down, up = (laid.top, laid.end), (laid.end, laid.top)
+    return [(steps, _fall("linear", *(up if leg % 2 else down), steps)) for leg, steps in enumerate(laid.legs())]
+
+
+def _one_cycle(laid: Laid) -> list[Piece]:
+    shape = laid.choice("anneal")
+    if laid.choice("phases") == "two" or laid.body == laid.rise:
+        return [(laid.body, _fall(shape, laid.top, laid.end, laid.body))]
+    rest = laid.body - laid.rise
+    back = (laid.rise, _fall(shape, laid.top, laid.start, laid.rise))
+    require(laid.start > 0 or laid.end == 0, "its third phase rises")
+    return [back, (rest, _constant(0.0) if laid.start == 0 else _fall(shape, laid.start, laid.end, rest))]
+
+
+def _stable(laid: Laid) -> list[Piece]:
+    steps = laid.cooldown()
+    fall = (steps, _fall(laid.choice("cooldown"), laid.top, laid.end, steps))
+    return [(laid.body - steps, _constant(laid.top)), fall] if laid.body > steps else [fall]
+
+
+_BODIES: Mapping[str, Callable[[Laid], list[Piece]]] = {
+    "constant": lambda laid: [(laid.body, _constant(laid.top))],
+    "linear": _straight,
+    "cosine": _straight,
+    "exponential": _straight,
+    "polynomial": _polynomial,
+    "step": _stepwise,
+    "multistep": _stepwise,
+    "cosine_restarts": _restarts,
+    "triangular": _swings,
+    "one_cycle": _one_cycle,
+    "wsd": _stable,
+}
+
+
+def _constant(rate: float) -> str:
+    return f"optax.constant_schedule({rate!r})"
+
+
+def _fall(shape: str, first: float, last: float, steps: int) -> str:
+    if shape == "linear":
+        return f"optax.linear_schedule({first!r}, {last!r}, {steps})"
+    if shape == "cosine":
+        return f"optax.cosine_decay_schedule({first!r}, {steps}, alpha={last / first!r})"
+    require(shape == "exponential" and last > 0, f"it has no {shape} fall")
+    return f"optax.exponential_decay({first!r}, {steps}, {last / first!r}, end_value={last!r})"
+
+
+def _code(schedule: Schedule, horizon_steps: int, pieces: list[Piece]) -> tuple[str, str]:
+    made = [text for _, text in pieces]
+    names = dict.fromkeys(text[text.index("optax.") :].split("(")[0] for text in made)
+    if len(made) == 1:
+        expression = made[0]
+    else:
+        boundaries = [sum(steps for steps, _ in pieces[:k]) for k in range(1, len(pieces))]
+        listed = "".join(f"\n        {text}," for text in made)
+        expression = f"optax.join_schedules(\n    [{listed}\n    ],\n    {boundaries!r},\n)"
+    lines = [header(schedule, horizon_steps, USAGE), "import optax\n", f"schedule = {expression}\n"]
+    return "\n".join(lines), NOTE.format(names=" and ".join(names))
+
+
+def by_step(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
+    """The code that looks rates up, whether it has one for every step, and a note."""
+    cycles = schedule.momentum_levels is not None
+    names = {"lr_at": "schedule"} | ({"momentum_at": "momentum"} if cycles else {})
+    whole = horizon_steps <= MAX_TABLE_STEPS
+    lines = [
+        header(schedule, horizon_steps, MOMENTUM_USAGE if cycles else USAGE),
+        "import math\n\nimport jax.numpy as jnp\nimport numpy as np\n\n",
+        functions(schedule, horizon_steps) + "\n",
+        _lookup(horizon_steps) if whole else _interpolation(horizon_steps),
+    ]
+    lines += [f"{name} = by_step({function})" for function, name in names.items()]
+    note = TABLE_NOTE.format(reason=reason)
+    if not whole:
+        note += f" Between {MAX_TABLE_STEPS} points of the horizon it draws straight lines."
+    return "\n".join(lines) + "\n", whole, note
+
+
+def _lookup(horizon_steps: int) -> str:
+    return f"""def by_step(function):
+    values = jnp.asarray(np.array([function(step) for step in range({horizon_steps})]))
+    return lambda step: values[jnp.minimum(step, {horizon_steps - 1})]
+
+"""
+
+
+def _interpolation(horizon_steps: int) -> str:
+    return f"""def by_step(function):
+    steps = np.linspace(0, {horizon_steps - 1}, {MAX_TABLE_STEPS})
+    values = np.array([function(step) for step in steps])
+    return lambda step: jnp.interp(jnp.asarray(step, float), jnp.asarray(steps), jnp.asarray(values))
+
+"""

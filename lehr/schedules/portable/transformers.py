@@ -1,0 +1,169 @@
+"""A schedule in the words of transformers: `get_scheduler`, and the Trainer's arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lehr.schedules.base import Schedule
+from lehr.schedules.portable.closed_form import header
+from lehr.schedules.portable.laid import COOLDOWNS, Laid, lay, require
+from lehr.schedules.steps import spaced_steps
+
+USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
+trainer = transformers.Trainer(…, optimizers=(optimizer, scheduler))"""
+NOTE = "transformers' own {name}."
+ARGUMENTS_USAGE = "args = transformers.TrainingArguments(…, **arguments)"
+HORIZON_FREE = ("constant", "constant_with_warmup", "warmup_stable_decay")
+"""Schedules that do not look at how many steps the training takes."""
+SAMPLED_STEPS = 1000
+"""At how many steps the difference is measured that a note tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name of transformers.SchedulerType with what get_scheduler wants to know besides."""
+
+    name: str
+    warmup_steps: int
+    training_steps: int | None
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+
+def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
+    """The code for `get_scheduler` and a note. Raises CannotExpressError."""
+    laid = lay(schedule, horizon_steps)
+    named = _named(laid)
+    code = f"""{header(schedule, horizon_steps, USAGE)}
+from transformers import get_scheduler
+
+
+def make_scheduler(optimizer):
+    optimizer.defaults["lr"] = {laid.top!r}
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = {laid.top!r}
+    return get_scheduler(
+        {json.dumps(named.name)},
+        optimizer,
+        num_warmup_steps={named.warmup_steps},
+        num_training_steps={named.training_steps},
+        scheduler_specific_kwargs={named.keywords!r},
+    )
+"""
+    return code, NOTE.format(name=named.name)
+
+
+def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
+    """The code of a Trainer's arguments, whether they give the very rates, and a note. Raises CannotExpressError.
+
+    The Trainer lays most schedules over max_steps + 1 steps, of which it takes all but the last.
+    """
+    laid = lay(schedule, horizon_steps)
+    named = _named(laid)
+    arguments = {
+        "max_steps": horizon_steps,
+        "learning_rate": laid.top,
+        "lr_scheduler_type": named.name,
+        "warmup_steps": named.warmup_steps,
+        "lr_scheduler_kwargs": named.keywords,
+    }
+    body = "".join(f"    {json.dumps(key)}: {value!r},\n" for key, value in arguments.items())
+    code = f"{header(schedule, horizon_steps, ARGUMENTS_USAGE)}\narguments = {{\n{body}}}\n"
+    if named.training_steps == horizon_steps or named.name in HORIZON_FREE:
+        return code, True, NOTE.format(name=named.name)
+    note = (
+        f"{NOTE.format(name=named.name)} The Trainer's schedule ends at step max_steps, one after the last that it"
+        f" takes: its rates are up to {_lateness(laid):.2g} of the highest rate above lehr's. The export to "
+        "'transformers' has no such difference."
+    )
+    return code, False, note
+
+
+def _named(laid: Laid) -> Named:
+    family = laid.schedule.family
+    if family == "one_cycle":
+        require(laid.choice("phases") == "two", "it has no third phase")
+        family = laid.choice("anneal")
+    if family == "wsd":
+        return _wsd(laid)
+    require(laid.shape in (None, "linear"), f"it has no {laid.shape} warm-up")
+    require(family in _NAMED, f"it has no {family}")
+    require(not laid.rise or laid.start == 0 or family == "cosine", "its warm-ups start from 0")
+    return _NAMED[family](laid)
+
+
+def _constant(laid: Laid) -> Named:
+    return Named("constant_with_warmup" if laid.rise else "constant", laid.rise, laid.last)
+
+
+def _linear(laid: Laid) -> Named:
+    return Named("linear", laid.rise, laid.last) if laid.end == 0 else _polynomial(laid)
+
+
+def _polynomial(laid: Laid) -> Named:
+    require(laid.end < laid.top, "its polynomial has to fall")
+    power = laid.parameter("power") if laid.schedule.family == "polynomial" else 1.0
+    return Named("polynomial", laid.rise, laid.last, {"lr_end": laid.end, "power": power})
+
+
+def _cosine(laid: Laid) -> Named:
+    if laid.rise and laid.start > 0:
+        # This one is a step early: it reaches the top at num_warmup_steps - 1, the end at num_training_steps - 1.
+        ratios = {"min_lr_rate": laid.end / laid.top, "warmup_lr_rate": laid.start / laid.top}
+        return Named("cosine_warmup_with_min_lr", laid.rise + 1, laid.last + 1, ratios)
+    if laid.end > 0:
+        return Named("cosine_with_min_lr", laid.rise, laid.last, {"min_lr_rate": laid.end / laid.top})
+    return Named("cosine", laid.rise, laid.last)
+
+
+def _restarts(laid: Laid) -> Named:
+    require(laid.end == 0, "its cosine_with_restarts falls to 0")
+    alike = laid.parameter("cycle_growth") == laid.parameter("cycle_decay") == 1
+    require(alike, "the cycles of its cosine_with_restarts are all alike")
+    cycles = int(laid.parameter("cycles"))
+    for restart in range(1, cycles):
+        step, between = divmod(restart * laid.body, cycles)
+        # transformers' own way to tell how much of a cycle is done, which may round to just below 1.
+        late = not between and cycles * (step / laid.body) % 1.0 > 0.5
+        require(not late, "its restarts come a step late by rounding")
+    return Named("cosine_with_restarts", laid.rise, laid.last, {"num_cycles": cycles})
+
+
+def _wsd(laid: Laid) -> Named:
+    cooldown = laid.choice("cooldown")
+    require(cooldown in COOLDOWNS, f"it has no {cooldown} cooldown")
+    require(laid.shape in (None, "linear", "cosine"), f"it has no {laid.shape} warm-up")
+    require(not laid.rise or laid.start == laid.end, "its warm-up starts from the rate that the cooldown falls to")
+    steps = laid.cooldown()
+    keywords = {
+        "num_stable_steps": laid.body - steps,
+        "num_decay_steps": steps,
+        "warmup_type": laid.shape or "linear",
+        "decay_type": COOLDOWNS[cooldown],
+        "min_lr_ratio": laid.end / laid.top,
+    }
+    # Told both, transformers warns that it takes num_stable_steps.
+    return Named("warmup_stable_decay", laid.rise, None, keywords)
+
+
+_NAMED: Mapping[str, Callable[[Laid], Named]] = {
+    "constant": _constant,
+    "linear": _linear,
+    "polynomial": _polynomial,
+    "cosine": _cosine,
+    "cosine_restarts": _restarts,
+}
+
+
+def _lateness(laid: Laid) -> float:
+    """The largest difference between the schedule and itself laid over one step more, of the highest rate."""
+    stretched = laid.last + 1
+    worst = 0.0
+    for step in spaced_steps(laid.last + 1, SAMPLED_STEPS):
+        # The warm-up counts steps, so it stays where it is; what follows is drawn out by one step.
+        if step >= laid.rise:
+            later = laid.rise + (step - laid.rise) * laid.body / (stretched - laid.rise)
+            worst = max(worst, abs(laid.schedule.lr_at(later / laid.last) - laid.schedule.lr_at(step / laid.last)))
+    return worst / laid.top

@@ -1,0 +1,205 @@
+"""Every export, run in its framework, trains with the schedule's own rates."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+import pytest
+
+from lehr.errors import InvalidValueError
+from lehr.schedules import Cosine, CosineRestarts, MultiStep, OneCycle, Step, Triangular, Wsd, schedule_from_dict
+from lehr.schedules.portable import FRAMEWORKS, export
+from tests.support.examples import PLAIN, example
+from tools.parity import running
+from tools.parity.upstream import AbsentError
+
+WARM_UPS = [(0.0, "linear"), (0.2, "linear"), (0.2, "cosine"), (0.2, "exponential"), (0.173, "linear")]
+"""The last one ends between two of 101 steps, which no other framework can say."""
+SINGLE = {"optax", "keras"}
+"""Frameworks that compute rates in 32 bits."""
+PYTHON = [name for name in FRAMEWORKS if name not in ("csv", "json", "deepspeed", "megatron")]
+
+
+def run(exported, steps):
+    try:
+        return running.rates(exported, steps)
+    except AbsentError as absent:
+        pytest.skip(f"the source of {absent} is not installed")
+
+
+def difference(schedule, exported, steps):
+    """The largest one between an export's rates and the schedule's, of the highest rate."""
+    ours, theirs = schedule.curve(steps).lr, run(exported, steps)
+    assert len(theirs) == steps
+    return max(abs(one - other) for one, other in zip(ours, theirs, strict=True)) / max(ours)
+
+
+def bound(exported):
+    if exported.framework in SINGLE:
+        return 3e-7
+    return 1e-12 if exported.form == "own" else 0.0
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("family", PLAIN)
+def test_an_exact_export_trains_with_the_schedules_rates(family, framework):
+    for warmup, shape in WARM_UPS:
+        schedule = example(family, warmup, shape)
+        exported = export(schedule, framework, 101)
+        assert exported.note
+        if exported.exact:
+            assert difference(schedule, exported, 101) <= bound(exported), (warmup, shape)
+        else:
+            assert exported.form == "rates" or framework == "transformers_trainer"
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("horizon", [1, 2, 3])
+def test_the_shortest_horizons_are_exported_too(framework, horizon):
+    for family in ("constant", "cosine", "one_cycle", "multistep", "wsd"):
+        schedule = example(family)
+        exported = export(schedule, framework, horizon)
+        assert not exported.exact or difference(schedule, exported, horizon) <= bound(exported)
+
+
+OWN = {
+    "torch_builtin": [
+        Cosine(start_lr=0.1, end_lr=0.0),
+        CosineRestarts(start_lr=0.1, end_lr=0.001, cycles=2, cycle_growth=4),
+        OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, base_momentum=0.85, max_momentum=0.95),
+        OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, phases="three"),
+        OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, warmup_fraction=0.37, warmup_shape="linear", anneal="linear"),
+        Triangular(start_lr=0.01, peak_lr=0.5, end_lr=0.01, cycles=5, base_momentum=0.8, max_momentum=0.9),
+        Step(start_lr=0.1, end_lr=0.001, drops=7),
+        Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.0, warmup_fraction=0.1, cooldown_fraction=0.9),
+        Wsd(start_lr=0.1, end_lr=0.001, cooldown="cosine"),
+    ],
+    "optax": [
+        CosineRestarts(start_lr=0.1, end_lr=0.03, cycles=5, cycle_decay=0.5),
+        OneCycle(start_lr=0.0, peak_lr=0.5, end_lr=0.0),
+        OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, phases="three"),
+        Triangular(start_lr=0.02, peak_lr=0.5, end_lr=0.0, cycles=2, warmup_fraction=0.25),
+    ],
+    "keras": [
+        Cosine(start_lr=0.0, peak_lr=0.5, end_lr=0.001, warmup_fraction=0.1),
+        MultiStep(start_lr=0.1, end_lr=0.001, milestones=(0.301, 0.6, 0.87)),
+        OneCycle(start_lr=0.0, peak_lr=0.5, end_lr=0.0, warmup_shape="linear"),
+    ],
+    "transformers": [
+        example("linear", 0.1, start=0.0, end=0.0),
+        example("linear", 0.1, start=0.0),
+        example("polynomial", 0.1, start=0.0, power=3.0),
+        example("cosine", 0.1, start=0.0, end=0.0),
+        example("cosine", 0.1),
+        example("constant", 0.1, start=0.0),
+        example("cosine_restarts", 0.1, start=0.0, end=0.0, cycles=9),
+        Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_fraction=0.2, warmup_shape="cosine", cooldown="sqrt"),
+    ],
+    "transformers_trainer": [
+        example("constant", 0.1, start=0.0),
+        example("cosine", 0.1),
+        Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_fraction=0.2, cooldown="sqrt"),
+    ],
+    "timm": [
+        CosineRestarts(start_lr=0.5, end_lr=0.01, cycles=2, cycle_growth=4, cycle_decay=0.3),
+        example("cosine_restarts", 0.1, cycles=5, cycle_decay=0.5),
+        example("step", 0.1, drops=2),
+        Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.02, warmup_fraction=0.2, cooldown="sqrt"),
+    ],
+    "deepspeed": [
+        OneCycle(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_shape="linear", anneal="linear", base_momentum=0.8,
+                 max_momentum=0.9),
+        Triangular(start_lr=0.01, peak_lr=0.5, end_lr=0.01),
+    ],
+    "megatron": [
+        example("cosine", 0.1, start=0.0, end=0.0),
+        example("polynomial", power=1.0),
+        Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.02, warmup_fraction=0.2, cooldown="sqrt"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("framework", "schedule"), [(framework, each) for framework, listed in OWN.items() for each in listed]
+)
+def test_a_framework_that_has_the_schedule_gets_its_own(framework, schedule):
+    exported = export(schedule, framework, 101)
+    assert (exported.form, exported.exact) == ("own", True), exported.note
+    # CyclicLR computes 1 + i/n - floor(1 + i/n), which costs it the last digits near its troughs.
+    assert difference(schedule, exported, 101) <= max(bound(exported), 1e-13)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_a_framework_cannot_express_is_said_with_the_reason(framework):
+    between = example("cosine", 0.173)
+    exported = export(between, framework, 101)
+    if exported.form != "own" and framework not in ("torch", "lightning", "deepspeed", "csv", "json"):
+        assert "17.3 steps" in exported.note
+
+
+def test_the_trainers_lateness_is_what_the_note_tells():
+    schedule = example("linear", 0.1, start=0.0)
+    exported = export(schedule, "transformers_trainer", 101)
+    assert not exported.exact
+    assert f"{difference(schedule, exported, 101):.2g} of the highest rate" in exported.note
+
+
+@pytest.mark.parametrize("framework", ["torch_builtin", "torch", "optax"])
+def test_cycled_momentum_is_carried_along(framework):
+    schedule = OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, base_momentum=0.85, max_momentum=0.95)
+    names = running.execute(export(schedule, framework, 41).code)
+    ours = schedule.curve(41).momentum
+    if framework == "optax":
+        assert [float(names["momentum"](step)) for step in range(41)] == pytest.approx(ours, rel=1e-6)
+        return
+    optimizer = running.an_optimizer()
+    scheduler = names["make_scheduler"](optimizer)
+    theirs = running.stepped(optimizer, lambda _number: scheduler.step(), 41, key="momentum")
+    assert theirs == pytest.approx(ours, rel=1e-9)
+
+
+@pytest.mark.parametrize("framework", PYTHON)
+@pytest.mark.parametrize("schedule", [example("cosine"), example("triangular", 0.2, "cosine"), example("wsd", 0.17)])
+def test_exported_python_imports_its_framework_and_nothing_of_lehr(framework, schedule):
+    tree = ast.parse(export(schedule, framework, 100).code)
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    allowed = {"math", "numpy", "torch", "torch.optim", "optax", "jax.numpy", "keras", "transformers", "timm.scheduler"}
+    assert modules <= allowed
+
+
+@pytest.mark.parametrize("framework", [name for name in FRAMEWORKS if name not in ("csv", "json")])
+def test_a_horizon_of_a_trillion_steps_is_exported_at_once(framework):
+    exported = export(example("triangular", 0.17), framework, 10**12)
+    assert len(exported.code) < 10_000_000
+    if framework in ("optax", "keras", "megatron"):
+        assert not exported.exact
+
+
+@pytest.mark.parametrize("framework", ["csv", "json"])
+def test_a_list_longer_than_it_may_be_is_thinned_and_says_so(framework):
+    exported = export(Cosine(start_lr=0.1, end_lr=0.001), framework, 10**12)
+    assert not exported.exact
+    assert "100000 evenly spaced" in exported.note
+
+
+def test_an_export_to_json_holds_the_schedule_itself():
+    schedule = example("one_cycle")
+    assert schedule_from_dict(json.loads(export(schedule, "json", 10).code)["schedule"]) == schedule
+
+
+def test_an_unknown_framework_is_refused_with_all_and_the_nearest():
+    with pytest.raises(InvalidValueError) as refused:
+        export(example("cosine"), "optex", 10)
+    (fault,) = refused.value.faults
+    assert (fault.field, fault.value) == ("framework", "optex")
+    assert "optax" in fault.remedy
+    assert all(name in fault.bound for name in FRAMEWORKS)
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 1.5, True, 10**12 + 1])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_export_needs_a_horizon(framework, horizon):
+    with pytest.raises(InvalidValueError, match="horizon"):
+        export(example("cosine"), framework, horizon)

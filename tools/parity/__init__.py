@@ -1,0 +1,1 @@
+"""Compares lehr's schedules with those of other frameworks, by running them."""
