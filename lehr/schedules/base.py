@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
 from lehr.schedules import arrays, shapes
+from lehr.schedules.contradictions import rate_faults
 from lehr.schedules.parameters import field_fault, parameter, parameter_of
 from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, Levels, ShapeName, clamp
 from lehr.schedules.steps import progress_at, spaced_steps
@@ -63,6 +64,8 @@ class Schedule(ABC):
     """Whether `end_lr` may lie below the highest rate; where not, it equals it."""
     searchable: ClassVar[bool] = True
     """Whether a search that names no families draws from this one."""
+    drawable: ClassVar[bool] = True
+    """Whether a search that names it can draw from it: not where a metric, or a list of any length, shapes it."""
     continuous: ClassVar[bool] = True
     """Whether the rate never jumps, whatever the parameters."""
     adaptive: ClassVar[bool] = False
@@ -153,6 +156,16 @@ class Schedule(ABC):
         """The family in one line."""
         return (cls.__doc__ or "").strip().splitlines()[0]
 
+    def require_closed_form(self) -> None:
+        """Raises InvalidScheduleError where only the training's metrics can tell the rate."""
+        if self.adaptive:
+            remedy = "Step its state with the metric while training, or choose another family."
+            raise InvalidScheduleError(
+                Fault(
+                    "family", "is adaptive: its rates depend on a metric", "a closed-form family", self.family, remedy
+                )
+            )
+
     def lr_at(self, progress: float) -> float:
         """The rate at a progress; before 0 it is `start_lr`, after 1 `end_lr`."""
         return self._through(progress, self.levels)
@@ -236,48 +249,7 @@ class Schedule(ABC):
 
     def _contradictions(self) -> Iterator[Fault]:
         """Faults between fields that are each valid alone. Families add theirs."""
-        rises = self.rise_fraction > 0
-        if rises and self.peak_lr is None:
-            yield Fault(
-                "peak_lr",
-                "is missing though the rate climbs",
-                ">= start_lr",
-                None,
-                "Give the rate that it climbs to, or a warmup_fraction of 0 where the family allows it.",
-            )
-            return
-        if not rises and self.peak_lr is not None:
-            yield Fault(
-                "peak_lr",
-                "is given though nothing climbs to it",
-                "absent without a warm-up",
-                self.peak_lr,
-                "Give a warmup_fraction above 0, or leave peak_lr out.",
-            )
-        elif self.peak_lr is not None and self.peak_lr < self.start_lr:
-            yield Fault(
-                "peak_lr",
-                "is below start_lr",
-                f">= {self.start_lr!r}",
-                self.peak_lr,
-                "Raise peak_lr or lower start_lr.",
-            )
-        if self.start_lr == 0 and (not rises or self.warmup_shape == "exponential"):
-            yield Fault(
-                "start_lr",
-                "is 0 though nothing leads away from it",
-                "> 0",
-                self.start_lr,
-                "Give a rate above 0, or a linear or cosine warm-up.",
-            )
-        if self.end_lr > self.max_lr:
-            yield Fault(
-                "end_lr",
-                "is above the highest rate",
-                f"<= {self.max_lr!r}",
-                self.end_lr,
-                "Lower end_lr or raise the highest rate.",
-            )
+        yield from rate_faults(self)
 
 
 def known(progress: float) -> float:

@@ -69,9 +69,11 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     """Python text (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
 
     `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. A schedule
-    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both.
+    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both. Raises
+    InvalidScheduleError for an adaptive one.
     """
     progress_at(0, horizon_steps)
+    schedule.require_closed_form()
     rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
     if schedule.peak_lr is not None:
         rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"

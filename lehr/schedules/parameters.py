@@ -19,7 +19,8 @@ class Parameter:
     """What a field may hold, and what the search draws it from.
 
     `low` and `high` bound the valid values, each included unless `open_low` or `open_high`; for
-    `floats`, which increase, they bound every element. `search` is what the search draws from by default: a pair
+    `floats`, which increase unless `increases` is False and are at least `shortest`, they bound every
+    element. `search` is what the search draws from by default: a pair
     (low, high), both included, for numbers, a tuple of choices otherwise, None where it draws
     nothing. `log`: it draws on a log scale.
     """
@@ -33,6 +34,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     search: tuple[Any, ...] | None = None
     log: bool = False
+    increases: bool = True
+    shortest: int = 1
 
     @property
     def bound(self) -> str:
@@ -43,7 +46,8 @@ class Parameter:
         if self.kind == "int":
             return f"a whole number {interval}"
         if self.kind == "floats":
-            return f"1 to {MAX_FLOATS} increasing numbers, each {interval}"
+            order = "increasing " if self.increases else ""
+            return f"{self.shortest} to {MAX_FLOATS} {order}numbers, each {interval}"
         return f"a number {interval}"
 
     def _interval(self) -> str:
@@ -70,11 +74,11 @@ class Parameter:
         return None
 
     def _list_fault(self, name: str, value: object) -> Fault | None:
-        if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= MAX_FLOATS:
-            return self._refuse(name, value, f"is not a list of 1 to {MAX_FLOATS} numbers")
+        if not isinstance(value, (list, tuple)) or not self.shortest <= len(value) <= MAX_FLOATS:
+            return self._refuse(name, value, f"is not a list of {self.shortest} to {MAX_FLOATS} numbers")
         faults = (self._number_fault(f"{name}[{index}]", element) for index, element in enumerate(value))
         fault = next((fault for fault in faults if fault), None)
-        if fault is None and any(later <= earlier for earlier, later in itertools.pairwise(value)):
+        if fault is None and self.increases and any(later <= earlier for earlier, later in itertools.pairwise(value)):
             return self._refuse(name, value, "does not increase")
         return fault
 
@@ -103,7 +107,7 @@ class Parameter:
             return {
                 "type": "array",
                 "items": number,
-                "minItems": 1,
+                "minItems": self.shortest,
                 "maxItems": MAX_FLOATS,
                 "description": self.doc,
             }

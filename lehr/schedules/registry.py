@@ -11,13 +11,24 @@ from lehr.schedules.base import Schedule
 from lehr.schedules.constant import Constant as Constant
 from lehr.schedules.cosine import Cosine as Cosine
 from lehr.schedules.cosine_restarts import CosineRestarts as CosineRestarts
+from lehr.schedules.exp_range import ExpRange as ExpRange
 from lehr.schedules.exponential import Exponential as Exponential
+from lehr.schedules.flat_cosine import FlatCosine as FlatCosine
+from lehr.schedules.inverse_sqrt import InverseSqrt as InverseSqrt
+from lehr.schedules.inverse_time import InverseTime as InverseTime
+from lehr.schedules.k_decay import KDecay as KDecay
+from lehr.schedules.knee import Knee as Knee
 from lehr.schedules.linear import Linear as Linear
 from lehr.schedules.multistep import MultiStep as MultiStep
 from lehr.schedules.one_cycle import OneCycle as OneCycle
+from lehr.schedules.piecewise import Piecewise as Piecewise
+from lehr.schedules.plateau import Plateau as Plateau
 from lehr.schedules.polynomial import Polynomial as Polynomial
+from lehr.schedules.power import Power as Power
 from lehr.schedules.step import Step as Step
+from lehr.schedules.tanh import Tanh as Tanh
 from lehr.schedules.triangular import Triangular as Triangular
+from lehr.schedules.triangular2 import Triangular2 as Triangular2
 from lehr.schedules.wsd import Wsd as Wsd
 
 FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.cycled import CycledSchedule
-from lehr.schedules.elementwise import floor, where
-from lehr.schedules.parameters import parameter
+from lehr.schedules.cyclic import CyclicSchedule
+from lehr.schedules.elementwise import where
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triangular(CycledSchedule):
+class Triangular(CyclicSchedule):
     """Swings along straight lines: up to peak_lr and down to end_lr, `cycles` times.
 
     The first rise starts at start_lr and takes 1 / (2 cycles) of the horizon, or `warmup_fraction`
@@ -32,18 +31,11 @@ class Triangular(CycledSchedule):
     formula: ClassVar[str] = "peak (1 - z) + end z down, end (1 - z) + peak z up, z = the fraction done of a leg"
     source: ClassVar[str] = "Smith 2017, Cyclical learning rates, section 3.1, arXiv 1506.01186; torch's CyclicLR"
 
-    cycles: int = parameter("int", "how many times it rises and falls", default=1, low=1, high=1000, search=(1, 5))
-
-    @property
-    def rise_fraction(self) -> float:
-        return self.warmup_fraction or 1 / (2 * self.cycles)
-
     def _body(self, progress: float, levels: Levels) -> float:
-        way = self._after_rise(progress) * (2 * self.cycles - 1)
-        leg = floor(way)
+        leg, z = self._leg(progress)
         rises = leg % 2 == 1
         before, after = where(rises, levels.last, levels.top), where(rises, levels.top, levels.last)
-        return shapes.linear(before, after, way - leg)
+        return shapes.linear(before, after, z)
 
     def _body_code(self, levels: Levels) -> list[str]:
         top, end = levels.top, levels.last

@@ -30,6 +30,12 @@ def family_faults(families: object) -> Iterator[Fault]:
     for index, name in enumerate(families):
         if not isinstance(name, str) or name not in FAMILIES:
             yield unknown_family(f"families[{index}]", name)
+        elif not FAMILIES[name].drawable:
+            drawn = ", ".join(each for each, family in FAMILIES.items() if family.drawable)
+            remedy = "Enqueue trials of it, or choose another family."
+            yield Fault(
+                f"families[{index}]", "has no parameters that a search could draw", f"one of {drawn}", name, remedy
+            )
         elif name in families[:index]:
             yield Fault(f"families[{index}]", "is listed twice", "each family once", name, "Leave it out.")
 

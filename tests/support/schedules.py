@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from dataclasses import fields
 from typing import Any
 
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from lehr.schedules import FAMILIES, Schedule
 from lehr.schedules.parameters import Parameter, parameter_of
 
+CLOSED_FORM = [name for name, family in FAMILIES.items() if not family.adaptive]
 COMMON = {field.name for field in fields(Schedule)}
 RATES = st.one_of(
     st.floats(-6, 1).map(lambda exponent: 10.0**exponent),
@@ -18,15 +21,31 @@ RATES = st.one_of(
 
 
 def values(parameter: Parameter) -> st.SearchStrategy[Any]:
-    """Any value that the parameter allows; counts up to 20."""
+    """Any value that the parameter allows; counts up to 20, numbers without an upper bound up to 0.5."""
     if parameter.kind == "choice":
         return st.sampled_from(parameter.choices)
     if parameter.kind == "int":
         return st.integers(int(parameter.low), int(min(parameter.high, parameter.low + 20)))
-    numbers = st.floats(
-        parameter.low, parameter.high, exclude_min=parameter.open_low, exclude_max=parameter.open_high, width=32
+    high = parameter.high if math.isfinite(parameter.high) else 0.5
+    return st.floats(
+        parameter.low,
+        high,
+        exclude_min=parameter.open_low,
+        exclude_max=parameter.open_high and math.isfinite(parameter.high),
+        width=32 if float32(parameter.low) == parameter.low and float32(high) == high else 64,
     )
-    return numbers if parameter.kind == "float" else st.lists(numbers, min_size=1, max_size=6, unique=True).map(sorted)
+
+
+def float32(value: float) -> float:
+    """The float of half the digits nearest to a value."""
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def lists(parameter: Parameter, size: int) -> st.SearchStrategy[list[float]]:
+    """Lists of a size that the parameter allows; without an upper bound, of rates."""
+    if not parameter.increases:
+        return st.lists(values(parameter) if math.isfinite(parameter.high) else RATES, min_size=size, max_size=size)
+    return st.lists(values(parameter), min_size=size, max_size=size, unique=True).map(sorted)
 
 
 @st.composite
@@ -35,8 +54,11 @@ def schedules(draw: st.DrawFn, family: str) -> Schedule:
     cls = FAMILIES[family]
     declared = {field.name: field for field in fields(cls)}
     own: dict[str, Any] = {}
-    for name in declared.keys() - COMMON - {"base_momentum", "max_momentum"}:
-        own[name] = draw(values(parameter_of(declared[name])), label=name)
+    size = draw(st.integers(1, 6), label="length of every list")
+    for name in sorted(declared.keys() - COMMON - {"base_momentum", "max_momentum"}):
+        parameter = parameter_of(declared[name])
+        drawn = lists(parameter, size) if parameter.kind == "floats" else values(parameter)
+        own[name] = draw(st.none() | drawn if declared[name].default is None else drawn, label=name)
     warmup = draw(
         st.one_of(st.just(declared["warmup_fraction"].default), st.floats(0.001, 0.99)), label="warmup_fraction"
     )
