@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import structlog
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr import __version__
@@ -17,6 +16,7 @@ from service import problems
 from service.database import Clock
 from service.endpoints import fleet, leases, operations, schedules, studies, trials
 from service.ledger.lost import sweep
+from service.measuring import Measuring
 from service.services import Services
 from service.settings import Settings
 
@@ -33,11 +33,12 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.signal.bind(asyncio.get_running_loop())
-        sweeper = asyncio.create_task(_sweep_for_ever(services))
+        closing = asyncio.Event()
+        sweeper = asyncio.create_task(_sweep(services, closing))
         yield
-        sweeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeper
+        # Waited for, not cancelled: a cancelled sweep would go on in its thread over a closed database.
+        closing.set()
+        await sweeper
         services.database.close()
 
     app = FastAPI(
@@ -52,13 +53,15 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     for part in (studies, trials, leases, schedules, fleet, operations):
         app.include_router(part.router)
-    app.middleware("http")(_measuring(services))
+    app.add_middleware(Measuring, metrics=services.metrics)
     return app
 
 
-async def _sweep_for_ever(services: Services) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+async def _sweep(services: Services, closing: asyncio.Event) -> None:
+    while not closing.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(closing.wait(), SWEEP_SECONDS)
+            return
         try:
             lost = await run_sync(sweep, services.database)
         except SQLAlchemyError as error:
@@ -67,17 +70,3 @@ async def _sweep_for_ever(services: Services) -> None:
         if lost:
             services.metrics.lost_leases.inc(lost)
             services.signal.notify()
-
-
-def _measuring(
-    services: Services,
-) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    async def measure(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        started = time.perf_counter()
-        response = await answer(request)
-        route = getattr(request.scope.get("route"), "path", "unmatched")
-        services.metrics.requests.labels(request.method, route, response.status_code).inc()
-        services.metrics.seconds.labels(request.method, route).observe(time.perf_counter() - started)
-        return response
-
-    return measure

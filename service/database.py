@@ -12,45 +12,65 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, create_engine, event, make_url, select, text
+from sqlalchemy import Connection, Engine, Executable, bindparam, create_engine, event, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from service.tables import Base, StudyRow
+from service.tables import Base, StudyRow, TrialRow
 
 BUSY_TIMEOUT_SECONDS = 30
 POOL_SIZE = 20
 POOL_OVERFLOW = 30
 
+POSTGRESQL_READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+POSTGRESQL_NOW = text("SELECT clock_timestamp()")
+
+_STUDY = select(StudyRow).where(StudyRow.id == bindparam("study")).execution_options(populate_existing=True)
+LOCK_STUDY = _STUDY.with_for_update()
+LOCK_STUDY_UNLESS_HELD = _STUDY.with_for_update(skip_locked=True)
+TRIALS_BY_ID = select(TrialRow).where(TrialRow.id.in_(bindparam("trials", expanding=True))).order_by(TrialRow.number)
+
 
 class Clock(Protocol):
-    def now(self, session: Session) -> datetime: ...
+    def now(self, connection: Connection) -> datetime: ...
 
 
 class DatabaseClock:
-    """The database's own clock, so that servers with clocks of their own agree on every lease."""
+    """The database's own clock, so that servers with clocks of their own agree on every lease.
 
-    def now(self, session: Session) -> datetime:
-        if session.get_bind().dialect.name == "sqlite":
-            stamp = session.execute(text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one()
-            return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
-        now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    SQLite has none: it would ask this machine, which is asked directly.
+    """
+
+    def now(self, connection: Connection) -> datetime:
+        if connection.dialect.name == "sqlite":
+            return datetime.now(UTC)
+        now: datetime = connection.execute(POSTGRESQL_NOW).scalar_one()
         return now.astimezone(UTC)
 
 
 @dataclass
 class Transaction:
-    """One unit of work. `now` is read once, at its first use."""
+    """One unit of work: statements on its connection, objects through its session, made when first used."""
 
-    session: Session
+    connection: Connection
     clock: Clock
 
     @cached_property
     def now(self) -> datetime:
-        return self.clock.now(self.session)
+        """The time, read once."""
+        return self.clock.now(self.connection)
+
+    @cached_property
+    def session(self) -> Session:
+        return Session(self.connection, expire_on_commit=False)
+
+    def flush(self) -> None:
+        """Write the objects' changes, for statements on the connection to see."""
+        if "session" in self.__dict__:
+            self.session.flush()
 
     def lock_study(self, study_id: str, *, skip_locked: bool = False) -> StudyRow | None:
         """The study's row, held until the transaction ends; None where there is none (or, asked to skip, it is held).
@@ -58,15 +78,30 @@ class Transaction:
         Everything that writes to a study or to its trials takes this lock first. That one order
         makes deadlocks impossible and lets revisions be given out without gaps or races.
         """
-        query = select(StudyRow).where(StudyRow.id == study_id).with_for_update(skip_locked=skip_locked)
-        return self.session.execute(query.execution_options(populate_existing=True)).scalar_one_or_none()
+        query = LOCK_STUDY_UNLESS_HELD if skip_locked else LOCK_STUDY
+        return self.session.execute(query, {"study": study_id}).scalar_one_or_none()
+
+    def known_study(self, study_id: str) -> StudyRow:
+        """The row of a study that is locked already."""
+        return self.session.get_one(StudyRow, study_id)
+
+    def trials(self, trial_ids: list[str]) -> list[TrialRow]:
+        """These trials, by number."""
+        return list(self.session.execute(TRIALS_BY_ID, {"trials": trial_ids}).scalars())
 
     def upsert(self, table: type[Base], keys: list[str], rows: list[dict[str, Any]]) -> None:
         """Insert rows; where the keys are taken, the given columns replace the old ones. Keys must be distinct."""
-        on_sqlite = self.session.get_bind().dialect.name == "sqlite"
-        insert = sqlite.insert(table) if on_sqlite else postgresql.insert(table)
-        replaced = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-        self.session.execute(insert.on_conflict_do_update(index_elements=keys, set_=replaced), rows)
+        # Through the connection: the session's own bulk insert would look at every row as an object.
+        statement = _upsert_statement(self.connection.dialect.name, table, tuple(keys), tuple(rows[0]))
+        self.connection.execute(statement, rows)
+
+
+@cache
+def _upsert_statement(dialect: str, table: type[Base], keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    insert = make(table.__table__)  # type: ignore[arg-type]
+    replaced = {name: insert.excluded[name] for name in names if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
 class Database:
@@ -75,20 +110,22 @@ class Database:
         self.clock = clock or DatabaseClock()
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._write_engine = self.engine.execution_options(lehr_write=True)
+        self._read_engine = self.engine if self._is_sqlite else self.engine.execution_options(**POSTGRESQL_READS)
         self._one_writer: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """A consistent view; nothing is kept."""
-        with Session(self.engine, expire_on_commit=False) as session:
-            yield Transaction(session, self.clock)
+        with self._read_engine.connect() as connection:
+            yield Transaction(connection, self.clock)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Committed when the block ends, rolled back when it raises."""
-        with self._one_writer, Session(self._write_engine, expire_on_commit=False) as session:
-            yield Transaction(session, self.clock)
-            session.commit()
+        with self._one_writer, self._write_engine.connect() as connection, connection.begin():
+            transaction = Transaction(connection, self.clock)
+            yield transaction
+            transaction.flush()
 
     def close(self) -> None:
         self.engine.dispose()
@@ -108,7 +145,6 @@ def create_engine_for(url: str) -> Engine:
             parsed,
             pool_size=POOL_SIZE,
             max_overflow=POOL_OVERFLOW,
-            pool_pre_ping=True,
             isolation_level="READ COMMITTED",
         )
     raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -40,6 +40,8 @@ STATUS: dict[type[LehrError], tuple[int, str]] = {
     InvalidValueError: (422, "invalid-value"),
 }
 """Class to status and kind; a subclass stands before its base."""
+
+SUMMARISED = 3
 
 BOUNDS = {
     "greater_than": ("> {gt}", "Give a larger value."),
@@ -109,14 +111,19 @@ def _printable(text: str) -> str:
 def _answer_lehr_error(_request: Request, error: Exception) -> JSONResponse:
     status, kind = next((entry for known, entry in STATUS.items() if isinstance(error, known)), (500, "internal"))
     faults = error.faults if isinstance(error, InvalidValueError) else ()
-    detail = "the request holds values that lehr refuses; see errors" if faults else str(error)
-    return problem(status, kind, detail, faults)
+    return problem(status, kind, _summary(faults) if faults else str(error), faults)
 
 
 def _answer_validation_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = [fault for described in error.errors() for fault in _faults(described)]
-    return problem(422, "invalid-request", "the request holds values that lehr refuses; see errors", faults)
+    return problem(422, "invalid-request", _summary(faults), faults)
+
+
+def _summary(faults: Sequence[Fault]) -> str:
+    """The first faults in one line; all of them stand in `errors`."""
+    told = "; ".join(_printable(f"{fault.field}: {fault.message}") for fault in faults[:SUMMARISED])
+    return told if len(faults) <= SUMMARISED else f"{told}; and {len(faults) - SUMMARISED} more"
 
 
 def _faults(described: dict[str, Any]) -> list[Fault]:

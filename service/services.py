@@ -53,7 +53,8 @@ class Services:
         )
 
 
-def _services(request: Request) -> Services:
+# Asynchronous only so that no thread is taken to look up an attribute.
+async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
@@ -192,3 +204,9 @@ class OfferRow(Base):
     task_name: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
     params_schema: Mapped[dict[str, Any] | None]
     metrics: Mapped[list[Any] | None]
+
+
+STUDIES = cast("Table", StudyRow.__table__)
+TRIALS = cast("Table", TrialRow.__table__)
+LEASES = cast("Table", LeaseRow.__table__)
+"""The tables themselves, for statements that are made without the object mapper."""

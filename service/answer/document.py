@@ -90,9 +90,14 @@ def _confirmation(winner: Confirmed) -> Confirmation | None:
 
 
 def _baseline(confirmed: Sequence[Confirmed], direction: Direction) -> Confirmed | None:
-    """The best constant rate of the search, among the finalists; several may be there."""
-    best = best_first((finalist.trial for finalist in confirmed if is_baseline(finalist.trial.schedule)), direction)
-    return next((finalist for finalist in confirmed if best and finalist.trial == best[0]), None)
+    """The best constant rate: of those confirmed the one that did best there, as the winner was chosen.
+
+    A constant winner so is its own baseline. While no run of a constant has completed: the best of the search.
+    """
+    constants = [finalist for finalist in confirmed if is_baseline(finalist.trial.schedule)]
+    best = best_first((finalist.trial for finalist in constants), direction)
+    fallback = next((finalist for finalist in constants if best and finalist.trial == best[0]), None)
+    return choose_winner(constants, direction) or fallback
 
 
 def _baseline_document(baseline: Confirmed) -> Baseline:

@@ -13,6 +13,9 @@ from lehr.wire.studies import Direction, Verdict
 CONFIDENCE = 0.95
 """Two-sided confidence of every interval."""
 
+ROUNDING = 1e-12
+"""Values this close, relative to the larger one, are equal: sums in another order differ by more."""
+
 Interval = tuple[float, float]
 
 
@@ -68,12 +71,13 @@ def paired_gain(winner: Mapping[int, float], baseline: Mapping[int, float], dire
 
     Only seeds that both completed count; None when there is no such seed. The verdict is
     "better" or "worse" when the interval leaves zero out, else "tie"; differences that are all
-    equal have an interval of no width, so that only an exact zero ties.
+    equal have an interval of no width, so that only a zero ties. Differences within the rounding of the
+    values themselves are such zeros.
     """
     seeds = sorted(winner.keys() & baseline.keys())
     sign = 1.0 if direction == "maximize" else -1.0
     # Halved before subtracting: the difference of two doubles can exceed the largest double.
-    halves = summarise([sign * (winner[seed] / 2 - baseline[seed] / 2) for seed in seeds])
+    halves = summarise([sign * _half_difference(winner[seed], baseline[seed]) for seed in seeds])
     if halves is None:
         return None
     largest = math.nextafter(math.inf, 0)
@@ -83,6 +87,11 @@ def paired_gain(winner: Mapping[int, float], baseline: Mapping[int, float], dire
         doubled = (halves.ci95[0] * 2, halves.ci95[1] * 2)
         interval = doubled if all(map(math.isfinite, doubled)) else None
     return PairedGain(halves.count, mean, interval, _verdict(interval))
+
+
+def _half_difference(left: float, right: float) -> float:
+    half = left / 2 - right / 2
+    return 0.0 if abs(half) <= ROUNDING * max(abs(left), abs(right)) else half
 
 
 def _variance(values: Sequence[float], mean: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import structlog
+from sqlalchemy import bindparam, func, update
 
 from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch, TrialReports
 from service.database import Database, Transaction
@@ -13,10 +14,37 @@ from service.ledger.holdings import Holdings, examine
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
 from service.search.warmth import Searches
-from service.tables import ReportRow, StudyRow, TrialRow
+from service.tables import LEASES, STUDIES, TRIALS, LeaseRow, ReportRow, StudyRow, TrialRow
 
 INSERT_ROWS = 2000
 """Rows to an INSERT: 7 values each stay below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
+
+WORTH_EXTENDING = 20
+"""A lease that has more than 19/20 of its time left is not written again: reports may come many times a second."""
+
+EXTEND_LEASE = update(LEASES).where(LeaseRow.id == bindparam("lease")).values(expires_at=bindparam("until"))
+
+NEXT_REVISION = (
+    update(STUDIES)
+    .where(StudyRow.id == bindparam("study"))
+    .values(
+        revision=StudyRow.revision + 1,
+        horizon_steps=func.coalesce(StudyRow.horizon_steps, bindparam("horizon")),
+    )
+    .returning(StudyRow.revision)
+)
+"""Count a change of the study; the first trial over the whole horizon tells how long it is."""
+
+NOTE_PROGRESS = (
+    update(TRIALS)
+    .where(TrialRow.id == bindparam("trial"))
+    .values(
+        revision=bindparam("new_revision"),
+        horizon_steps=bindparam("horizon"),
+        step=func.coalesce(bindparam("last_step"), TrialRow.step),
+        checkpoint=func.coalesce(bindparam("saved"), TrialRow.checkpoint),
+    )
+)
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -32,7 +60,7 @@ class Beats:
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, renewal.trials)
             self._extend(transaction, holdings)
-            note_beat(transaction, holdings.lease.worker_id)
+            note_beat(transaction, holdings.worker_id)
             return holdings.answer()
 
     def report(self, lease_id: str, batch: ReportBatch) -> LeaseAnswer:
@@ -42,15 +70,12 @@ class Beats:
         """
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, batch.trials)
-            self._extend(transaction, holdings)
             heard = [entry for entry in batch.trials if holdings.holds(entry.trial)]
-            keep_reports(transaction, heard)
-            for entry in heard:
-                _note_progress(holdings.study, holdings.rows[entry.trial], entry)
-            touch(holdings.study, *holdings.held())
-            transaction.session.flush()
-            for entry in heard:
-                self._judge(transaction, holdings.study, holdings.rows[entry.trial])
+            if heard:
+                self._extend(transaction, holdings)
+                keep_reports(transaction, heard)
+                note_progress(transaction, holdings, heard)
+                self._judge(transaction, holdings, heard)
             return holdings.answer()
 
     def release(self, lease_id: str, renewal: Renewal) -> LeaseAnswer:
@@ -60,27 +85,38 @@ class Beats:
         """
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, renewal.trials)
-            released = holdings.held()
+            study = transaction.known_study(holdings.study_id)
+            released = transaction.trials(holdings.held())
             for trial in released:
                 requeue(trial)
                 holdings.standings[trial.id] = "settled"
-                log.info("trial_released", study=trial.study_id, number=trial.number, attempt=trial.attempt)
-            touch(holdings.study, *released)
-            transaction.session.flush()
-            close_if_empty(transaction, holdings.lease)
-            advance(transaction, holdings.study)
+                log.info("trial_released", study=study.id, number=trial.number, attempt=trial.attempt)
+            touch(study, *released)
+            close_if_empty(transaction, lease_id)
+            advance(transaction, study)
             return holdings.answer()
 
     def _extend(self, transaction: Transaction, holdings: Holdings) -> None:
-        if holdings.held():
-            holdings.lease.expires_at = max(holdings.lease.expires_at, transaction.now + self.terms.duration)
+        until = transaction.now + self.terms.duration
+        if holdings.held() and until - holdings.expires_at > self.terms.duration / WORTH_EXTENDING:
+            transaction.connection.execute(EXTEND_LEASE, {"lease": holdings.lease_id, "until": until})
+            holdings.expires_at = until
 
-    def _judge(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> None:
-        if trial.purpose != "search" or trial.directive is not None:
+    def _judge(self, transaction: Transaction, holdings: Holdings, heard: list[TrialReports]) -> None:
+        """Ask the search, where it has a pruner, which of the trials it gives up on."""
+        judged = [
+            entry.trial
+            for entry in heard
+            if holdings.trials[entry.trial].purpose == "search" and entry.trial not in holdings.to_prune
+        ]
+        if not judged or not self.searches.prunes(transaction, holdings.study_id):
             return
-        if self.searches.should_prune(transaction, study, trial):
-            trial.directive = "prune"
-            log.info("trial_pruned", study=study.id, number=trial.number, step=trial.step)
+        study = transaction.known_study(holdings.study_id)
+        for trial in transaction.trials(judged):
+            if self.searches.should_prune(transaction, study, trial):
+                trial.directive = "prune"
+                holdings.to_prune.add(trial.id)
+                log.info("trial_pruned", study=study.id, number=trial.number, step=trial.step)
 
 
 def keep_reports(transaction: Transaction, entries: list[TrialReports]) -> None:
@@ -104,11 +140,22 @@ def keep_reports(transaction: Transaction, entries: list[TrialReports]) -> None:
         transaction.upsert(ReportRow, ["trial_id", "step"], ordered[start : start + INSERT_ROWS])
 
 
-def _note_progress(study: StudyRow, trial: TrialRow, entry: TrialReports) -> None:
-    trial.horizon_steps = entry.horizon_steps
-    if trial.horizon_fraction == 1.0:
-        study.horizon_steps = study.horizon_steps or entry.horizon_steps
-    if entry.reports:
-        trial.step = max(report.step for report in entry.reports)
-    if entry.checkpoint is not None:
-        trial.checkpoint = entry.checkpoint
+def note_progress(transaction: Transaction, holdings: Holdings, heard: list[TrialReports]) -> None:
+    """Give the study its next revision, and the trials with it, and note how far they are."""
+    whole = [entry.horizon_steps for entry in heard if holdings.trials[entry.trial].horizon_fraction == 1.0]
+    connection = transaction.connection
+    horizon = whole[0] if whole else None
+    revision = connection.execute(NEXT_REVISION, {"study": holdings.study_id, "horizon": horizon}).scalar_one()
+    connection.execute(
+        NOTE_PROGRESS,
+        [
+            {
+                "trial": entry.trial,
+                "new_revision": revision,
+                "horizon": entry.horizon_steps,
+                "last_step": max((report.step for report in entry.reports), default=None),
+                "saved": entry.checkpoint,
+            }
+            for entry in heard
+        ],
+    )

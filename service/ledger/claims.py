@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Select, and_, exists, func, or_, select
+from sqlalchemy import Integer, and_, bindparam, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
@@ -21,6 +21,35 @@ from service.search.warmth import Searches
 from service.tables import LeaseRow, StudyRow, TrialRow
 
 CANDIDATES = 50
+
+# Statements are built once: building one costs more than running it.
+_RUNNING = select(func.count()).where(TrialRow.study_id == StudyRow.id, TrialRow.state == "RUNNING").scalar_subquery()
+_WAITS = exists().where(TrialRow.study_id == StudyRow.id, TrialRow.state == "WAITING")
+_ASKS = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials)
+
+STUDIES_WITH_WORK = (
+    select(StudyRow.id)
+    .where(
+        StudyRow.state.in_(CLAIMABLE_STATES),
+        StudyRow.task_name.in_(bindparam("tasks", expanding=True)),
+        StudyRow.parallel > _RUNNING,
+        or_(_WAITS, _ASKS),
+    )
+    .order_by(StudyRow.priority.desc(), StudyRow.created_at, StudyRow.id)
+    .limit(CANDIDATES)
+)
+"""Ids of the studies that could give a trial of one of these tasks now, in the order of the queue."""
+
+WAITING_TRIALS = (
+    select(TrialRow)
+    .where(TrialRow.study_id == bindparam("study"), TrialRow.state == "WAITING")
+    .order_by(TrialRow.number)
+    .limit(bindparam("room", type_=Integer))
+)
+
+LEASE_OF_KEY = select(LeaseRow).where(
+    LeaseRow.worker_id == bindparam("worker"), LeaseRow.idempotency_key == bindparam("key")
+)
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -47,7 +76,8 @@ class Claims:
         with self.database.read() as transaction:
             if key is not None and (lease := _find_lease(transaction, claim.worker.id, key)) is not None:
                 return lease.answer
-            candidates = list(transaction.session.execute(studies_with_work(task_names(claim))).scalars())
+            found = transaction.connection.execute(STUDIES_WITH_WORK, {"tasks": task_names(claim)})
+            candidates = list(found.scalars())
         for study_id in candidates:
             if (answer := self._claim_from(study_id, claim, key)) is not None:
                 return answer
@@ -67,13 +97,8 @@ class Claims:
         room = min(claim.max_trials, study.parallel - count_open(transaction, study.id, "RUNNING"))
         if room <= 0:
             return []
-        waiting = (
-            select(TrialRow)
-            .where(TrialRow.study_id == study.id, TrialRow.state == "WAITING")
-            .order_by(TrialRow.number)
-            .limit(room)
-        )
-        trials = list(transaction.session.execute(waiting).scalars())
+        waiting = {"study": study.id, "room": room}
+        trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
         if study.state in ASKING_STATES:
             asked = min(room - len(trials), study.budget_trials - study.trials_created)
             trials += self.searches.ask(transaction, study, max(0, asked))
@@ -133,25 +158,8 @@ def _leased(trial: TrialRow) -> LeasedTrial:
 
 
 def _find_lease(transaction: Transaction, worker_id: str, key: str) -> LeaseRow | None:
-    query = select(LeaseRow).where(LeaseRow.worker_id == worker_id, LeaseRow.idempotency_key == key)
-    return transaction.session.execute(query).scalar_one_or_none()
+    return transaction.session.execute(LEASE_OF_KEY, {"worker": worker_id, "key": key}).scalar_one_or_none()
 
 
 def task_names(claim: Claim) -> list[str]:
     return [task if isinstance(task, str) else task.name for task in claim.worker.tasks]
-
-
-def studies_with_work(tasks: list[str]) -> Select[str]:
-    """Ids of the studies that could give a trial of one of these tasks now, in the order of the queue."""
-    running = (
-        select(func.count()).where(TrialRow.study_id == StudyRow.id, TrialRow.state == "RUNNING").scalar_subquery()
-    )
-    waits = exists().where(TrialRow.study_id == StudyRow.id, TrialRow.state == "WAITING")
-    asks = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials)
-    return (
-        select(StudyRow.id)
-        .where(StudyRow.state.in_(CLAIMABLE_STATES), StudyRow.task_name.in_(tasks))
-        .where(running < StudyRow.parallel, or_(waits, asks))
-        .order_by(StudyRow.priority.desc(), StudyRow.created_at, StudyRow.id)
-        .limit(CANDIDATES)
-    )

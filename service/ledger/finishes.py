@@ -12,6 +12,7 @@ from service.database import Database, Transaction
 from service.ledger.holdings import Holdings, examine
 from service.ledger.progression import advance
 from service.ledger.rules import close_if_empty, settle, touch
+from service.tables import StudyRow, TrialRow
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -29,22 +30,28 @@ class Finishes:
         check_results(batch)
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, batch.trials)
-            settled = [entry for entry in batch.trials if holdings.holds(entry.trial)]
-            for entry in settled:
-                self._settle(transaction, holdings, entry)
-            touch(holdings.study, *(holdings.rows[entry.trial] for entry in settled))
-            transaction.session.flush()
-            close_if_empty(transaction, holdings.lease)
-            if settled:
-                advance(transaction, holdings.study)
-            known = [row.acknowledged_until for row in holdings.rows.values() if row.acknowledged_until is not None]
+            known = [row.acknowledged_until for row in holdings.trials.values() if row.acknowledged_until is not None]
+            if holdings.held():
+                self._settle_held(transaction, holdings, batch)
+                known.append(holdings.expires_at)
             return holdings.answer(max(known, default=None))
 
-    def _settle(self, transaction: Transaction, holdings: Holdings, entry: TrialFinish) -> None:
-        trial = holdings.rows[entry.trial]
-        settle(transaction, holdings.study, trial, entry.state, value=entry.value, error=entry.error)
+    def _settle_held(self, transaction: Transaction, holdings: Holdings, batch: FinishBatch) -> None:
+        study = transaction.known_study(holdings.study_id)
+        trials = {trial.id: trial for trial in transaction.trials(holdings.held())}
+        for entry in batch.trials:
+            if entry.trial in trials:
+                self._settle(transaction, study, trials[entry.trial], entry, holdings)
+        touch(study, *trials.values())
+        close_if_empty(transaction, holdings.lease_id)
+        advance(transaction, study)
+
+    def _settle(
+        self, transaction: Transaction, study: StudyRow, trial: TrialRow, entry: TrialFinish, holdings: Holdings
+    ) -> None:
+        settle(transaction, study, trial, entry.state, value=entry.value, error=entry.error)
         # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
-        trial.acknowledged_until = holdings.lease.expires_at
+        trial.acknowledged_until = holdings.expires_at
         holdings.standings[entry.trial] = "settled"
         log.info(
             "trial_finished",

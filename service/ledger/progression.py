@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.studies import StudyState
@@ -18,12 +18,22 @@ from service.tables import StudyRow, TrialRow
 EARLY_FAILURES = 10
 """A study whose first trials all fail, this many of them, ends: its training code is broken."""
 
+ANY_GOOD_TRIAL = (
+    select(TrialRow.number)
+    .where(
+        TrialRow.study_id == bindparam("study"),
+        TrialRow.purpose == "search",
+        TrialRow.state.in_(("COMPLETED", "PRUNED", "DIVERGED")),
+    )
+    .limit(1)
+)
+
 log = structlog.get_logger("lehr.ledger")
 
 
 def advance(transaction: Transaction, study: StudyRow) -> None:
     """Move the study on if nothing of its present stage is left to do. Needs the study's lock."""
-    transaction.session.flush()
+    transaction.flush()
     if study.state in ASKING_STATES and _is_hopeless(transaction, study):
         _fail_early(transaction, study)
     elif study.state in (*ASKING_STATES, "STOPPING"):
@@ -114,9 +124,7 @@ def _count_by_state(transaction: Transaction, study: StudyRow) -> dict[str, int]
 def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
     if study.trials_created < EARLY_FAILURES:
         return False
-    searched = select(TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
-    good = searched.where(TrialRow.state.in_(("COMPLETED", "PRUNED", "DIVERGED"))).limit(1)
-    if transaction.session.execute(good).first() is not None:
+    if transaction.connection.execute(ANY_GOOD_TRIAL, {"study": study.id}).first() is not None:
         return False
     return _count_by_state(transaction, study).get("FAILED", 0) >= EARLY_FAILURES
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, exists, func, select, update
 
 from lehr.wire.trials import TrialState
 from service.database import Transaction
-from service.tables import LeaseRow, StudyRow, TrialRow
+from service.tables import LEASES, LeaseRow, StudyRow, TrialRow
 
 MAX_LOSSES = 3
 """A trial is leased again after this many lost workers; the next loss fails it."""
@@ -68,16 +68,32 @@ def requeue(trial: TrialRow) -> None:
     trial.worker_id = None
 
 
-def close_if_empty(transaction: Transaction, lease: LeaseRow) -> None:
+CLOSE_IF_EMPTY = (
+    update(LEASES)
+    .where(
+        LeaseRow.id == bindparam("lease"),
+        ~exists().where(TrialRow.lease_id == bindparam("lease"), TrialRow.state == "RUNNING"),
+    )
+    .values(is_open=False)
+)
+
+
+def close_if_empty(transaction: Transaction, lease_id: str) -> None:
     """Close a lease that holds no trial any more."""
-    held = select(func.count()).where(TrialRow.lease_id == lease.id, TrialRow.state == "RUNNING")
-    if transaction.session.execute(held).scalar_one() == 0:
-        lease.is_open = False
+    transaction.flush()
+    transaction.connection.execute(CLOSE_IF_EMPTY, {"lease": lease_id})
+
+
+COUNT_TRIALS = select(func.count()).where(
+    TrialRow.study_id == bindparam("study"), TrialRow.state.in_(bindparam("states", expanding=True))
+)
 
 
 def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
-    query = select(func.count()).where(TrialRow.study_id == study_id, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
-    return transaction.session.execute(query).scalar_one()
+    """How many of the study's trials wait or run, or are in the given states. Needs flushed rows."""
+    asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
+    count: int = transaction.connection.execute(COUNT_TRIALS, asked).scalar_one()
+    return count
 
 
 def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.studies import SpaceSpec
@@ -24,6 +24,8 @@ from service.tables import ReportRow, StudyRow, TrialRow
 
 CAPACITY = 256
 """Searchers kept warm. One of them holds at most a few thousand small records."""
+
+PRUNERS_REMEMBERED = 4096
 
 Reports = tuple[tuple[int, float], ...]
 
@@ -43,6 +45,7 @@ class Searches:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._warm: OrderedDict[str, Warm] = OrderedDict()
+        self._pruners: OrderedDict[str, bool] = OrderedDict()
         self._guard = threading.Lock()
 
     def ask(self, transaction: Transaction, study: StudyRow, count: int) -> list[TrialRow]:
@@ -57,12 +60,24 @@ class Searches:
 
     def should_prune(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> bool:
         """Whether the search gives up on a running trial after its last report. Needs the study's lock."""
-        if study.spec["pruner"]["name"] == "none" or trial.horizon_steps is None:
+        if trial.horizon_steps is None:
             return False
         warm = self._synced(transaction, study)
         reports = _reports(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
         return warm.searcher.should_prune(trial.number, schedule, trial.horizon_steps, reports)
+
+    def prunes(self, transaction: Transaction, study_id: str) -> bool:
+        """Whether the study has a pruner at all; remembered, since every report asks it."""
+        with self._guard:
+            known = self._pruners.get(study_id)
+        if known is None:
+            known = transaction.known_study(study_id).spec["pruner"]["name"] != "none"
+            with self._guard:
+                self._pruners[study_id] = known
+                while len(self._pruners) > PRUNERS_REMEMBERED:
+                    self._pruners.popitem(last=False)
+        return known
 
     def forget(self, study_id: str) -> None:
         with self._guard:
@@ -125,19 +140,29 @@ def _searcher(study: StudyRow) -> Searcher:
     )
 
 
-def _changed_trials(transaction: Transaction, study_id: str, revision: int) -> Sequence[TrialRow]:
-    query = (
-        select(TrialRow)
-        .where(TrialRow.study_id == study_id, TrialRow.revision > revision, TrialRow.purpose == "search")
-        .order_by(TrialRow.revision, TrialRow.number)
+CHANGED_TRIALS = (
+    select(TrialRow.id, TrialRow.number, TrialRow.family, TrialRow.point, TrialRow.state, TrialRow.value)
+    .where(
+        TrialRow.study_id == bindparam("study"),
+        TrialRow.revision > bindparam("seen"),
+        TrialRow.purpose == "search",
     )
-    return transaction.session.execute(query).scalars().all()
+    .order_by(TrialRow.revision, TrialRow.number)
+)
+"""What the search is told of: the trials that changed since it last looked."""
 
 
-def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[TrialRow]) -> list[Observation]:
+def _changed_trials(transaction: Transaction, study_id: str, revision: int) -> Sequence[Any]:
+    return transaction.connection.execute(CHANGED_TRIALS, {"study": study_id, "seen": revision}).all()
+
+
+def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
     reports: dict[str, Reports] = {}
-    if study.spec["pruner"]["name"] != "none":
-        reports = _reports(transaction, [trial.id for trial in trials], study.spec["objective"]["metric"])
+    prunes = study.spec["pruner"]["name"] != "none"
+    # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
+    reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
+    if reporting:
+        reports = _reports(transaction, reporting, study.spec["objective"]["metric"])
     return [
         Observation(
             number=trial.number,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 from starlette.testclient import TestClient
 
 from service.app import create_app
@@ -23,7 +23,7 @@ class FakeClock:
     def __init__(self) -> None:
         self.time = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def now(self, session: Session) -> datetime:
+    def now(self, connection: Connection) -> datetime:
         return self.time
 
     def advance(self, seconds: float) -> None:

@@ -169,3 +169,13 @@ def test_a_long_horizon_lists_at_most_a_thousand_rates() -> None:
     assert len(curve.step) == 1000
     assert (curve.step[0], curve.step[-1]) == (0, 49_999)
     assert (curve.value[0], curve.value[-1]) == (0.1, 0.01)
+
+
+def test_a_constant_winner_is_its_own_baseline() -> None:
+    lucky, better = completed(0, constant(0.03), 0.96), completed(1, constant(0.05), 0.95)
+    document = answer(FACTS, [lucky, better], [confirmed(lucky, 0.9, 0.8), confirmed(better, 0.95, 0.94)])
+    assert document.schedule == better.schedule
+    assert document.baseline is not None
+    assert document.baseline.schedule == better.schedule
+    assert document.gain is not None
+    assert (document.gain.mean, document.gain.verdict) == (0.0, "tie")

@@ -116,3 +116,10 @@ def test_swapping_the_sides_turns_the_gain_around(one: dict[int, float], other: 
     if forth is not None and back is not None:
         assert forth.mean == -back.mean
         assert {forth.verdict, back.verdict} in ({"tie"}, {"better", "worse"})
+
+
+def test_differences_within_rounding_are_a_tie() -> None:
+    sums = {0: 0.1 + 0.2, 1: 0.7}
+    gain = paired_gain(sums, {0: 0.3, 1: 0.1 * 7}, "maximize")
+    assert gain is not None
+    assert (gain.mean, gain.verdict) == (0.0, "tie")
