@@ -48,6 +48,10 @@ class InvalidScheduleError(InvalidValueError):
     """A schedule's parameters are unknown, contradictory or out of bounds."""
 
 
+class InexpressibleError(InvalidScheduleError):
+    """Another framework's schedule has no equal among lehr's."""
+
+
 class InvalidSpaceError(InvalidValueError):
     """A search space is empty, inverted, or holds no valid schedule."""
 

@@ -43,8 +43,10 @@ def test_one_file_in_each_program_reads_the_environment(program: str) -> None:
     assert len(files_where(_reads_environment, program)) <= 1
 
 
-def test_only_workers_import_torch() -> None:
-    assert files_where(imports("torch"), "lehr", "service") == set()
+def test_only_workers_and_the_live_scheduler_import_torch() -> None:
+    # lehr/torch.py is for training scripts, which have torch; a test shows that nothing of lehr loads it by itself.
+    assert files_where(imports("torch"), "lehr", "service") == {"lehr/torch.py"}
+    assert files_where(imports("lehr.torch"), "lehr", "service", "workers") == set()
 
 
 def test_only_the_server_imports_sqlalchemy() -> None:

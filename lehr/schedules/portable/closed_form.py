@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import math
+from collections.abc import Callable
+from typing import Any
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.export_torch import torch_code
@@ -16,6 +19,13 @@ def functions(schedule: Schedule, horizon_steps: int) -> str:
     text = torch_code(schedule, horizon_steps)
     found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
     return "\n\n\n".join(ast.get_source_segment(text, node) or "" for node in found) + "\n"
+
+
+def compiled(schedule: Schedule, horizon_steps: int) -> tuple[Callable[[int], float], Callable[[int], float] | None]:
+    """The two functions of `functions`, made: a fraction of `lr_at`'s time for the same rate to the last bit."""
+    names: dict[str, Any] = {"math": math}
+    exec(compile(functions(schedule, horizon_steps), f"<{schedule.family} schedule>", "exec"), names)
+    return names["lr_at"], names.get("momentum_at")
 
 
 def header(schedule: Schedule, horizon_steps: int, usage: str) -> str:

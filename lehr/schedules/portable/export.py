@@ -128,9 +128,12 @@ def export(schedule: Schedule, framework: str, horizon_steps: int) -> Export:
 
     `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. Where the
     framework has no schedule with these rates, the code computes or lists the rates by step instead.
-    Raises InvalidValueError for an unknown framework or a horizon out of its bounds.
+    Raises InvalidValueError for an unknown framework or a horizon out of its bounds, InvalidScheduleError for an
+    adaptive schedule where the framework has no such one.
     """
     progress_at(0, horizon_steps)
+    if framework != "torch_builtin":  # which has an adaptive scheduler too
+        schedule.require_closed_form()
     if framework not in FRAMEWORKS:
         bound = "one of " + ", ".join(FRAMEWORKS)
         remedy = suggest(framework, FRAMEWORKS, "a framework")

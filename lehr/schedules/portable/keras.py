@@ -59,6 +59,11 @@ def _exponential(laid: Laid) -> tuple[str, dict[str, object]]:
     return "ExponentialDecay", {**arguments, "decay_rate": laid.end / laid.top}
 
 
+def _inverse_time(laid: Laid) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
+    return "InverseTimeDecay", {**arguments, "decay_rate": laid.top / laid.end - 1}
+
+
 def _stepwise(laid: Laid) -> tuple[str, dict[str, object]]:
     steps, factor = laid.drops()
     # A boundary is the last step before the drop.
@@ -71,6 +76,7 @@ _CLASSES: Mapping[str, Callable[[Laid], tuple[str, dict[str, object]]]] = {
     "linear": _polynomial,
     "polynomial": _polynomial,
     "exponential": _exponential,
+    "inverse_time": _inverse_time,
     "step": _stepwise,
     "multistep": _stepwise,
 }

@@ -15,6 +15,13 @@ WRITTEN: Mapping[str, frozenset[str]] = {
     "polynomial": frozenset({"power"}),
     "cosine_restarts": frozenset({"cycles", "cycle_growth", "cycle_decay"}),
     "triangular": frozenset({"cycles"}),
+    "triangular2": frozenset({"cycles"}),
+    "exp_range": frozenset({"cycles", "swing_decay"}),
+    "flat_cosine": frozenset({"hold_fraction"}),
+    "knee": frozenset({"hold_fraction"}),
+    "power": frozenset({"hold_fraction", "power"}),
+    "k_decay": frozenset({"k", "curve_shape", "power"}),
+    "piecewise": frozenset({"knots", "rates", "interpolation"}),
     "one_cycle": frozenset({"anneal", "phases"}),
     "wsd": frozenset({"cooldown_fraction", "cooldown"}),
 }
@@ -22,8 +29,10 @@ WRITTEN: Mapping[str, frozenset[str]] = {
 
 So a parameter that a family gains makes its exports fall back to the formula, never to wrong rates.
 """
+HELD = ("wsd", "flat_cosine", "knee", "power")
+"""The families that hold the top, then fall."""
 COOLDOWNS = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
-"""The cooldowns of `wsd` that transformers and timm have, by their names there."""
+"""The falls after a hold that transformers and timm have, by their names there."""
 MAX_COUNT = 2**31 - 1
 """The highest step that jax and Keras count to."""
 WHOLE_SLACK = 1e-9
@@ -96,9 +105,14 @@ class Laid:
         parts = [growth**k for k in range(count)]
         return [whole(self.body * part / sum(parts), "a restart") for part in parts]
 
-    def cooldown(self) -> int:
-        """How many steps the cooldown at the end takes."""
-        return whole(self.last * self.parameter("cooldown_fraction"), "the cooldown")
+    def fall(self) -> tuple[str, int]:
+        """The shape of the fall after a hold, and how many steps it takes, of the families HELD."""
+        family = self.schedule.family
+        if family == "wsd":
+            return self.choice("cooldown"), whole(self.last * self.parameter("cooldown_fraction"), "the cooldown")
+        held = whole(self.last * self.parameter("hold_fraction"), "the hold")
+        straight = family == "knee" or (family == "power" and self.parameter("power") == 1)
+        return "cosine" if family == "flat_cosine" else "linear" if straight else "polynomial", self.body - held
 
     def legs(self) -> list[int]:
         """How many steps each leg after the rise takes, of a schedule that swings along straight lines."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.laid import CannotExpressError, Laid, lay, require
+from lehr.schedules.portable.laid import HELD, CannotExpressError, Laid, lay, require
 
 NOTE = "Flags of Megatron-LM's pretraining scripts."
 
@@ -33,13 +35,18 @@ def _style(laid: Laid) -> dict[str, object]:
         family = "linear"
     if family in ("constant", "linear", "cosine"):
         return {"--lr-decay-style": family}
-    if family == "wsd":
+    if family == "inverse_sqrt":
+        # Its time runs from the first step, so that the warm-up is the timescale.
+        stretch = (laid.top / laid.end) ** 2 - 1
+        require(math.isclose(stretch * laid.rise, laid.body, rel_tol=1e-9), "its timescale is the warm-up's length")
+        return {"--lr-decay-style": "inverse-square-root"}
+    if family in HELD:
         names = {"linear": "linear", "cosine": "cosine", "sqrt": "minus_sqrt"}
-        cooldown = laid.choice("cooldown")
+        cooldown, steps = laid.fall()
         require(cooldown in names, f"it has no {cooldown} cooldown")
         return {
             "--lr-decay-style": "WSD",
             "--lr-wsd-decay-style": names[cooldown],
-            "--lr-wsd-decay-iters": laid.cooldown(),
+            "--lr-wsd-decay-iters": steps,
         }
     raise CannotExpressError(f"it has no {family}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from lehr.schedules.base import Schedule
+from lehr.schedules.piecewise import Piecewise
 from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions, header
-from lehr.schedules.portable.laid import MAX_COUNT, Laid, lay, require
+from lehr.schedules.portable.laid import HELD, MAX_COUNT, Laid, lay, require, whole
 
 USAGE = "optimizer = optax.sgd(schedule)        # or optax.adamw(schedule), …"
 MOMENTUM_USAGE = "optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=schedule, momentum=momentum)"
@@ -52,8 +54,11 @@ def _straight(laid: Laid) -> list[Piece]:
 
 
 def _polynomial(laid: Laid) -> list[Piece]:
-    power = laid.parameter("power")
-    return [(laid.body, f"optax.polynomial_schedule({laid.top!r}, {laid.end!r}, {power!r}, {laid.body})")]
+    return [(laid.body, _powered(laid, laid.body))]
+
+
+def _powered(laid: Laid, steps: int) -> str:
+    return f"optax.polynomial_schedule({laid.top!r}, {laid.end!r}, {laid.parameter('power')!r}, {steps})"
 
 
 def _stepwise(laid: Laid) -> list[Piece]:
@@ -69,8 +74,25 @@ def _restarts(laid: Laid) -> list[Piece]:
 
 
 def _swings(laid: Laid) -> list[Piece]:
-    down, up = (laid.top, laid.end), (laid.end, laid.top)
-    return [(steps, _fall("linear", *(up if leg % 2 else down), steps)) for leg, steps in enumerate(laid.legs())]
+    shrinks = 2 if laid.schedule.family == "triangular2" else 1
+    pieces = []
+    for leg, steps in enumerate(laid.legs()):
+        crest = laid.end + (laid.top - laid.end) / shrinks ** ((leg + 1) // 2)
+        first, last = (laid.end, crest) if leg % 2 else (crest, laid.end)
+        pieces.append((steps, _fall("linear", first, last, steps)))
+    return pieces
+
+
+def _through_knots(laid: Laid) -> list[Piece]:
+    schedule = laid.schedule
+    assert isinstance(schedule, Piecewise)
+    require(schedule.interpolation == "linear", "it interpolates along straight lines and cosines only")
+    at = [laid.rise, *(whole(laid.last * knot, "a piece") for knot in schedule.knots), laid.last]
+    rates = [laid.top, *schedule.rates, laid.end]
+    return [
+        (end - begin, _fall("linear", first, last, end - begin))
+        for (begin, end), (first, last) in zip(pairwise(at), pairwise(rates), strict=True)
+    ]
 
 
 def _one_cycle(laid: Laid) -> list[Piece]:
@@ -84,8 +106,11 @@ def _one_cycle(laid: Laid) -> list[Piece]:
 
 
 def _stable(laid: Laid) -> list[Piece]:
-    steps = laid.cooldown()
-    fall = (steps, _fall(laid.choice("cooldown"), laid.top, laid.end, steps))
+    shape, steps = laid.fall()
+    if shape == "polynomial":
+        fall = (steps, _powered(laid, steps))
+    else:
+        fall = (steps, _fall(shape, laid.top, laid.end, steps))
     return [(laid.body - steps, _constant(laid.top)), fall] if laid.body > steps else [fall]
 
 
@@ -99,8 +124,10 @@ _BODIES: Mapping[str, Callable[[Laid], list[Piece]]] = {
     "multistep": _stepwise,
     "cosine_restarts": _restarts,
     "triangular": _swings,
+    "triangular2": _swings,
+    "piecewise": _through_knots,
     "one_cycle": _one_cycle,
-    "wsd": _stable,
+    **dict.fromkeys(HELD, _stable),
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.portable.closed_form import header
-from lehr.schedules.portable.laid import COOLDOWNS, Laid, lay, require
+from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
 from lehr.schedules.portable.torch_builtin import arguments_text
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
@@ -64,6 +64,13 @@ def _polynomial(laid: Laid) -> Scheduler:
     return "PolyLRScheduler", {"t_initial": laid.body, "lr_min": laid.end, "power": power}
 
 
+def _k_decay(laid: Laid) -> Scheduler:
+    bent: dict[str, object] = {"t_initial": laid.body, "lr_min": laid.end, "k_decay": laid.parameter("k")}
+    if laid.choice("curve_shape") == "cosine":
+        return "CosineLRScheduler", bent
+    return "PolyLRScheduler", {**bent, "power": laid.parameter("power")}
+
+
 def _stepwise(laid: Laid) -> Scheduler:
     steps, factor = laid.drops()
     return "MultiStepLRScheduler", {"decay_t": [step - laid.rise + 1 for step in steps], "decay_rate": factor}
@@ -88,9 +95,9 @@ def _restarts(laid: Laid) -> Scheduler:
 
 
 def _wsd(laid: Laid) -> Scheduler:
-    cooldown = laid.choice("cooldown")
+    cooldown, steps = laid.fall()
     require(cooldown in COOLDOWNS, f"it has no {cooldown} cooldown")
-    decay = {"decay_t": laid.cooldown(), "decay_fn": COOLDOWNS[cooldown]}
+    decay = {"decay_t": steps, "decay_fn": COOLDOWNS[cooldown]}
     return "WSDLRScheduler", {"t_initial": laid.body, "lr_min": laid.end, **decay}
 
 
@@ -103,5 +110,6 @@ _SCHEDULERS: Mapping[str, Callable[[Laid], Scheduler]] = {
     "step": _stepwise,
     "multistep": _stepwise,
     "cosine_restarts": _restarts,
-    "wsd": _wsd,
+    "k_decay": _k_decay,
+    **dict.fromkeys(HELD, _wsd),
 }

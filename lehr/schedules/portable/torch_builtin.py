@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.one_cycle import OneCycle
+from lehr.schedules.plateau import Plateau
 from lehr.schedules.portable.closed_form import header
-from lehr.schedules.portable.laid import CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.laid import HELD, CannotExpressError, Laid, check, lay, require
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 for batch in batches:
@@ -19,6 +20,9 @@ SEQUENCE_NOTE = (
     " goes on with the first rate of the schedule instead of the saved one."
 )
 
+CYCLIC = ("triangular", "triangular2", "exp_range")
+"""The modes of CyclicLR, which are families of the same names."""
+
 Part = tuple[str, dict[str, object]]
 """A class of torch.optim.lr_scheduler and its arguments."""
 
@@ -27,7 +31,9 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The code and a note. Raises CannotExpressError."""
     if schedule.family == "one_cycle":
         return _code(schedule, horizon_steps, [_one_cycle(schedule, horizon_steps)], [])
-    if schedule.family == "triangular":
+    if schedule.family == "plateau":
+        return _code(schedule, horizon_steps, [_plateau(schedule)], [])
+    if schedule.family in CYCLIC:
         return _code(schedule, horizon_steps, [_cyclic(lay(schedule, horizon_steps, momentum=True))], [])
     laid = lay(schedule, horizon_steps)
     parts, boundaries = _body(laid)
@@ -44,16 +50,13 @@ def _body(laid: Laid) -> tuple[list[Part], list[int]]:
     match laid.schedule.family:
         case "constant":
             return [_held(1.0)], []
-        case "linear" | "cosine" | "exponential":
+        case "linear" | "cosine" | "exponential" | "polynomial":
             return [_fall(laid, laid.schedule.family, laid.body)], []
-        case "polynomial":
-            require(laid.end == 0, "its PolynomialLR falls to 0 only")
-            return [("PolynomialLR", {"total_iters": laid.body, "power": laid.parameter("power")})], []
         case "step" | "multistep":
             return [_stepwise(laid)], []
         case "cosine_restarts":
             return _restarts(laid)
-        case "wsd":
+        case family if family in HELD:
             return _stable(laid)
     raise CannotExpressError(f"it has no {laid.schedule.family} schedule")
 
@@ -63,6 +66,9 @@ def _fall(laid: Laid, shape: str, steps: int) -> Part:
         return "LinearLR", {"start_factor": 1.0, "end_factor": laid.end / laid.top, "total_iters": steps}
     if shape == "cosine":
         return "CosineAnnealingLR", {"T_max": steps, "eta_min": laid.end}
+    if shape == "polynomial":
+        require(laid.end == 0, "its PolynomialLR falls to 0 only")
+        return "PolynomialLR", {"total_iters": steps, "power": laid.parameter("power")}
     require(shape == "exponential" and laid.end > 0, f"it has no {shape} fall")
     return "ExponentialLR", {"gamma": (laid.end / laid.top) ** (1 / steps)}
 
@@ -92,12 +98,10 @@ def _restarts(laid: Laid) -> tuple[list[Part], list[int]]:
 
 
 def _stable(laid: Laid) -> tuple[list[Part], list[int]]:
-    shape = laid.choice("cooldown")
-    require(shape in ("linear", "cosine"), f"it has no {shape} cooldown")
-    cooldown = laid.cooldown()
-    if cooldown == laid.body:
-        return [_fall(laid, shape, cooldown)], []
-    return [_held(1.0), _fall(laid, shape, cooldown)], [laid.last - cooldown]
+    shape, steps = laid.fall()
+    if steps == laid.body:
+        return [_fall(laid, shape, steps)], []
+    return [_held(1.0), _fall(laid, shape, steps)], [laid.last - steps]
 
 
 def _one_cycle(schedule: Schedule, horizon_steps: int) -> Part:
@@ -124,8 +128,28 @@ def _cyclic(laid: Laid) -> Part:
     require(laid.start == laid.end, "its CyclicLR starts from the rate that it falls to")
     require(laid.rise == laid.legs()[0], "its CyclicLR rises as long as it falls")
     require(laid.shape == "linear", f"it has no {laid.shape} rise")
-    arguments: dict[str, object] = {"base_lr": laid.end, "max_lr": laid.top, "step_size_up": laid.rise}
+    mode = laid.schedule.family
+    arguments: dict[str, object] = {"base_lr": laid.end, "max_lr": laid.top, "step_size_up": laid.rise, "mode": mode}
+    if mode == "exp_range":
+        require(laid.schedule.momentum_levels is None, "its swing of momentum stays between other bounds")
+        arguments["gamma"] = laid.parameter("swing_decay") ** (1 / laid.last)
     return "CyclicLR", arguments | _momentum(laid.schedule)
+
+
+def _plateau(schedule: Schedule) -> Part:
+    """ReduceLROnPlateau, whose rates depend on a metric: here a horizon says nothing."""
+    assert isinstance(schedule, Plateau)
+    require(schedule.rise_fraction == 0, "its ReduceLROnPlateau has no warm-up")
+    return "ReduceLROnPlateau", {
+        "mode": "min" if schedule.direction == "minimize" else "max",
+        "factor": schedule.factor,
+        "patience": schedule.patience,
+        "threshold": schedule.threshold,
+        "threshold_mode": "rel" if schedule.threshold_mode == "relative" else "abs",
+        "cooldown": schedule.cooldown,
+        "min_lr": schedule.end_lr,
+        "eps": schedule.least_drop,
+    }
 
 
 def _momentum(schedule: Schedule) -> dict[str, object]:

@@ -9,14 +9,14 @@ from typing import Any
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.portable.closed_form import header
-from lehr.schedules.portable.laid import COOLDOWNS, Laid, lay, require
+from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
 from lehr.schedules.steps import spaced_steps
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 trainer = transformers.Trainer(…, optimizers=(optimizer, scheduler))"""
 NOTE = "transformers' own {name}."
 ARGUMENTS_USAGE = "args = transformers.TrainingArguments(…, **arguments)"
-HORIZON_FREE = ("constant", "constant_with_warmup", "warmup_stable_decay")
+HORIZON_FREE = ("constant", "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay")
 """Schedules that do not look at how many steps the training takes."""
 SAMPLED_STEPS = 1000
 """At how many steps the difference is measured that a note tells."""
@@ -86,7 +86,7 @@ def _named(laid: Laid) -> Named:
     if family == "one_cycle":
         require(laid.choice("phases") == "two", "it has no third phase")
         family = laid.choice("anneal")
-    if family == "wsd":
+    if family in HELD:
         return _wsd(laid)
     require(laid.shape in (None, "linear"), f"it has no {laid.shape} warm-up")
     require(family in _NAMED, f"it has no {family}")
@@ -131,12 +131,16 @@ def _restarts(laid: Laid) -> Named:
     return Named("cosine_with_restarts", laid.rise, laid.last, {"num_cycles": cycles})
 
 
+def _inverse_sqrt(laid: Laid) -> Named:
+    timescale = laid.body / max((laid.top / laid.end) ** 2 - 1, 1e-300)
+    return Named("inverse_sqrt", laid.rise, laid.last, {"timescale": timescale})
+
+
 def _wsd(laid: Laid) -> Named:
-    cooldown = laid.choice("cooldown")
+    cooldown, steps = laid.fall()
     require(cooldown in COOLDOWNS, f"it has no {cooldown} cooldown")
     require(laid.shape in (None, "linear", "cosine"), f"it has no {laid.shape} warm-up")
     require(not laid.rise or laid.start == laid.end, "its warm-up starts from the rate that the cooldown falls to")
-    steps = laid.cooldown()
     keywords = {
         "num_stable_steps": laid.body - steps,
         "num_decay_steps": steps,
@@ -154,6 +158,7 @@ _NAMED: Mapping[str, Callable[[Laid], Named]] = {
     "polynomial": _polynomial,
     "cosine": _cosine,
     "cosine_restarts": _restarts,
+    "inverse_sqrt": _inverse_sqrt,
 }
 
 

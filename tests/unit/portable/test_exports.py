@@ -8,7 +8,17 @@ import json
 import pytest
 
 from lehr.errors import InvalidValueError
-from lehr.schedules import Cosine, CosineRestarts, MultiStep, OneCycle, Step, Triangular, Wsd, schedule_from_dict
+from lehr.schedules import (
+    Cosine,
+    CosineRestarts,
+    MultiStep,
+    OneCycle,
+    Schedule,
+    Step,
+    Triangular,
+    Wsd,
+    schedule_from_dict,
+)
 from lehr.schedules.portable import FRAMEWORKS, export
 from tests.support.examples import PLAIN, example
 from tools.parity import running
@@ -63,7 +73,7 @@ def test_the_shortest_horizons_are_exported_too(framework, horizon):
         assert not exported.exact or difference(schedule, exported, horizon) <= bound(exported)
 
 
-OWN = {
+OWN: dict[str, list[Schedule]] = {
     "torch_builtin": [
         Cosine(start_lr=0.1, end_lr=0.0),
         CosineRestarts(start_lr=0.1, end_lr=0.001, cycles=2, cycle_growth=4),
