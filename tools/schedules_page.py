@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from lehr.schedules import FAMILIES, Schedule
+from lehr.schedules import COMPOSITIONS, FAMILIES, Schedule
 from lehr.schedules.parameters import parameter_of
 
 HEAD = """# Schedules
@@ -21,9 +21,26 @@ fractions are of the whole horizon. Without a warm-up the rate goes from `start_
 With `warmup_fraction` w above 0 it first climbs from `start_lr` to `peak_lr` by `warmup_shape`, and the formula starts
 from there. The formulas write `top` for the rate they start from, `end` for `end_lr`, and x = (p - w) / (1 - w).
 
+A search that names no families draws from those marked *default*, one that names others from these too; `plateau`
+and `piecewise` are drawn by none. Where a family is marked *jumps*, its rate is not a continuous function of progress.
+
 The first step's rate is exactly `start_lr`; the last one's, and that of every step beyond the horizon, exactly
 `end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any of them as PyTorch code
 that gives the same rates to the last bit.
+"""
+
+
+COMPOSITIONS_HEAD = """## Compositions
+
+Schedules made of other schedules are schedules too: they have JSON documents, curves, previews and exports. Their
+documents hold those of their parts, in `schedule` or `parts`, and no rates of their own:
+
+```json
+{"family": "clipped", "schedule": {"family": "cosine", "start_lr": 0.1, "end_lr": 0.0}, "low": 0.001}
+```
+
+A search draws none of them; one can be enqueued as a trial of the user's own. In Python, `warmed_up` puts a climb before
+any schedule, and `change_of_horizon` carries a run that is under way over to another number of steps.
 """
 
 
@@ -32,14 +49,19 @@ def page() -> str:
     parts = [HEAD, "## Fields of every schedule\n", *_table(fields(Schedule)), "", "## Families\n", *_overview(), ""]
     for family in FAMILIES.values():
         parts += _section(family)
+    parts += [COMPOSITIONS_HEAD]
+    for composition in COMPOSITIONS.values():
+        parts += _section(composition)
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def _overview() -> Iterator[str]:
-    yield "| family | what it does | rises by itself | may cycle momentum |"
-    yield "|---|---|---|---|"
+    yield "| family | what it does | searched | rises by itself | may cycle momentum | jumps |"
+    yield "|---|---|---|---|---|---|"
     for name, family in FAMILIES.items():
-        yield f"| [`{name}`](#{name}) | {family.summary()} | {_yes(family.climbs)} | {_yes(family.cycles_momentum)} |"
+        searched = "default" if family.searchable else "on request" if family.drawable else ""
+        facts = (family.climbs, family.cycles_momentum, not family.continuous)
+        yield f"| [`{name}`](#{name}) | {family.summary()} | {searched} | {' | '.join(map(_yes, facts))} |"
 
 
 def _section(family: type[Schedule]) -> Iterator[str]:
@@ -48,7 +70,8 @@ def _section(family: type[Schedule]) -> Iterator[str]:
     yield f"- Formula: `{family.formula}`"
     yield f"- Source: {family.source}\n"
     common = [(parameter_of(each), each.default) for each in fields(Schedule)]
-    own = [each for each in fields(family) if (parameter_of(each), each.default) not in common]
+    declared = [each for each in fields(family) if each.init and each.metadata]
+    own = [each for each in declared if (parameter_of(each), each.default) not in common]
     if own:
         yield from _table(own)
         yield ""

@@ -6,6 +6,8 @@ Each family's class is here under its own name, and in `FAMILIES` under the name
 from lehr.schedules.arrays import CurveArray as CurveArray
 from lehr.schedules.base import Curve as Curve
 from lehr.schedules.base import Schedule as Schedule
+from lehr.schedules.compose import change_of_horizon as change_of_horizon
+from lehr.schedules.compose import warmed_up as warmed_up
 from lehr.schedules.documents import family_json_schema as family_json_schema
 from lehr.schedules.documents import schedule_from_dict as schedule_from_dict
 from lehr.schedules.documents import schedule_json_schema as schedule_json_schema

@@ -7,9 +7,10 @@ their order: it reproduces the rates of the trained run to the last bit, and res
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.shapes import Levels
+from lehr.schedules.composed import Composed
 from lehr.schedules.steps import progress_at
 
 HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
@@ -80,20 +81,49 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     parts = [
         HEADER.format(family=schedule.family, horizon=horizon_steps, rates=rates),
         "import math\n\nimport torch\n\n",
-        _function("lr_at", "learning rate", schedule, horizon_steps, schedule.levels),
+        *_functions("lr", "learning rate", schedule, horizon_steps),
     ]
-    momenta = schedule.momentum_levels
-    if momenta is not None:
-        parts.append(_function("momentum_at", "momentum", schedule, horizon_steps, momenta))
-    parts.append(SCHEDULER if momenta is None else MOMENTUM_SCHEDULER)
+    momentum = schedule.momentum_levels is not None
+    if momentum:
+        parts += _functions("momentum", "momentum", schedule, horizon_steps)
+    parts.append(MOMENTUM_SCHEDULER if momentum else SCHEDULER)
     return "\n".join(parts)
 
 
-def _function(name: str, what: str, schedule: Schedule, horizon_steps: int, levels: Levels) -> str:
-    """A function of the step that draws the schedule's curve through the levels."""
+def _functions(which: str, what: str, schedule: Schedule, horizon_steps: int) -> Iterator[str]:
+    """The function of the step for the rate (`which` is lr) or the momentum, after those that it needs."""
+    at_step = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]
+    if isinstance(schedule, Composed):
+        yield from _part_functions(f"_{which}", which, what, schedule)
+        at_step.append(f"return _{which}(min(max(progress, 0.0), 1.0))")
+    else:
+        at_step += _curve(schedule, which)
+    yield _function(f"{which}_at(step)", f"The {what} at a step, counted from 0.", at_step)
+
+
+def _part_functions(name: str, which: str, what: str, schedule: Schedule) -> Iterator[str]:
+    """A function of the progress, after those of its parts."""
+    if isinstance(schedule, Composed):
+        names = [f"{name}_{index}" for index in range(len(schedule.members))]
+        for part_name, part in zip(names, schedule.members, strict=True):
+            yield from _part_functions(part_name, which, what, part)
+        lines = ["progress = min(max(progress, 0.0), 1.0)", *schedule._value_code(names, which)]
+    else:
+        lines = _curve(schedule, which)
+    yield _function(f"{name}(progress)", f"The {what} of the {schedule.family} part.", lines)
+
+
+def _function(signature: str, doc: str, lines: list[str]) -> str:
+    text = "\n".join(f"    {line}" for line in lines)
+    return f'def {signature}:\n    """{doc}"""\n{text}\n\n'
+
+
+def _curve(schedule: Schedule, which: str) -> list[str]:
+    """Lines that return the value at `progress` of a family's curve."""
+    levels = schedule.levels if which == "lr" else schedule.momentum_levels
+    assert levels is not None
     rise, (low, high) = schedule.rise_fraction, schedule._limits(levels)
-    lines = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]
-    lines += ["if progress <= 0:", f"    return {levels.first!r}", "if progress >= 1:", f"    return {levels.last!r}"]
+    lines = ["if progress <= 0:", f"    return {levels.first!r}", "if progress >= 1:", f"    return {levels.last!r}"]
     clamped = f"return min(max(value, {low!r}), {high!r})"
     if rise > 0:
         lines += [f"if progress < {rise!r}:", f"    x = progress / {rise!r}"]
@@ -101,6 +131,4 @@ def _function(name: str, what: str, schedule: Schedule, horizon_steps: int, leve
     body = schedule._body_code(levels)
     if any(re.search(r"\bx\b", line) for line in body):
         lines.append(f"x = (progress - {rise!r}) / (1 - {rise!r})" if rise > 0 else "x = progress")
-    lines += [*body, clamped]
-    text = "\n".join(f"    {line}" for line in lines)
-    return f'def {name}(step):\n    """The {what} at a step, counted from 0."""\n{text}\n\n'
+    return [*lines, *body, clamped]

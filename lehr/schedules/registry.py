@@ -1,4 +1,7 @@
-"""All families, by name. A family is one file and one line here: its class, imported under its own name."""
+"""All families and compositions, by name.
+
+One is one file and one line here: its class, imported under its own name.
+"""
 
 # ruff: noqa: PLC0414  # "X as X" exports a name: so the one line makes lehr.schedules.X too
 from __future__ import annotations
@@ -8,6 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lehr.schedules.base import Schedule
+from lehr.schedules.clipped import Clipped as Clipped
+from lehr.schedules.composed import Composed
 from lehr.schedules.constant import Constant as Constant
 from lehr.schedules.cosine import Cosine as Cosine
 from lehr.schedules.cosine_restarts import CosineRestarts as CosineRestarts
@@ -16,6 +21,7 @@ from lehr.schedules.exponential import Exponential as Exponential
 from lehr.schedules.flat_cosine import FlatCosine as FlatCosine
 from lehr.schedules.inverse_sqrt import InverseSqrt as InverseSqrt
 from lehr.schedules.inverse_time import InverseTime as InverseTime
+from lehr.schedules.joined import Joined as Joined
 from lehr.schedules.k_decay import KDecay as KDecay
 from lehr.schedules.knee import Knee as Knee
 from lehr.schedules.linear import Linear as Linear
@@ -25,16 +31,24 @@ from lehr.schedules.piecewise import Piecewise as Piecewise
 from lehr.schedules.plateau import Plateau as Plateau
 from lehr.schedules.polynomial import Polynomial as Polynomial
 from lehr.schedules.power import Power as Power
+from lehr.schedules.scaled import Scaled as Scaled
 from lehr.schedules.step import Step as Step
+from lehr.schedules.stretched import Stretched as Stretched
 from lehr.schedules.tanh import Tanh as Tanh
 from lehr.schedules.triangular import Triangular as Triangular
 from lehr.schedules.triangular2 import Triangular2 as Triangular2
 from lehr.schedules.wsd import Wsd as Wsd
 
+_CLASSES = [
+    each
+    for each in list(globals().values())
+    if inspect.isclass(each) and issubclass(each, Schedule) and not inspect.isabstract(each)
+]
+
 FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(
-    {
-        each.family: each
-        for each in list(globals().values())
-        if inspect.isclass(each) and issubclass(each, Schedule) and not inspect.isabstract(each)
-    }
+    {each.family: each for each in _CLASSES if not issubclass(each, Composed)}
 )
+COMPOSITIONS: Mapping[str, type[Composed]] = MappingProxyType(
+    {each.family: each for each in _CLASSES if issubclass(each, Composed)}
+)
+"""What is made of other schedules, by the name that it has in documents."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lehr.schedules import FAMILIES, Schedule
+from lehr.schedules import COMPOSITIONS, FAMILIES, Clipped, Joined, Scaled, Schedule, Stretched
 from lehr.schedules.parameters import Parameter, parameter_of
 
 CLOSED_FORM = [name for name, family in FAMILIES.items() if not family.adaptive]
@@ -81,3 +81,30 @@ def schedules(draw: st.DrawFn, family: str) -> Schedule:
         warmup_shape=draw(st.sampled_from(["linear", "cosine", "exponential"]), label="warmup_shape"),
         **own,
     )
+
+
+def closed_form() -> st.SearchStrategy[Schedule]:
+    """A schedule of any closed-form family."""
+    return st.sampled_from(CLOSED_FORM).flatmap(schedules)
+
+
+@st.composite
+def compositions(draw: st.DrawFn, depth: int = 3) -> Schedule:
+    """A composition of closed-form schedules, some of them compositions themselves."""
+    parts = closed_form() if depth == 1 else closed_form() | compositions(depth - 1)
+    part = draw(parts)
+    kind = draw(st.sampled_from(sorted(COMPOSITIONS)))
+    if kind == "scaled":
+        return Scaled(schedule=part, factor=draw(st.floats(1e-6, 1e6)))
+    if kind == "stretched":
+        begin, end = sorted(draw(st.lists(st.floats(0, 1), min_size=2, max_size=2, unique=True)))
+        return Stretched(schedule=part, begin=begin, end=end)
+    if kind == "clipped":
+        low, high = sorted(draw(st.tuples(RATES, RATES)))
+        low, high = draw(st.sampled_from([(low, high), (None, high), (low, None)]))
+        return Clipped(schedule=part, low=low, high=high)
+    cycled = part.momentum_levels is not None
+    others = st.lists(parts.filter(lambda other: (other.momentum_levels is not None) == cycled), min_size=1, max_size=3)
+    joined = [part, *draw(others)]
+    at = draw(st.lists(st.floats(0.001, 0.999), min_size=len(joined) - 1, max_size=len(joined) - 1, unique=True))
+    return Joined(parts=tuple(joined), at=tuple(sorted(at)))
