@@ -74,11 +74,13 @@ def _rate_faults(space: Space, family: str) -> Iterator[Fault]:
 
 
 def _fit_faults(space: Space, family: str) -> Iterator[Fault]:
-    """Faults of own parameters that leave the longest warm-up no room."""
-    if not space.warms_up(family) or space.warmup_fraction is None:
+    """Faults of own parameters that leave the longest rise no room."""
+    own = space.own_values(family)
+    rise = own.get("warmup_fraction") or (space.warmup_fraction if space.warms_up(family) else None)
+    if not isinstance(rise, Range):
         return
-    latest = space.warmup_fraction.high
-    for name, values in space.own_values(family).items():
+    latest = rise.high
+    for name, values in own.items():
         field = f"parameters.{family}.{name}"
         remedy = f"Lower warmup_fraction.high, or give other values in {field}."
         candidates = (values.low, values.high) if isinstance(values, Range) else values

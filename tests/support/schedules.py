@@ -83,6 +83,48 @@ def schedules(draw: st.DrawFn, family: str) -> Schedule:
     )
 
 
+@st.composite
+def moderate(draw: st.DrawFn, family: str) -> Schedule:
+    """A schedule of the family with rates and parameters such as people use: those that a search draws."""
+    cls = FAMILIES[family]
+    own: dict[str, Any] = {}
+    size = draw(st.integers(1, 6), label="length of every list")
+    for each in fields(cls):
+        parameter = parameter_of(each)
+        if each.name in COMMON - {"warmup_fraction"}:
+            continue
+        if parameter.kind == "floats" and parameter.search is None:
+            own[each.name] = draw(
+                places(size) if parameter.increases else st.lists(usual_rates(), min_size=size, max_size=size)
+            )
+        elif parameter.search is not None and parameter.kind in ("float", "int"):
+            numbers = st.floats if parameter.kind == "float" else st.integers
+            own[each.name] = draw(numbers(*parameter.search), label=each.name)
+        elif parameter.search is not None:
+            own[each.name] = draw(st.sampled_from(parameter.search), label=each.name)
+        elif parameter.kind == "choice":
+            own[each.name] = draw(st.sampled_from(parameter.choices), label=each.name)
+    low, middle, top = sorted(draw(st.tuples(usual_rates(), usual_rates(), usual_rates()), label="rates"))
+    rises = cls.climbs or draw(st.booleans(), label="warms up")
+    if rises and not cls.climbs:
+        own["warmup_fraction"] = draw(st.floats(0.01, 0.2))
+        rises = all(cls.fits_after_rise(name, value, 0.2) for name, value in own.items())
+        own["warmup_fraction"] *= rises
+    end = low if cls.decays else (top if rises else middle)
+    shape = draw(st.sampled_from(["linear", "cosine", "exponential"]), label="warmup_shape")
+    return cls(start_lr=middle, end_lr=end, peak_lr=top if rises else None, warmup_shape=shape, **own)
+
+
+def usual_rates() -> st.SearchStrategy[float]:
+    return st.floats(-5, 0).map(lambda exponent: 10.0**exponent)
+
+
+def places(size: int) -> st.SearchStrategy[list[float]]:
+    """Fractions of a horizon, a hundredth of it or more apart."""
+    whole = st.lists(st.integers(21, 99), min_size=size, max_size=size, unique=True)
+    return whole.map(lambda numbers: [number / 100 for number in sorted(numbers)])
+
+
 def closed_form() -> st.SearchStrategy[Schedule]:
     """A schedule of any closed-form family."""
     return st.sampled_from(CLOSED_FORM).flatmap(schedules)

@@ -18,6 +18,9 @@ RATE = st.one_of(st.floats(-8, 1).map(lambda e: 10.0**e), st.floats(-300, 300).m
 EDGES = st.sampled_from([0.0, 5e-324, 1e-17, 0.1, 1 / 3, math.nextafter(1, 0), 1.0])
 
 
+DRAWABLE = [name for name, family in FAMILIES.items() if family.drawable]
+
+
 @st.composite
 def ranges(draw, ends=RATE):
     """A range: wide, a single value, or as narrow as floats can be."""
@@ -30,6 +33,7 @@ def ranges(draw, ends=RATE):
 def spaces(draw):
     """Spaces whose rate ranges are anything that a space accepts."""
     asked = {
+        "families": draw(st.none() | st.lists(st.sampled_from(DRAWABLE), min_size=1, unique=True)),
         "start_lr": draw(ranges()),
         "end_lr": draw(ranges()),
         "peak_lr": draw(st.none() | ranges()),
@@ -77,6 +81,15 @@ def test_every_point_is_a_valid_schedule_within_the_ranges_and_back(data):
     for field in fields(schedule):
         value, other = getattr(schedule, field.name), getattr(again, field.name)
         assert other == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value)
+
+
+def test_three_phases_need_a_rise_of_half_the_horizon_or_less():
+    phases = {"phases": ["three"]}
+    assert Space.of(families=["one_cycle"], parameters={"one_cycle": phases}).own_values("one_cycle")["phases"] == (
+        "three",
+    )
+    with pytest.raises(InvalidSpaceError, match=r"parameters\.one_cycle\.phases"):
+        Space.of(families=["one_cycle"], parameters={"one_cycle": {**phases, "warmup_fraction": Range(0.1, 0.6)}})
 
 
 def test_a_range_of_neighbouring_floats_has_positions():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 
@@ -67,6 +68,33 @@ def faults_of(document):
             {**COSINE, "family": "wsd", "cooldown_fraction": 0.8, "warmup_fraction": 0.3, "peak_lr": 0.2},
             ["cooldown_fraction"],
         ),
+        ({**COSINE, "family": "wsd", "cooldown": "exponential", "end_lr": 0}, ["end_lr"]),
+        ({**COSINE, "family": "inverse_time", "end_lr": 0}, ["end_lr"]),
+        ({**COSINE, "family": "inverse_sqrt", "end_lr": 0, "timescale": 0}, ["timescale"]),
+        ({**COSINE, "family": "knee", "hold_fraction": 1.0}, ["hold_fraction"]),
+        (
+            {**COSINE, "family": "power", "hold_fraction": 0.8, "warmup_fraction": 0.2, "peak_lr": 0.2, "power": -1},
+            ["power"],
+        ),
+        (
+            {**COSINE, "family": "power", "hold_fraction": 0.8, "warmup_fraction": 0.3, "peak_lr": 0.2},
+            ["hold_fraction"],
+        ),
+        ({**COSINE, "family": "flat_cosine", "hold_fraction": -0.1}, ["hold_fraction"]),
+        ({**COSINE, "family": "k_decay", "k": 0, "curve_shape": "square"}, ["k", "curve_shape"]),
+        ({**COSINE, "family": "tanh", "lower": 1.0, "upper": 0.0}, ["lower", "upper"]),
+        ({**COSINE, "family": "piecewise", "knots": [0.5]}, ["rates"]),
+        ({**COSINE, "family": "piecewise", "knots": [0.5, 0.2], "rates": [1, 2]}, ["knots"]),
+        ({**COSINE, "family": "piecewise", "knots": [0.5], "rates": [-1]}, ["rates[0]"]),
+        (
+            {**COSINE, "family": "piecewise", "knots": [0.1], "rates": [1], "warmup_fraction": 0.2, "peak_lr": 1.0},
+            ["knots"],
+        ),
+        ({**COSINE, "family": "piecewise", "knots": [0.5], "rates": [0.0], "start_lr": 0, "end_lr": 0}, ["start_lr"]),
+        ({**COSINE, "family": "plateau", "factor": 1.0, "patience": -1}, ["factor", "patience"]),
+        ({**ONE_CYCLE, "phases": "three", "warmup_fraction": 0.6}, ["phases"]),
+        ({**ONE_CYCLE, "family": "exp_range", "swing_decay": 0}, ["swing_decay"]),
+        ({**ONE_CYCLE, "family": "triangular2", "cycles": 0}, ["cycles"]),
         ({**ONE_CYCLE, "peak_lr": None}, ["peak_lr"]),
         ({**ONE_CYCLE, "warmup_fraction": 0}, ["warmup_fraction"]),
         ({**ONE_CYCLE, "base_momentum": 0.9}, ["max_momentum"]),
@@ -121,6 +149,17 @@ def test_a_billion_rates_at_once_are_refused_with_the_remedy():
     with pytest.raises(InvalidValueError, match="max_points"):
         schedule.curve(10**9)
     assert len(schedule.curve(10**12, 5).lr) == 5
+
+
+def test_a_curve_of_arrays_refuses_what_a_curve_refuses_and_says_what_it_needs(monkeypatch):
+    schedule = Cosine(start_lr=0.1, end_lr=0.0)
+    for wrong in ({"horizon": 10**9}, {"horizon": 0}, {"horizon": 5, "max_points": 0}):
+        with pytest.raises(InvalidValueError):
+            schedule.curve_array(**wrong)
+    assert len(schedule.curve_array(10**12, 5).lr) == 5
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(ModuleNotFoundError, match=r"needs numpy: .*curve"):
+        schedule.curve_array(10)
 
 
 @pytest.mark.parametrize("points", [0, -1, 2.5, True])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lehr.schedules import FAMILIES, family_json_schema, schedule_from_dict, schedule_json_schema
-from tests.support.schedules import CLOSED_FORM, schedules
+from tests.support.schedules import CLOSED_FORM, moderate, schedules
 
 families = pytest.mark.parametrize("family", FAMILIES)
 closed_form = pytest.mark.parametrize("family", CLOSED_FORM)
@@ -88,6 +90,41 @@ def test_a_curve_is_the_rates_at_its_steps_with_the_first_and_the_last(family, d
     assert list(curve.momentum or ()) == [
         schedule.momentum(step, horizon) for step in curve.step if schedule.momentum_levels is not None
     ]
+
+
+@closed_form
+@few
+@given(data=st.data(), horizon=st.integers(1, 300), points=st.none() | st.integers(1, 50))
+def test_a_curve_as_arrays_is_the_curve(family, data, horizon, points):
+    schedule = data.draw(schedules(family))
+    curve, arrays = schedule.curve(horizon, points), schedule.curve_array(horizon, points)
+    assert list(arrays.step) == list(curve.step)
+    # numpy's powers and cosines may differ from the C library's in the last digit.
+    assert arrays.lr == pytest.approx(np.array(curve.lr), rel=1e-9, abs=1e-12 * schedule.max_lr)
+    assert (arrays.momentum is None) == (curve.momentum is None)
+    if curve.momentum is not None:
+        assert arrays.momentum == pytest.approx(np.array(curve.momentum), rel=1e-9)
+
+
+@pytest.mark.parametrize("family", [name for name in CLOSED_FORM if FAMILIES[name].continuous])
+@few
+@given(data=st.data(), start=st.floats(0, 1), width=st.floats(1e-3, 1))
+def test_the_rate_is_continuous_where_the_family_promises_it(family, data, start, width):
+    schedule = data.draw(moderate(family))
+    low, high = start, min(start + width, 1.0)
+    # Always the half that rises or falls more: a jump would stay, however narrow the interval.
+    while high - low > 1e-13:
+        middle = (low + high) / 2
+        left = abs(schedule.lr_at(middle) - schedule.lr_at(low))
+        right = abs(schedule.lr_at(high) - schedule.lr_at(middle))
+        low, high = (low, middle) if left >= right else (middle, high)
+    assert abs(schedule.lr_at(high) - schedule.lr_at(low)) <= 1e-3 * schedule.max_lr
+
+
+@pytest.mark.parametrize("family", [name for name in CLOSED_FORM if not FAMILIES[name].continuous])
+def test_the_rate_jumps_where_the_family_admits_it(family):
+    curve = FAMILIES[family](start_lr=1.0, end_lr=0.1).curve(100_001).lr
+    assert max(abs(later - earlier) for earlier, later in itertools.pairwise(curve)) > 0.1
 
 
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.cycles_momentum])
