@@ -62,7 +62,8 @@ class Searches:
         """Whether the search gives up on a running trial after its last report. Needs the study's lock."""
         if trial.horizon_steps is None:
             return False
-        warm = self._synced(transaction, study)
+        # This very report has moved the revision on, but may yet be rolled back: what it touched is read again.
+        warm = self._synced(transaction, study, sure_revision=study.revision - 1)
         reports = _reports(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
         return warm.searcher.should_prune(trial.number, schedule, trial.horizon_steps, reports)
@@ -95,7 +96,8 @@ class Searches:
         transaction.session.add(trial)
         return trial
 
-    def _synced(self, transaction: Transaction, study: StudyRow) -> Warm:
+    def _synced(self, transaction: Transaction, study: StudyRow, sure_revision: int | None = None) -> Warm:
+        """The study's searcher, told all there is; `sure_revision`: the last one that is committed."""
         with self._guard:
             warm = self._warm.pop(study.id, None) or Warm(_searcher(study))
             self._warm[study.id] = warm
@@ -104,7 +106,7 @@ class Searches:
         changed = _changed_trials(transaction, study.id, warm.revision)
         for observation in _observations(transaction, study, changed):
             warm.searcher.tell(observation)
-        warm.revision = study.revision
+        warm.revision = study.revision if sure_revision is None else sure_revision
         return warm
 
 
