@@ -2,39 +2,91 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
-from lehr.schedules import FAMILIES, family_json_schema
+from lehr.schedules import FAMILIES, Schedule, family_json_schema
+from lehr.schedules.portable import export as export_schedule
+from lehr.schedules.portable.picture import Line, describe, picture, specimen, thumbnail
 from lehr.wire.problems import Page
-from lehr.wire.schedules import Family, Preview, PreviewedSchedule
+from lehr.wire.schedules import (
+    ExportedSchedule,
+    ExportRequest,
+    Family,
+    Preview,
+    PreviewedSchedule,
+    PreviewedSchedules,
+)
+from service.accept import JSON, SVG, negotiate
 from service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
+THUMBNAIL_POINTS = 200
 
 
 @router.get("/families", response_model=Page[Family])
 def list_families() -> Any:
-    """Every family with its formula, source and JSON Schema."""
-    items = [
-        Family(
-            name=name,
-            summary=(family.__doc__ or "").strip().splitlines()[0],
-            formula=family.formula,
-            source=family.source,
-            climbs=family.climbs,
-            params_schema=family_json_schema(family),
-        )
-        for name, family in FAMILIES.items()
-    ]
-    return {"items": items, "next_cursor": None}
+    """Every family with its formula, source, JSON Schema, defaults and a thumbnail."""
+    return Response(_families(), media_type=JSON)
 
 
-@router.post("/preview", response_model=PreviewedSchedule)
-def preview(request: Preview) -> Any:
-    """The schedule's rates by step."""
-    curve = request.schedule.curve(request.horizon_steps, request.max_points)
-    return PreviewedSchedule(
-        step=list(curve.step), lr=list(curve.lr), momentum=None if curve.momentum is None else list(curve.momentum)
+@router.post(
+    "/preview",
+    response_model=PreviewedSchedule | PreviewedSchedules,
+    responses={200: {"content": {SVG: {"schema": {"type": "string"}}}}},
+)
+def preview(request: Preview, http: Request) -> Any:
+    """The rates by step of one schedule or several; a picture where `Accept` prefers `image/svg+xml`."""
+    wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
+    if wanted == SVG:
+        drawn = [Line(describe(each), each.curve(request.horizon_steps, request.max_points)) for each in request.asked]
+        content = picture(drawn, log=request.log_scale).encode()
+        return Response(content, media_type=SVG, headers={"Vary": "Accept"})
+    rates = [_rates(each, request) for each in request.asked]
+    answer: PreviewedSchedule | PreviewedSchedules
+    answer = rates[0] if request.schedules is None else PreviewedSchedules(schedules=rates)
+    return Response(answer.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+
+
+@router.post("/export", response_model=ExportedSchedule)
+def export(request: ExportRequest) -> Any:
+    """The schedule as code, flags or a table for a framework, and whether that is exact."""
+    exported = export_schedule(request.schedule, request.framework, request.horizon_steps)
+    return ExportedSchedule(
+        framework=exported.framework,
+        code=exported.code,
+        exact=exported.exact,
+        form=exported.form,
+        note=exported.note,
+    )
+
+
+def _rates(schedule: Schedule, request: Preview) -> PreviewedSchedule:
+    curve = schedule.curve(request.horizon_steps, request.max_points)
+    momentum = None if curve.momentum is None else list(curve.momentum)
+    return PreviewedSchedule(step=list(curve.step), lr=list(curve.lr), momentum=momentum)
+
+
+@cache
+def _families() -> bytes:
+    """The whole answer: it changes with the program alone."""
+    items = [_family(name, family) for name, family in FAMILIES.items()]
+    return Page[Family](items=items, next_cursor=None).model_dump_json().encode()
+
+
+def _family(name: str, family: type[Schedule]) -> Family:
+    schema = family_json_schema(family)
+    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
+    drawn = None if family.adaptive else thumbnail(specimen(family).curve(THUMBNAIL_POINTS), name)
+    return Family(
+        name=name,
+        summary=family.summary(),
+        formula=family.formula,
+        source=family.source,
+        climbs=family.climbs,
+        params_schema=schema,
+        defaults=defaults,
+        thumbnail=drawn,
     )
