@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", metavar="auto|cpu|mps|cuda:N", help="where to train (default auto)")
     parser.add_argument("--name", dest="worker_name", help="what people call this worker (default host/process)")
     parser.add_argument("--checkpoints", metavar="DIR", help="where trials are saved (default lehr-data/checkpoints)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where data sets are looked for (default lehr-data/datasets)")
     parser.add_argument(
         "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 10)"
     )

@@ -1,7 +1,8 @@
 """Random draws come from named generators, each derived from a seed.
 
 Names in use: `split` (a task's data), `init` (a model's first weights), `order` (an epoch's
-permutation) and `noise` (what a model draws while it trains, dropout say).
+permutation), `crop` and `flip` (how images are shown) and `noise` (what a model draws while it
+trains, dropout say).
 """
 
 from __future__ import annotations

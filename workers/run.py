@@ -18,9 +18,6 @@ from workers.optimizers import build_optimizer, set_rates
 from workers.randomness import derived_seed, generator
 from workers.tasks.task import Task
 
-EVALUATION_BATCH = 4096
-"""Validation examples per forward pass: bounds memory, not the result."""
-
 
 class DivergedError(Exception):
     """The loss became non-finite. `report` is the last one: null where there is no number."""
@@ -44,6 +41,7 @@ class Run:
         self.model = _fresh_model(task, seed).to(device)
         self.optimizer = build_optimizer(self.model.parameters(), task.params, schedule.lr(0, self.horizon_steps))
         self._order = torch.empty(0, dtype=torch.int64)
+        self._draws: Tensor | None = None
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
         self._bad_step = torch.full((), -1, device=device, dtype=torch.int64)
         self.step = 0
@@ -71,18 +69,24 @@ class Run:
             # Each epoch's order has a seed of its own: the step alone says where in the data a run is.
             order = torch.randperm(self._data.train_size, generator=generator("order", self._seed, epoch))
             self._order = order.to(self._device)
+            draws = self._task.draws(self._data.train_size, self._seed, epoch)
+            self._draws = None if draws is None else draws.to(self._device)
         start = position * self._task.params.batch_size
         return self._order[start : start + self._task.params.batch_size]
 
     def _descend(self, batch: Tensor) -> None:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._task.loss(self.model(self._data.train_inputs[batch]), self._data.train_targets[batch])
+        loss = self._task.loss(self.model(self._inputs(batch)), self._data.train_targets[batch])
         self._watch(loss.detach(), len(batch))
         loss.backward()
         if self._task.params.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._task.params.clip_norm)
         self.optimizer.step()
+
+    def _inputs(self, batch: Tensor) -> Tensor:
+        inputs = self._data.train_inputs[batch]
+        return inputs if self._draws is None else self._task.augment(inputs, self._draws[batch])
 
     def _watch(self, loss: Tensor, examples: int) -> None:
         """Add to the epoch's loss and note the first step where it is no number, without waiting for the device."""
@@ -115,9 +119,7 @@ class Run:
     def _evaluate(self) -> dict[str, float]:
         self.model.eval()
         with torch.no_grad():
-            outputs = torch.cat([self.model(inputs) for inputs in self._data.val_inputs.split(EVALUATION_BATCH)])
-            targets = self._data.val_targets
-            values = {"val_loss": self._task.loss(outputs, targets), **self._task.measure(outputs, targets)}
+            values = self._task.evaluate(self.model, self._data)
             return {name: float(value) for name, value in values.items()}
 
     def _lr(self, step: int) -> float:

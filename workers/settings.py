@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import TASKS
 
 DEFAULT_SERVER = "http://127.0.0.1:8765"
@@ -22,6 +23,7 @@ class WorkerSettings(BaseSettings):
     server: Annotated[str, Field(pattern=r"^https?://", description="the server's URL")] = DEFAULT_SERVER
     device: Annotated[str, Field(description="auto, cpu, mps or cuda:N")] = "auto"
     checkpoints: Annotated[Path, Field(description="folder where trials are saved")] = Path("lehr-data/checkpoints")
+    data_dir: Annotated[Path, Field(description="folder where data sets are looked for")] = DEFAULT_DATA_DIR
     worker_name: Annotated[str | None, Field(min_length=1, max_length=200, description="default: host/process")] = None
     tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, by commas")] = tuple(
         TASKS

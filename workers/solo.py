@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from workers.drain import Drain
 from workers.outbox import Outbox
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.run import DivergedError, Run
+from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
 from workers.tasks.registry import find_task
 from workers.tasks.task import Task
@@ -31,11 +33,20 @@ log = structlog.get_logger(__name__)
 class SoloTrainer:
     """Trains trials one after the other on one device."""
 
-    def __init__(self, device: torch.device, checkpoints: Checkpoints, drain: Drain, checkpoint_seconds: float) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        checkpoints: Checkpoints,
+        drain: Drain,
+        checkpoint_seconds: float,
+        *,
+        data_dir: Path = DEFAULT_DATA_DIR,
+    ) -> None:
         self._device = device
         self._checkpoints = checkpoints
         self._drain = drain
         self._checkpoint_seconds = checkpoint_seconds
+        self._data_dir = data_dir
 
     def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome:
         """The rim: whatever training code raises is the trial's failure, never the worker's."""
@@ -52,7 +63,7 @@ class SoloTrainer:
             log.warning("checkpoint_kept", error=str(error))
 
     def _training(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> _Training:
-        task = build_task(study.task)
+        task = build_task(study.task, self._data_dir)
         metric = _objective_metric(task, study.objective)
         run = Run(task, trial.schedule, trial.seed, self._device, trial.horizon_fraction)
         training = _Training(
@@ -70,10 +81,14 @@ class SoloTrainer:
         return training
 
 
-def build_task(document: Mapping[str, Any]) -> Task:
-    """The task a study asks for. Raises InvalidValueError or InvalidParamsError."""
+def build_task(document: Mapping[str, Any], data_dir: Path = DEFAULT_DATA_DIR) -> Task:
+    """The task a study asks for, its data to be looked for in `data_dir`.
+
+    Raises InvalidValueError or InvalidParamsError.
+    """
     task_class: Any = find_task(str(document.get("name")))
     task: Task = task_class(parse_params(task_class.params_model, document.get("params") or {}))
+    task.data_dir = data_dir
     return task
 
 

@@ -43,6 +43,9 @@ def worker(
     checkpoints: Annotated[
         str | None, typer.Option("--checkpoints", metavar="DIR", help="Where trials are saved; else LEHR_CHECKPOINTS.")
     ] = None,
+    data_dir: Annotated[
+        str | None, typer.Option("--data-dir", metavar="DIR", help="Where data sets lie; else LEHR_DATA_DIR.")
+    ] = None,
     max_trials: Annotated[int | None, typer.Option("--max-trials", min=1, help="Trials to lease at once.")] = None,
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="NAME,…", help="What it may train; else LEHR_TASKS.")
@@ -54,6 +57,7 @@ def worker(
         "--device": device,
         "--name": name,
         "--checkpoints": checkpoints,
+        "--data-dir": data_dir,
         "--max-trials": max_trials,
         "--tasks": tasks,
     }

@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from lehr.errors import Fault, InvalidValueError
 
 OptimizerName = Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"]
+ActivationName = Literal["relu", "tanh", "gelu", "silu"]
+PrecisionName = Literal["float32", "bfloat16"]
 DEFAULT_MOMENTUM: Mapping[OptimizerName, float] = {
     "sgd": 0.9,
     "nesterov": 0.9,
@@ -69,6 +71,16 @@ class TrainingParams(BaseModel):
         return max(1, math.floor(self.epochs * fraction + 0.5)) * self.steps_per_epoch(train_size)
 
 
+class HeldOutParams(TrainingParams):
+    """Training with a part of the examples held out for validation, drawn by a named seed."""
+
+    validation_fraction: Annotated[float, Field(ge=0.05, le=0.5, description="share of the examples held out")] = 0.2
+    split_seed: Annotated[
+        int,
+        Field(ge=0, le=MAX_SEED, description="names the split; the same one for every trial, whatever its seed"),
+    ] = 0
+
+
 P = TypeVar("P", bound=TrainingParams)
 
 
@@ -98,6 +110,10 @@ def _bound(schema: Mapping[str, Any]) -> str:
         return " or ".join(_bound(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    if schema["type"] in ("null", "boolean"):
+        return str(schema["type"])
+    if schema["type"] == "string":
+        return f"string like {schema['pattern']}" if "pattern" in schema else "string"
     low = f"[{schema['minimum']:g}" if "minimum" in schema else f"({schema.get('exclusiveMinimum', -math.inf):g}"
     high = f"{schema['maximum']:g}]" if "maximum" in schema else f"{schema.get('exclusiveMaximum', math.inf):g})"
-    return schema["type"] if schema["type"] == "null" else f"{schema['type']} in {low}, {high}"
+    return f"{schema['type']} in {low}, {high}"

@@ -5,12 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import TrainingParams
+
+EVALUATION_BATCH = 4096
+"""Validation examples per forward pass: bounds memory, not the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Task(ABC):
     params_model: ClassVar[type[TrainingParams]]
     metrics: ClassVar[tuple[str, ...]]
     params: TrainingParams
+    data_dir: Path = DEFAULT_DATA_DIR
+    """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
 
     @abstractmethod
     def data(self, device: torch.device) -> TensorData:
@@ -54,6 +61,23 @@ class Task(ABC):
     @abstractmethod
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """Metrics over the whole validation set, each a scalar."""
+
+    def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
+        """What `augment` needs in an epoch: (train_size, ...), one row for each training example; None: nothing.
+
+        Drawn on the CPU from named generators of `seed` (the trial's) and `epoch` (0-based) alone, so that
+        every device sees the same draws and a resumed run needs no memory of them.
+        """
+        return None
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
+        """A batch's inputs as the model shall see them; `draws` holds the rows of these examples."""
+        return inputs
+
+    def evaluate(self, model: nn.Module, data: TensorData) -> Mapping[str, Tensor]:
+        """Every metric over the whole validation set. The model is in evaluation mode, without gradients."""
+        outputs = torch.cat([model(inputs) for inputs in data.val_inputs.split(EVALUATION_BATCH)])
+        return {"val_loss": self.loss(outputs, data.val_targets), **self.measure(outputs, data.val_targets)}
 
     def horizon_steps(self, data: TensorData, fraction: float) -> int:
         return self.params.horizon_steps(data.train_size, fraction)

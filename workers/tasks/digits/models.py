@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from torch import nn
 
-from workers.tasks.digits.params import ActivationName, DigitsParams
+from workers.tasks.activations import ACTIVATIONS
+from workers.tasks.digits.params import DigitsParams
 
 SIDE = 8
 CLASSES = 10
 CHANNELS = (16, 32)
 
-_ACTIVATIONS: Mapping[ActivationName, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-}
-
 
 def build_model(params: DigitsParams) -> nn.Module:
     """images: (batch, 1, 8, 8) -> logits: (batch, 10)"""
-    activation = _ACTIVATIONS[params.activation]
+    activation = ACTIVATIONS[params.activation]
     if params.model == "linear":
         return nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, CLASSES))
     if params.model == "mlp":

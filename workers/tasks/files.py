@@ -1,0 +1,67 @@
+"""Where data is looked for, and how a task says that it is missing or wrong.
+
+Data lies in one folder, chosen by the worker's operator. A study may name a file in it, and
+nothing outside: a name has no `..`, no leading `/` and no hidden part. Symbolic links are the
+operator's own, and followed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from lehr.errors import Fault, InvalidValueError, NotFoundError
+
+DEFAULT_DATA_DIR = Path("lehr-data/datasets")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_. -]*"
+FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=200)]
+
+Stamp = tuple[tuple[Path, int, int], ...]
+"""Files as they were when they were looked at: path, time of change in ns, bytes."""
+
+
+class MissingDataError(NotFoundError):
+    """A data set is in none of the places where it is looked for."""
+
+    def __init__(self, name: str, places: Sequence[Path], remedy: str) -> None:
+        looked = ", ".join(str(place.absolute()) for place in places)
+        super().__init__(f"The data set {name!r} is not on this worker's machine. Looked for: {looked}. {remedy}")
+
+
+class InvalidDataError(InvalidValueError):
+    """A data set is torn, or holds what it may not."""
+
+
+def refuse(path: Path | str, message: str, bound: str, value: Any, remedy: str) -> InvalidDataError:
+    """The error of one fault of a file, or of a part of it."""
+    return InvalidDataError(Fault(str(path), message, bound, value, remedy))
+
+
+def stamp(files: Sequence[Path]) -> Stamp:
+    """Tells whether files that were read before have changed since."""
+    return tuple((path, (status := path.stat()).st_mtime_ns, status.st_size) for path in files)
+
+
+def read_up_to(path: Path, limit_bytes: int) -> bytes:
+    """The file's content, unpacked where its name ends in `.gz`. Raises InvalidDataError.
+
+    `limit_bytes`: of the unpacked content; a file that holds more is refused before memory runs out.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise refuse(path, f"the gzip file is torn: {error}", "a whole gzip file", path.name, GET_AGAIN) from None
+    except OSError as error:
+        raise refuse(path, f"it cannot be read: {error.strerror}", "a readable file", path.name, GET_AGAIN) from None
+    if len(content) > limit_bytes:
+        raise refuse(path, "it holds too much", f"at most {limit_bytes} bytes", "more", "Name a smaller file.")
+    return content
+
+
+GET_AGAIN = "Get the file again."
