@@ -59,6 +59,8 @@ def _parse_schedule(value: Any) -> Schedule:
 def _schedule_schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
     return core_schema.no_info_plain_validator_function(
         _parse_schedule,
+        # Named, it stands once among the definitions instead of wherever a schedule may be sent.
+        ref="lehr.schedules.Schedule:0",
         serialization=core_schema.plain_serializer_function_ser_schema(lambda schedule: schedule.to_dict()),
         metadata={"pydantic_js_functions": [lambda _schema, _handler: schedule_json_schema()]},
     )
