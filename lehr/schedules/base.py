@@ -10,7 +10,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
 from lehr.schedules import arrays, shapes
@@ -37,6 +38,15 @@ class Curve:
     step: tuple[int, ...]
     lr: tuple[float, ...]
     momentum: tuple[float, ...] | None
+
+
+class Frame(NamedTuple):
+    """What a curve is drawn in: its levels, the part of the horizon that it rises in, and its limits."""
+
+    levels: Levels
+    rise: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,12 +178,12 @@ class Schedule(ABC):
 
     def lr_at(self, progress: float) -> float:
         """The rate at a progress; before 0 it is `start_lr`, after 1 `end_lr`."""
-        return self._through(progress, self.levels)
+        return self._through(progress, self._rates)
 
     def momentum_at(self, progress: float) -> float | None:
         """The momentum at a progress, None where the schedule leaves it alone."""
         levels = self.momentum_levels
-        return None if levels is None else self._through(progress, levels)
+        return None if levels is None else self._through(progress, self._frame(levels))
 
     def lr_array(self, progress: Array) -> Array:
         """The rates at an array of progress, none of them NaN."""
@@ -221,20 +231,27 @@ class Schedule(ABC):
         """How much of what follows the rise is done, in [0, 1]."""
         return (progress - self.rise_fraction) / (1 - self.rise_fraction)
 
-    def _through(self, progress: float, levels: Levels) -> float:
+    @cached_property
+    def _rates(self) -> Frame:
+        return self._frame(self.levels)
+
+    def _frame(self, levels: Levels) -> Frame:
+        return Frame(levels, self.rise_fraction, *self._limits(levels))
+
+    def _through(self, progress: float, frame: Frame) -> float:
         """The schedule's curve drawn through three levels: rates, or the momenta that mirror them."""
+        levels, rise, low, high = frame
         progress = known(progress)
         if progress <= 0:
             return levels.first
         if progress >= 1:
             return levels.last
-        rise = self.rise_fraction
         value = self._rise(progress / rise, levels) if progress < rise else self._body(progress, levels)
-        return clamp(value, *self._limits(levels))
+        return value if low <= value <= high else clamp(value, low, high)
 
     def _through_array(self, progress: Array, levels: Levels) -> Array:
         """`_through`, element by element."""
-        rise, (low, high) = self.rise_fraction, self._limits(levels)
+        _, rise, low, high = self._frame(levels)
         values = progress * 0.0 + levels.top
         rises, falls = progress < rise, (progress >= rise) & (progress < 1)
         # Arrays pass for floats here: see `_body`.

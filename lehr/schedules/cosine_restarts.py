@@ -68,8 +68,8 @@ class CosineRestarts(Schedule):
     def _body_code(self, levels: Levels) -> list[str]:
         top, end = levels.top, levels.last
         return [
-            f"begins = {self._begins()!r}",
-            f"k = sum(x + {JUMP_SLACK!r} >= begin for begin in begins[1:-1])",
+            f"begins = {tuple(self._begins())!r}",
+            f"k = {shapes.reached_code(f'x + {JUMP_SLACK!r}', self._begins()[1:-1])}",
             "z = (x - begins[k]) / (begins[k + 1] - begins[k])",
             f"restart = max({top!r} * {self.cycle_decay!r} ** k, {end!r})",
             f"value = restart * math.cos(math.pi / 2 * z) ** 2 + {end!r} * math.sin(math.pi / 2 * z) ** 2",

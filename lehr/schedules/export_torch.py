@@ -24,46 +24,42 @@ HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
 '''
 
 SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
-    """Gives every parameter group the rate of its step; state_dict and load_state_dict resume it anywhere."""
+    """Gives every parameter group the {what} of its step; state_dict and load_state_dict resume it anywhere."""
 
     def get_lr(self):
-        return [lr_at(self.last_epoch) for _ in self.optimizer.param_groups]
+        return [lr_at(self.last_epoch)] * len(self.optimizer.param_groups)
+
+    def step(self, epoch=None):
+        if epoch is not None or self._step_count < 2:
+            super().step(epoch)  # torch checks that the optimizer is stepped first
+            self._set()
+            return
+        self._step_count += 1
+        self.last_epoch += 1
+        self._set()
 
     def load_state_dict(self, state_dict):
         super().load_state_dict(state_dict)
-        for group in self.optimizer.param_groups:
+        self._set()
+
+    def _set(self):
+        rate = lr_at(self.last_epoch)
+        groups = self.optimizer.param_groups
+        for group in groups:
             if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr_at(self.last_epoch))
+                group["lr"].fill_(rate)
             else:
-                group["lr"] = lr_at(self.last_epoch)
+                group["lr"] = rate
+        self._last_lr = [rate] * len(groups)
 '''
 
-MOMENTUM_SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
-    """Gives every parameter group the rate and the momentum (or Adam's beta1) of its step.
-
-    state_dict and load_state_dict resume it anywhere.
-    """
-
-    def get_lr(self):
-        self._set_momentum()
-        return [lr_at(self.last_epoch) for _ in self.optimizer.param_groups]
-
-    def load_state_dict(self, state_dict):
-        super().load_state_dict(state_dict)
-        self._set_momentum()
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr_at(self.last_epoch))
-            else:
-                group["lr"] = lr_at(self.last_epoch)
-
-    def _set_momentum(self):
-        for group in self.optimizer.param_groups:
+MOMENTUM = """        momentum = momentum_at(self.last_epoch)
+        for group in groups:
             if "betas" in group:
-                group["betas"] = (momentum_at(self.last_epoch), *group["betas"][1:])
+                group["betas"] = (momentum, *group["betas"][1:])
             else:
-                group["momentum"] = momentum_at(self.last_epoch)
-'''
+                group["momentum"] = momentum
+"""
 
 
 def torch_code(schedule: Schedule, horizon_steps: int) -> str:
@@ -86,7 +82,8 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     momentum = schedule.momentum_levels is not None
     if momentum:
         parts += _functions("momentum", "momentum", schedule, horizon_steps)
-    parts.append(MOMENTUM_SCHEDULER if momentum else SCHEDULER)
+    scheduler = SCHEDULER.format(what="rate and the momentum (or Adam's beta1)" if momentum else "rate")
+    parts.append(scheduler + (MOMENTUM if momentum else ""))
     return "\n".join(parts)
 
 

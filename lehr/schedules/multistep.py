@@ -59,7 +59,7 @@ class MultiStep(Schedule):
 
     def _body_code(self, levels: Levels) -> list[str]:
         return [
-            f"drops = sum(progress + {JUMP_SLACK!r} >= milestone for milestone in {list(self.milestones)!r})",
+            f"drops = {shapes.reached_code(f'progress + {JUMP_SLACK!r}', self.milestones)}",
             f"x = drops / {len(self.milestones)}",
             f"value = {shapes.code('exponential', levels.top, levels.last)}",
         ]

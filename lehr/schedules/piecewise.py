@@ -11,7 +11,7 @@ from lehr.schedules.base import Schedule
 from lehr.schedules.elementwise import reached, take
 from lehr.schedules.monotone import hermite_ends
 from lehr.schedules.parameters import parameter
-from lehr.schedules.shapes import Levels, linear
+from lehr.schedules.shapes import Levels, linear, reached_code
 
 CUBIC = (
     "value = before * ((1 + 2 * z) * (1 - z) ** 2) + after * (z * z * (3 - 2 * z))"
@@ -89,16 +89,16 @@ class Piecewise(Schedule):
     def _body_code(self, levels: Levels) -> list[str]:
         at, rates = self._points(levels)
         lines = [
-            f"at = {at!r}",
-            f"rates = {rates!r}",
-            "k = sum(progress >= each for each in at[1:-1])",
+            f"at = {tuple(at)!r}",
+            f"rates = {tuple(rates)!r}",
+            f"k = {reached_code('progress', at[1:-1])}",
             "z = (progress - at[k]) / (at[k + 1] - at[k])",
             "before, after = rates[k], rates[k + 1]",
         ]
         if self.interpolation == "linear":
             return [*lines, "value = before * (1 - z) + after * z"]
         begins, ends = hermite_ends(at, rates)
-        return [*lines, f"begins = {begins!r}", f"ends = {ends!r}", CUBIC]
+        return [*lines, f"begins = {tuple(begins)!r}", f"ends = {tuple(ends)!r}", CUBIC]
 
     def _contradictions(self) -> Iterator[Fault]:
         for fault in super()._contradictions():

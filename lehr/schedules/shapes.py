@@ -8,7 +8,7 @@ than the other keeps its digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from lehr.schedules.elementwise import cos, sin
@@ -53,9 +53,20 @@ CODE: Mapping[ShapeName, str] = {
 """The same expressions as code text, for exports: operation for operation, so that no bit differs."""
 
 
+SHORT = 8
+"""How many bounds are compared one by one in exported code."""
+
+
 def code(shape: ShapeName, first: float, last: float) -> str:
     """The shape's expression in x, its levels written into it."""
     return CODE[shape].format(first=first, last=last)
+
+
+def reached_code(x: str, bounds: Sequence[float]) -> str:
+    """An expression for how many of the increasing bounds are at or before x; a short list's is the faster one."""
+    if len(bounds) > SHORT:
+        return f"sum({x} >= bound for bound in {tuple(bounds)!r})"
+    return " + ".join(f"({x} >= {bound!r})" for bound in bounds) or "0"
 
 
 def clamp(value: float, one: float, other: float) -> float:

@@ -35,13 +35,16 @@ class Step(Schedule):
     drops: int = parameter("int", "how often the rate drops", default=3, low=1, high=100, search=(1, 6))
 
     def _body(self, progress: float, levels: Levels) -> float:
-        drops = [k / (self.drops + 1) for k in range(1, self.drops + 1)]
-        done = reached(self._after_rise(progress) + JUMP_SLACK, drops)
+        done = reached(self._after_rise(progress) + JUMP_SLACK, self._bounds())
         return shapes.exponential(levels.top, levels.last, done / self.drops)
+
+    def _bounds(self) -> list[float]:
+        """Where the rate drops, in fractions x of what follows the rise."""
+        return [k / (self.drops + 1) for k in range(1, self.drops + 1)]
 
     def _body_code(self, levels: Levels) -> list[str]:
         return [
-            f"drops = sum(x + {JUMP_SLACK!r} >= k / {self.drops + 1} for k in range(1, {self.drops + 1}))",
+            f"drops = {shapes.reached_code(f'x + {JUMP_SLACK!r}', self._bounds())}",
             f"x = drops / {self.drops}",
             f"value = {shapes.code('exponential', levels.top, levels.last)}",
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import time
 
 import jsonschema
 import numpy as np
@@ -104,6 +105,19 @@ def test_a_curve_as_arrays_is_the_curve(family, data, horizon, points):
     assert (arrays.momentum is None) == (curve.momentum is None)
     if curve.momentum is not None:
         assert arrays.momentum == pytest.approx(np.array(curve.momentum), rel=1e-9)
+
+
+@closed_form
+@few
+@given(data=st.data())
+def test_a_preview_of_a_million_steps_takes_less_than_50_milliseconds(family, data):
+    schedule = data.draw(schedules(family))
+    taken = []
+    for _ in range(3):
+        begin = time.process_time()
+        schedule.curve(1_000_000, 500)
+        taken.append(time.process_time() - begin)
+    assert min(taken) < 0.05
 
 
 @pytest.mark.parametrize("family", [name for name in CLOSED_FORM if FAMILIES[name].continuous])
