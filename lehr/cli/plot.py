@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.text import Text
+
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot in a Braille character, by row and column (Unicode 16.0, chapter 21.1)."""
 BRAILLE = 0x2800
@@ -18,19 +20,28 @@ def draw(
     `width`: characters of the plot without its labels. `log`: y on a log axis; values of 0 then lie on
     its lowest line. `plain`: ASCII only.
     """
-    heights = _log(y) if log else list(y)
-    low, high = min(heights), max(heights)
+    heights = scaled(y, log)
     columns, rows = (width, height) if plain else (2 * width, 4 * height)
-    grid = _trace(x, heights, (low, high), columns, rows)
-    body = [_line(grid, row, width, plain) for row in range(height)]
-    names = {0: _label(max(y)), height - 1: _label(min(y))}
-    if high == low:
-        names = {height // 2: _label(y[0])}
+    grid = trace(x, heights, (min(heights), max(heights)), columns, rows)
+    body = [Text(_line(grid, row, width, plain)) for row in range(height)]
+    return [line.plain for line in frame(body, y, x, width=width, plain=plain)]
+
+
+def frame(body: Sequence[Text], y: Sequence[float], x: Sequence[float], *, width: int, plain: bool) -> list[Text]:
+    """The lines of a plot with the ends of y beside them, and a line below with the ends of x."""
+    names = {0: _label(max(y)), len(body) - 1: _label(min(y))}
+    if max(y) == min(y):
+        names = {len(body) // 2: _label(y[0])}
     side = max(len(name) for name in names.values())
     edge = "|" if plain else "┤"
-    lines = [f"{names.get(row, ''):>{side}} {edge}{text}" for row, text in enumerate(body)]
+    lines = [Text(f"{names.get(row, ''):>{side}} {edge}").append_text(text) for row, text in enumerate(body)]
     first, last = _label(x[0]), _label(x[-1])
-    return [*lines, f"{'':>{side}}  {first}{last:>{max(1, width - len(first))}}"]
+    return [*lines, Text(f"{'':>{side}}  {first}{last:>{max(1, width - len(first))}}")]
+
+
+def scaled(values: Sequence[float], log: bool) -> list[float]:
+    """The values as they are drawn: on a log axis their logarithms, 0 at the lowest one."""
+    return _log(values) if log else list(values)
 
 
 def _log(values: Sequence[float]) -> list[float]:
@@ -39,7 +50,7 @@ def _log(values: Sequence[float]) -> list[float]:
     return [math.log10(max(value, floor)) for value in values]
 
 
-def _trace(
+def trace(
     x: Sequence[float], y: Sequence[float], bounds: tuple[float, float], columns: int, rows: int
 ) -> set[tuple[int, int]]:
     """The dots (row, column) that the line through all points passes, row 0 on top."""
@@ -64,10 +75,11 @@ def _trace(
 def _line(dots: set[tuple[int, int]], row: int, width: int, plain: bool) -> str:
     if plain:
         return "".join("*" if (row, column) in dots else " " for column in range(width)).rstrip()
-    return "".join(chr(BRAILLE + _cell(dots, 4 * row, 2 * column)) for column in range(width)).rstrip(chr(BRAILLE))
+    return "".join(chr(BRAILLE + cell(dots, 4 * row, 2 * column)) for column in range(width)).rstrip(chr(BRAILLE))
 
 
-def _cell(dots: set[tuple[int, int]], top: int, left: int) -> int:
+def cell(dots: set[tuple[int, int]], top: int, left: int) -> int:
+    """The bits of a Braille character whose upper left dot lies there."""
     return sum(DOTS[i][j] for i in range(4) for j in range(2) if (top + i, left + j) in dots)
 
 

@@ -57,18 +57,23 @@ CoreLoader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002
 
 
 def read_study(name: str) -> dict[str, Any]:
-    """The document in a file, or on stdin for `-`. Raises StudyFileError with place and reason."""
+    """The study in a file, or on stdin for `-`. Raises StudyFileError with place and reason."""
+    value, where = read_document(name)
+    if not isinstance(value, dict):
+        found = "nothing" if value is None else type(value).__name__
+        raise StudyFileError(f"{where} holds {found}, not a study: a mapping with name, task, objective and budget.")
+    return value
+
+
+def read_document(name: str) -> tuple[Any, str]:
+    """What a YAML or JSON file holds, or stdin for `-`, and its name in messages. Raises StudyFileError."""
     where = "standard input" if name == STDIN else name
     try:
         text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise StudyFileError(f"{where} cannot be read: {reason}.") from error
-    value = parse(text, where, only_json=name.endswith(".json"))
-    if not isinstance(value, dict):
-        found = "nothing" if value is None else type(value).__name__
-        raise StudyFileError(f"{where} holds {found}, not a study: a mapping with name, task, objective and budget.")
-    return value
+    return parse(text, where, only_json=name.endswith(".json")), where
 
 
 def parse(text: str, where: str, *, only_json: bool = False) -> Any:

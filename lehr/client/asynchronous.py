@@ -20,7 +20,7 @@ from lehr.schedules import Schedule
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
-from lehr.wire.schedules import Family, PreviewedSchedule
+from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
@@ -152,6 +152,12 @@ class AsyncClient:
         self, schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int = 1000
     ) -> PreviewedSchedule:
         return await self._send(calls.preview(schedule, horizon_steps, max_points))
+
+    async def export(
+        self, schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int
+    ) -> ExportedSchedule:
+        """The schedule as code, flags or a table for a framework; `lehr.schedules.portable` names all."""
+        return await self._send(calls.export(schedule, framework, horizon_steps))
 
     async def tasks(self) -> list[Task]:
         return [item async for item in self._items(calls.tasks)]

@@ -19,7 +19,7 @@ from lehr.schedules import Schedule
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
-from lehr.wire.schedules import Family, PreviewedSchedule
+from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
@@ -151,6 +151,10 @@ class Client:
         self, schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int = 1000
     ) -> PreviewedSchedule:
         return self._send(calls.preview(schedule, horizon_steps, max_points))
+
+    def export(self, schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int) -> ExportedSchedule:
+        """The schedule as code, flags or a table for a framework; `lehr.schedules.portable` names all."""
+        return self._send(calls.export(schedule, framework, horizon_steps))
 
     def tasks(self) -> list[Task]:
         return list(self._items(calls.tasks))

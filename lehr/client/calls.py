@@ -12,7 +12,7 @@ from lehr.schedules import Schedule
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
-from lehr.wire.schedules import Family, PreviewedSchedule
+from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
@@ -30,6 +30,7 @@ _CURVE = TypeAdapter(Curve)
 _ANSWER = TypeAdapter(Answer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
+_EXPORT = TypeAdapter(ExportedSchedule)
 _TASKS = TypeAdapter(Page[Task])
 _WORKERS = TypeAdapter(Page[Worker])
 _LEASE: TypeAdapter[Lease | None] = TypeAdapter(Lease | None)
@@ -101,6 +102,11 @@ def families() -> Call[Page[Family]]:
 def preview(schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int) -> Call[PreviewedSchedule]:
     document = {"schedule": _schedule(schedule), "horizon_steps": horizon_steps, "max_points": max_points}
     return Call("POST", path("schedules", "preview"), _PREVIEW, body=encode(document), headers=_JSON)
+
+
+def export(schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int) -> Call[ExportedSchedule]:
+    document = {"schedule": _schedule(schedule), "horizon_steps": horizon_steps, "framework": framework}
+    return Call("POST", path("schedules", "export"), _EXPORT, body=encode(document), headers=_JSON)
 
 
 def tasks(cursor: str | None) -> Call[Page[Task]]:

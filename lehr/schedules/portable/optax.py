@@ -146,7 +146,7 @@ def _fall(shape: str, first: float, last: float, steps: int) -> str:
 
 def _code(schedule: Schedule, horizon_steps: int, pieces: list[Piece]) -> tuple[str, str]:
     made = [text for _, text in pieces]
-    names = dict.fromkeys(text[text.index("optax.") :].split("(")[0] for text in made)
+    names = dict.fromkeys(text[text.index("optax.") + 6 :].split("(")[0] for text in made)
     if len(made) == 1:
         expression = made[0]
     else:

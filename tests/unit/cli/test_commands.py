@@ -11,8 +11,8 @@ import typer
 
 import lehr as package
 from lehr.cli.app import app
-from lehr.cli.preview import complete
 from lehr.cli.reference import reference
+from lehr.cli.schedulefile import complete
 from lehr.schedules import FAMILIES
 from tests.unit.cli.conftest import Stub, lehr
 from tests.unit.client.stub import NOW, page, study, trial
@@ -58,7 +58,7 @@ def test_the_reference_page_is_the_code() -> None:
 
 def test_the_commands_are_those_of_the_design_and_no_fewer() -> None:
     assert set(GROUP.commands) >= {
-        "up", "serve", "worker", "submit", "watch", "status", "best", "preview", "migrate", "demo",
+        "up", "serve", "worker", "submit", "watch", "status", "best", "preview", "migrate", "demo", "export",
     }  # fmt: skip
 
 

@@ -67,6 +67,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
         lambda client: client.preview({"family": "constant"}, 9, 3),
         {"step": [0], "lr": [1], "momentum": None},
     ),
+    "export": (
+        lambda client: client.export(Constant(start_lr=0.1, end_lr=0.1), "optax", 9),
+        {"framework": "optax", "code": "x", "exact": True, "form": "own", "note": ""},
+    ),
     "renew": (lambda client: client.renew("l1", HELD), {"expires_at": NOW, "trials": {"t": "continue"}}),
     "release": (lambda client: client.release("l1", HELD), {"expires_at": NOW, "trials": {"t": "done"}}),
     "claim": (lambda client: client.claim(CLAIM, idempotency_key="k"), httpx.Response(204)),
