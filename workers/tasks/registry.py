@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Named rather than imported: the command line lists tasks long before it needs torch.
 TASKS: Mapping[str, str] = {
     "digits": "workers.tasks.digits.task:Digits",
+    "images": "workers.tasks.images.task:Images",
 }
 
 

@@ -144,7 +144,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     [
         (("--server", "ftp://x"), "server"),
         (("--device", "cuda:99"), "device: this machine has no such device (allowed: one of auto, cpu"),
-        (("--tasks", "digits,nonsense"), "not installed: nonsense (installed: digits)"),
+        (("--tasks", "digits,nonsense"), "not installed: nonsense (installed: digits, "),
         (("--tasks", ""), "tasks"),
         (("--max-trials", "0"), "trials_per_lease"),
         (("--threads", "0"), "threads"),

@@ -1,0 +1,1 @@
+"""Images from files: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100."""

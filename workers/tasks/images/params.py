@@ -1,0 +1,42 @@
+"""Parameters of the task `images`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workers.tasks.params import ActivationName, HeldOutParams, PrecisionName
+
+DataName = Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+ModelName = Literal["mlp", "cnn", "resnet"]
+ValidationName = Literal["held_out", "test"]
+
+
+class ImagesParams(HeldOutParams):
+    """Parameters of the task `images`."""
+
+    data: Annotated[DataName, Field(description="the data set")] = "fashion_mnist"
+    model: Annotated[ModelName, Field(description="the classifier")] = "mlp"
+    activation: Annotated[ActivationName, Field(description="between layers")] = "relu"
+    hidden: Annotated[int, Field(ge=1, le=8192, description="width of the hidden layer of mlp and cnn")] = 128
+    width: Annotated[int, Field(ge=1, le=512, description="channels of the first convolution of cnn and resnet")] = 32
+    precision: Annotated[
+        PrecisionName, Field(description="of the model's arithmetic; bfloat16 is mixed precision, and needs CUDA")
+    ] = "float32"
+    flip: Annotated[
+        bool, Field(description="show each training image mirrored every other epoch, the first one drawn")
+    ] = False
+    crop: Annotated[
+        int, Field(ge=0, le=8, description="shift training images by up to so many pixels, edges mirrored")
+    ] = 0
+    validate_on: Annotated[
+        ValidationName,
+        Field(description="a part of the training images held out, or the data set's own test images (all train)"),
+    ] = "held_out"
+    validation_fraction: Annotated[
+        float, Field(ge=0.05, le=0.5, description="share of the training images held out")
+    ] = 0.1
+    train_limit: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="train on so many images, drawn by split_seed; null: on all")
+    ] = None

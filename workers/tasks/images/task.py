@@ -1,0 +1,105 @@
+"""The task `images`: classify the images of a public data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from workers.tasks.classification import Classification
+from workers.tasks.files import Stamp, stamp
+from workers.tasks.images.augmentation import draw, padded, shown
+from workers.tasks.images.imageset import ImageSet, Part
+from workers.tasks.images.models import build_model
+from workers.tasks.images.params import DataName, ImagesParams, ValidationName
+from workers.tasks.images.sources import SOURCES, Found, find
+from workers.tasks.precision import check_precision, with_precision
+from workers.tasks.splitting import split
+from workers.tasks.task import TensorData
+
+BRIGHTEST = 255.0
+
+
+class Images(Classification):
+    """Pixels 0 to 255, centred and scaled by each channel's mean and deviation over the training images."""
+
+    name: ClassVar[str] = "images"
+    params_model = ImagesParams
+
+    def __init__(self, params: ImagesParams) -> None:
+        self.params: ImagesParams = params
+
+    def data(self, device: torch.device) -> TensorData:
+        """Images (n, channels, side, side); labels (n,). Training images are padded for the crop.
+
+        Raises MissingDataError, InvalidDataError, and InvalidValueError for a precision the device lacks.
+        """
+        params = self.params
+        check_precision(params.precision, device)
+        found = find(params.data, self.data_dir)
+        choice = _Choice(
+            data=params.data,
+            validate_on=params.validate_on,
+            validation_fraction=params.validation_fraction,
+            split_seed=params.split_seed,
+            train_limit=params.train_limit,
+            crop=params.crop,
+        )
+        return _prepared(self.data_dir, stamp(found.files), choice, device)
+
+    def build_model(self) -> nn.Module:
+        return with_precision(build_model(self.params, SOURCES[self.params.data].shape), self.params.precision)
+
+    def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
+        if not self.params.flip and not self.params.crop:
+            return None
+        return draw(train_size, seed, epoch, flip=self.params.flip, crop=self.params.crop)
+
+    def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
+        return shown(inputs, draws, SOURCES[self.params.data].shape.side)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What decides the tensors that are trained on."""
+
+    data: DataName
+    validate_on: ValidationName
+    validation_fraction: float
+    split_seed: int
+    train_limit: int | None
+    crop: int
+
+
+# One at a time: a search trains the same data in every trial, and the largest sets fill a small machine.
+@lru_cache(maxsize=1)
+def _prepared(data_dir: Path, files: Stamp, choice: _Choice, device: torch.device) -> TensorData:
+    found: Found = find(choice.data, data_dir)
+    train, val = _parts(found.read(), choice)
+    train_images, val_images = (part.images.to(device).float() / BRIGHTEST for part in (train, val))
+    deviation, mean = torch.std_mean(train_images, dim=(0, 2, 3), keepdim=True)
+    # A channel that never changes has no deviation to divide by.
+    deviation = deviation.clamp_min(1 / BRIGHTEST)
+    return TensorData(
+        padded((train_images - mean) / deviation, choice.crop),
+        train.labels.to(device),
+        (val_images - mean) / deviation,
+        val.labels.to(device),
+    )
+
+
+def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
+    """The training and the validation part. The images of a smaller `train_limit` are among those of a larger."""
+    train, val = split(len(images.train.labels), choice.validation_fraction, choice.split_seed)
+    if choice.validate_on == "test":
+        kept = torch.cat([train, val])[: choice.train_limit]
+        return _chosen(images.train, kept), images.test
+    return _chosen(images.train, train[: choice.train_limit]), _chosen(images.train, val)
+
+
+def _chosen(part: Part, indices: Tensor) -> Part:
+    return Part(part.images[indices], part.labels[indices])
