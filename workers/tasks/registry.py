@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TASKS: Mapping[str, str] = {
     "digits": "workers.tasks.digits.task:Digits",
     "images": "workers.tasks.images.task:Images",
+    "text": "workers.tasks.text.task:Text",
 }
 
 

@@ -1,0 +1,1 @@
+"""Text from files: a small GPT over characters or bytes."""

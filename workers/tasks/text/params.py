@@ -1,0 +1,41 @@
+"""Parameters of the task `text`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workers.tasks.files import FileName
+from workers.tasks.params import PrecisionName, TrainingParams
+
+TokenName = Literal["char", "byte"]
+STDLIB = "stdlib"
+
+
+class TextParams(TrainingParams):
+    """Parameters of the task `text`. The model is `heads` times `head_width` wide."""
+
+    file: Annotated[
+        FileName, Field(description="a text file in the data folder, or `stdlib`: the Python library's own sources")
+    ] = STDLIB
+    tokens: Annotated[TokenName, Field(description="what the model reads and predicts; char needs UTF-8")] = "char"
+    context: Annotated[int, Field(ge=2, le=8192, description="tokens of one example")] = 128
+    layers: Annotated[int, Field(ge=1, le=24, description="transformer blocks")] = 4
+    heads: Annotated[int, Field(ge=1, le=16, description="attention heads of a block")] = 4
+    head_width: Annotated[int, Field(ge=1, le=128, description="width of one head")] = 32
+    dropout: Annotated[float, Field(ge=0, le=0.9, description="share of activations dropped in training")] = 0.0
+    precision: Annotated[
+        PrecisionName, Field(description="of the model's arithmetic; bfloat16 is mixed precision, and needs CUDA")
+    ] = "float32"
+    validation_fraction: Annotated[
+        float, Field(ge=0.01, le=0.5, description="share of the text, its end, held out to validate on")
+    ] = 0.1
+    train_limit: Annotated[
+        int | None,
+        Field(ge=2, le=10**9, description="use only so many tokens, from the text's beginning; null: all"),
+    ] = None
+
+    @property
+    def width(self) -> int:
+        return self.heads * self.head_width
