@@ -14,6 +14,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
 """What each level installs. The development lock holds the runtime's, at the same versions."""
+SOURCES = "requirements-sources.lock"
+"""What development installs besides, without its dependencies: sources that tests read."""
 
 
 def main(level: str) -> None:
@@ -37,6 +39,8 @@ def _install(level: str) -> None:
         _stamp(stale).unlink(missing_ok=True)
     print(f"installing {LOCKS[level]}; the first time this takes minutes", flush=True)
     _pip("-r", LOCKS[level])
+    if level == "dev":
+        _pip("--no-deps", "-r", SOURCES)
     # hatchling is in the lock: without isolation nothing unpinned is fetched to build with.
     _pip("--no-deps", "--no-build-isolation", "--editable", ".")
 
@@ -66,7 +70,7 @@ def _works() -> bool:
 
 
 def _digest(level: str) -> str:
-    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in (LOCKS[level], "pyproject.toml"))]
+    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in (LOCKS[level], SOURCES, "pyproject.toml"))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

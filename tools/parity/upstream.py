@@ -14,6 +14,7 @@ import logging
 import math
 import sys
 from functools import cache, partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -38,6 +39,8 @@ def _package_folder(name: str) -> Path:
 def _stub(name: str, folder: Path | None = None, **contents: Any) -> None:
     module = ModuleType(name)
     module.__path__ = [str(folder)] if folder else []
+    # Others ask for the spec to learn whether the package is installed.
+    module.__spec__ = ModuleSpec(name, None, is_package=True)
     vars(module).update(contents)
     sys.modules.setdefault(name, module)
 
