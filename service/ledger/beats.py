@@ -14,7 +14,7 @@ from service.ledger.holdings import Holdings, examine
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
 from service.search.warmth import Searches
-from service.tables import LEASES, STUDIES, TRIALS, LeaseRow, ReportRow, StudyRow, TrialRow
+from service.tables import LEASES, STUDIES, TRIALS, LeaseRow, ReportRow, TrialRow
 
 INSERT_ROWS = 2000
 """Rows to an INSERT: 7 values each stay below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
@@ -24,16 +24,7 @@ WORTH_EXTENDING = 20
 
 EXTEND_LEASE = update(LEASES).where(LeaseRow.id == bindparam("lease")).values(expires_at=bindparam("until"))
 
-NEXT_REVISION = (
-    update(STUDIES)
-    .where(StudyRow.id == bindparam("study"))
-    .values(
-        revision=StudyRow.revision + 1,
-        horizon_steps=func.coalesce(StudyRow.horizon_steps, bindparam("horizon")),
-    )
-    .returning(StudyRow.revision)
-)
-"""Count a change of the study; the first trial over the whole horizon tells how long it is."""
+NOTE_HORIZON = update(STUDIES).where(STUDIES.c.id == bindparam("study")).values(horizon_steps=bindparam("horizon"))
 
 NOTE_PROGRESS = (
     update(TRIALS)
@@ -69,7 +60,7 @@ class Beats:
         A report is a beat, too. Raises LostLeaseError when every trial named is lost.
         """
         with self.database.write() as transaction:
-            holdings = examine(transaction, lease_id, batch.trials)
+            holdings = examine(transaction, lease_id, batch.trials, changes=True)
             heard = [entry for entry in batch.trials if holdings.holds(entry.trial)]
             if heard:
                 self._extend(transaction, holdings)
@@ -141,17 +132,16 @@ def keep_reports(transaction: Transaction, entries: list[TrialReports]) -> None:
 
 
 def note_progress(transaction: Transaction, holdings: Holdings, heard: list[TrialReports]) -> None:
-    """Give the study its next revision, and the trials with it, and note how far they are."""
+    """Note how far the trials are; the first one over the whole horizon tells the study how long that is."""
     whole = [entry.horizon_steps for entry in heard if holdings.trials[entry.trial].horizon_fraction == 1.0]
-    connection = transaction.connection
-    horizon = whole[0] if whole else None
-    revision = connection.execute(NEXT_REVISION, {"study": holdings.study_id, "horizon": horizon}).scalar_one()
-    connection.execute(
+    if whole and holdings.horizon_steps is None:
+        transaction.connection.execute(NOTE_HORIZON, {"study": holdings.study_id, "horizon": whole[0]})
+    transaction.connection.execute(
         NOTE_PROGRESS,
         [
             {
                 "trial": entry.trial,
-                "new_revision": revision,
+                "new_revision": holdings.revision,
                 "horizon": entry.horizon_steps,
                 "last_step": max((report.step for report in entry.reports), default=None),
                 "saved": entry.checkpoint,

@@ -53,7 +53,7 @@ def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]
 
     def report() -> None:
         with services.database.write() as transaction:
-            holdings = examine(transaction, lease["lease_id"], batch.trials)
+            holdings = examine(transaction, lease["lease_id"], batch.trials, changes=True)
             note_progress(transaction, holdings, batch.trials)
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):
