@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import http.client
-import json
 import os
 import platform
 import statistics
@@ -29,13 +27,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import Any
 
 import optuna
 
+from benchmarks.overhead.callers import Caller, ClientCaller, PlainCaller
 from lehr.client import Client
-from lehr.wire.leases import Claim, FinishBatch, ReportBatch
 from tests.support import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,53 +40,6 @@ FAMILIES = ["constant", "step", "exponential", "linear", "cosine", "one_cycle"]
 REPORTS = 30
 START_SECONDS = 30
 WORKER = {"id": "bench", "name": "bench", "device": "cpu", "tasks": ["benchmark"]}
-
-
-class Caller(Protocol):
-    """Speaks the worker protocol; leases are plain documents."""
-
-    def claim(self, request: dict[str, Any]) -> dict[str, Any]: ...
-    def say(self, lease_id: str, verb: str, body: dict[str, Any]) -> None: ...
-
-
-class PlainCaller:
-    """One kept-alive connection of the standard library's client."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = http.client.HTTPConnection(urlsplit(url).netloc)
-
-    def claim(self, request: dict[str, Any]) -> dict[str, Any]:
-        lease: dict[str, Any] = self.post("/v1/leases", request)
-        return lease
-
-    def say(self, lease_id: str, verb: str, body: dict[str, Any]) -> None:
-        self.post(f"/v1/leases/{lease_id}/{verb}", body)
-
-    def post(self, path: str, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": os.urandom(8).hex()}
-        self._connection.request("POST", path, json.dumps(body), headers)
-        answer = self._connection.getresponse()
-        text = answer.read()
-        assert answer.status < 300, text
-        return json.loads(text)
-
-
-class ClientCaller:
-    """lehr's own client, models and all."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def claim(self, request: dict[str, Any]) -> dict[str, Any]:
-        lease = self._client.claim(Claim.model_validate(request))
-        assert lease is not None
-        return lease.model_dump(mode="json")
-
-    def say(self, lease_id: str, verb: str, body: dict[str, Any]) -> None:
-        if verb == "report":
-            self._client.report(lease_id, ReportBatch.model_validate(body))
-        else:
-            self._client.finish(lease_id, FinishBatch.model_validate(body))
 
 
 def main() -> None:

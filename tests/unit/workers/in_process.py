@@ -20,6 +20,13 @@ from workers.solo import SoloTrainer
 from workers.tasks.registry import offers
 
 
+def _join_helpers() -> None:
+    """Wait for beats and outboxes that an overdue drain left behind: they use the client until they notice."""
+    for helper in threading.enumerate():
+        if helper.name.startswith(("beats-", "outbox-")):
+            helper.join(timeout=10)
+
+
 @contextmanager
 def working(
     server: FakeServer, folder: Path, *, max_trials: int = 1, checkpoint_seconds: float = 10.0
@@ -47,6 +54,7 @@ def working(
     finally:
         drain.request()
         thread.join(timeout=20)
+        _join_helpers()
         client.close()
         assert not thread.is_alive(), "the worker did not end"
     if failures:
