@@ -17,6 +17,7 @@ TASKS: Mapping[str, str] = {
     "digits": "workers.tasks.digits.task:Digits",
     "images": "workers.tasks.images.task:Images",
     "text": "workers.tasks.text.task:Text",
+    "tabular": "workers.tasks.tabular.task:Tabular",
 }
 
 

@@ -1,0 +1,155 @@
+"""A table as tensors: what is learnt of its columns is learnt from the training rows alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workers.tasks.files import refuse
+from workers.tasks.splitting import split
+from workers.tasks.tabular.params import GoalName
+from workers.tasks.tabular.table import Numbers, Table, Words
+
+MOST_LEVELS = 64
+"""Categories of a column that get an input of their own, the most frequent first; the others share one."""
+MOST_CLASSES = 1000
+MOST_WHOLE_CLASSES = 20
+"""Whole numbers are classes, unless told otherwise, when they are no more than so many different ones."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """inputs: (n, features) float32; targets: (n,), int64 classes or float32 numbers of mean 0 and deviation 1.
+
+    `outputs`: how many classes, 1 for numbers.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    val_inputs: Tensor
+    val_targets: Tensor
+    outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be predicted, and on which rows that is judged."""
+
+    target: str | None
+    goal: GoalName
+    validation_fraction: float
+    split_seed: int
+
+
+def encode(table: Table, question: Question) -> Encoded:
+    """Raises InvalidDataError."""
+    target = _target_name(table, question.target)
+    train, val = (rows.numpy() for rows in split(table.rows, question.validation_fraction, question.split_seed))
+    if len(train) < 2 or len(val) < 1:
+        raise refuse(table.source, "too few rows to train and to validate", "at least 3", table.rows, "Add rows.")
+    inputs = np.concatenate(
+        [
+            _numbers(column, train) if isinstance(column, np.ndarray) else _words(column, train)
+            for name, column in table.columns.items()
+            if name != target
+        ],
+        axis=1,
+    )
+    targets, outputs = _targets(table, target, question.goal, train)
+    features = torch.from_numpy(inputs.astype(np.float32))
+    return Encoded(features[train], targets[train], features[val], targets[val], outputs)
+
+
+def _target_name(table: Table, name: str | None) -> str:
+    if name is None:
+        return list(table.columns)[-1]
+    if name not in table.columns:
+        shown = ", ".join(list(table.columns)[:50])
+        raise refuse(table.source, "the target is no column", f"one of {shown}", name, "Name one of these.")
+    return name
+
+
+def _numbers(column: Numbers, train: Rows) -> NDArray[np.float64]:
+    """(n, 1 or 2): scaled, missing ones at the mean; and, if the training rows miss any, whether one is missing."""
+    missing = np.isnan(column)
+    known = column[train][~missing[train]]
+    mean, deviation = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
+    scaled = np.where(missing, 0.0, (column - mean) / (deviation or 1.0))
+    return np.stack([scaled, missing] if missing[train].any() else [scaled], axis=1)
+
+
+def _words(column: Words, train: Rows) -> NDArray[np.float64]:
+    """(n, levels + 1): one input for each category of the training rows, missing counted as one; one for the others."""
+    counts = Counter(column[row] for row in train)
+    # Ties by name, so that the order of rows decides nothing.
+    ranked = sorted(counts, key=lambda word: (-counts[word], word or ""))[:MOST_LEVELS]
+    places = {word: place for place, word in enumerate(ranked)}
+    encoded = np.zeros((len(column), len(ranked) + 1))
+    encoded[np.arange(len(column)), [places.get(word, len(ranked)) for word in column]] = 1.0
+    return encoded
+
+
+def _targets(table: Table, name: str, goal: GoalName, train: Rows) -> tuple[Tensor, int]:
+    column = table.columns[name]
+    numeric = isinstance(column, np.ndarray)
+    missing = int(np.isnan(column).sum()) if isinstance(column, np.ndarray) else column.count(None)
+    if missing:
+        raise refuse(
+            table.source, f"the target {name!r} is missing in some rows", "none", missing, "Remove these rows."
+        )
+    if goal == "regression" or (goal == "auto" and isinstance(column, np.ndarray) and not _are_classes(column)):
+        if not numeric:
+            word = next(word for word in column if not _is_number(str(word)))
+            raise refuse(table.source, f"the target {name!r} holds no numbers", "numbers", word, "Classify instead.")
+        return _measures(table, name, np.asarray(column, dtype=np.float64), train)
+    return _classes(table, name, [str(value) for value in column], train)
+
+
+def _measures(table: Table, name: str, column: Numbers, train: Rows) -> tuple[Tensor, int]:
+    others = np.delete(column, train)
+    if column[train].min() == column[train].max() or others.min() == others.max():
+        raise refuse(
+            table.source, f"the target {name!r} never changes", "two different values to train and to judge", 1, _OTHER
+        )
+    scaled = (column - column[train].mean()) / column[train].std()
+    return torch.from_numpy(scaled.astype(np.float32)), 1
+
+
+def _classes(table: Table, name: str, column: list[str], train: Rows) -> tuple[Tensor, int]:
+    names = sorted(set(column))
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise refuse(
+            table.source,
+            f"the target {name!r} has no fit number of classes",
+            f"2 to {MOST_CLASSES}",
+            len(names),
+            _OTHER,
+        )
+    absent = sorted(set(names) - {column[row] for row in train})
+    if absent:
+        raise refuse(table.source, f"a class of {name!r} has no training row", "at least one", absent[0], _OTHER)
+    places = {word: place for place, word in enumerate(names)}
+    return torch.tensor([places[word] for word in column], dtype=torch.int64), len(names)
+
+
+def _are_classes(column: Numbers) -> bool:
+    different = np.unique(column)
+    return len(different) <= MOST_WHOLE_CLASSES and bool((different == np.round(different)).all())
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+_OTHER = "Add rows, or choose another target, goal or split_seed."

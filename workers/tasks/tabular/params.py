@@ -1,0 +1,33 @@
+"""Parameters of the task `tabular`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from workers.tasks.files import FileName
+from workers.tasks.params import ActivationName, HeldOutParams
+
+ModelName = Literal["linear", "mlp", "resnet"]
+GoalName = Literal["auto", "classification", "regression"]
+ColumnName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class TabularParams(HeldOutParams):
+    """Parameters of the task `tabular`."""
+
+    file: Annotated[
+        FileName,
+        Field(description="a CSV file in the data folder, or a table of scikit-learn: breast_cancer, wine, diabetes"),
+    ] = "breast_cancer"
+    target: Annotated[ColumnName | None, Field(description="the column to predict; null: the last one")] = None
+    goal: Annotated[
+        GoalName,
+        Field(description="auto: regression if the target holds numbers, unless they are at most 20 whole ones"),
+    ] = "auto"
+    model: Annotated[ModelName, Field(description="linear, a plain mlp, or blocks with residuals")] = "mlp"
+    activation: Annotated[ActivationName, Field(description="between layers; the linear model has none")] = "relu"
+    hidden: Annotated[int, Field(ge=1, le=4096, description="width of the hidden layers")] = 64
+    layers: Annotated[int, Field(ge=1, le=16, description="hidden layers, or residual blocks")] = 2
+    dropout: Annotated[float, Field(ge=0, le=0.9, description="share of hidden units dropped in training")] = 0.0

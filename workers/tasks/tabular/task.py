@@ -1,0 +1,64 @@
+"""The task `tabular`: predict one column of a table from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from workers.tasks.classification import share_right
+from workers.tasks.files import Stamp
+from workers.tasks.tabular.encoding import Encoded, Question, encode
+from workers.tasks.tabular.models import build_model
+from workers.tasks.tabular.params import TabularParams
+from workers.tasks.tabular.table import locate, read
+from workers.tasks.task import Task, TensorData
+
+
+class Tabular(Task):
+    """Classes are told by cross entropy, numbers by the squared error in units of the training rows' variance.
+
+    `val_score` is what scikit-learn's `score` gives: the share of right classes, or R².
+    """
+
+    name: ClassVar[str] = "tabular"
+    params_model = TabularParams
+    metrics: ClassVar[tuple[str, ...]] = ("val_loss", "val_score")
+
+    def __init__(self, params: TabularParams) -> None:
+        self.params: TabularParams = params
+
+    def data(self, device: torch.device) -> TensorData:
+        """Inputs (n, features); targets (n,). Raises MissingDataError and InvalidDataError."""
+        encoded = self._encoded()
+        tensors = (encoded.train_inputs, encoded.train_targets, encoded.val_inputs, encoded.val_targets)
+        return TensorData(*(tensor.to(device) for tensor in tensors))
+
+    def build_model(self) -> nn.Module:
+        encoded = self._encoded()
+        return build_model(self.params, encoded.train_inputs.shape[1], encoded.outputs)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if targets.is_floating_point():
+            return functional.mse_loss(outputs.squeeze(1), targets)
+        return functional.cross_entropy(outputs, targets)
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        if not targets.is_floating_point():
+            return {"val_score": share_right(outputs, targets)}
+        predicted, truth = outputs.squeeze(1).cpu().double(), targets.cpu().double()
+        return {"val_score": 1 - (predicted - truth).square().sum() / (truth - truth.mean()).square().sum()}
+
+    def _encoded(self) -> Encoded:
+        params = self.params
+        question = Question(params.target, params.goal, params.validation_fraction, params.split_seed)
+        return _read(params.file, locate(params.file, self.data_dir), question)
+
+
+@lru_cache(maxsize=1)
+def _read(file: str, files: Stamp, question: Question) -> Encoded:
+    return encode(read(file, files), question)
