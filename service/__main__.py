@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import socket
@@ -100,6 +101,9 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What is loaded by now stays: the garbage collector need not walk through all of it again and again.
+        gc.collect()
+        gc.freeze()
         if self.started:
             print(f"lehr server ready on {self._address}", flush=True)
 

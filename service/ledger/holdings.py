@@ -55,13 +55,12 @@ READ_TRIALS = select(
     TrialRow.number,
     TrialRow.state,
     TrialRow.attempt,
-    TrialRow.lease_id,
     TrialRow.purpose,
     TrialRow.directive,
     TrialRow.acknowledged_until,
     TrialRow.horizon_fraction,
-).where(TrialRow.id.in_(bindparam("trials", expanding=True)), TrialRow.study_id == bindparam("study"))
-"""The named trials, as far as they are of this study."""
+).where(TrialRow.lease_id == bindparam("lease"))
+"""The trials that are or were held under this lease; one that was lost or given back is there no more."""
 
 Standing = Literal["held", "settled", "cancelled", "lost"]
 
@@ -78,7 +77,7 @@ class Holdings:
     """The study's new revision, where the call changes it."""
     horizon_steps: int | None
     trials: dict[str, Any]
-    """The rows of `READ_TRIALS` by id; a named trial that is not of this study is missing."""
+    """The rows of `READ_TRIALS` by id; a named trial that is not under this lease is missing."""
     standings: dict[str, Standing] = field(default_factory=dict)
     to_prune: set[str] = field(default_factory=set)
 
@@ -115,8 +114,8 @@ def examine(
     lease = connection.execute(lock, {"lease": lease_id}).one_or_none()
     if lease is None:
         raise LostLeaseError(f"lease {lease_id} holds none of these trials: no such lease is known")
-    found = connection.execute(READ_TRIALS, {"trials": [entry.trial for entry in named], "study": lease.study_id})
-    trials = {row.id: row for row in found}
+    under_lease = {row.id: row for row in connection.execute(READ_TRIALS, {"lease": lease_id})}
+    trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
     holdings = Holdings(
         lease_id,
         lease.study_id,
@@ -127,15 +126,15 @@ def examine(
         trials=trials,
     )
     for entry in named:
-        holdings.standings[entry.trial] = _standing(trials.get(entry.trial), lease_id, entry.attempt)
+        holdings.standings[entry.trial] = _standing(trials.get(entry.trial), entry.attempt)
     if all(standing == "lost" for standing in holdings.standings.values()):
         raise LostLeaseError(f"lease {lease_id} holds none of these trials any more; nothing was recorded")
     holdings.to_prune = {trial for trial in holdings.held() if trials[trial].directive == "prune"}
     return holdings
 
 
-def _standing(row: Any, lease_id: str, attempt: int) -> Standing:
-    if row is None or row.lease_id != lease_id or row.attempt != attempt:
+def _standing(row: Any, attempt: int) -> Standing:
+    if row is None or row.attempt != attempt:
         return "lost"
     if row.state == "RUNNING":
         return "held"
