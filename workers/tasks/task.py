@@ -14,9 +14,6 @@ from torch import Tensor, nn
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import TrainingParams
 
-EVALUATION_BATCH = 4096
-"""Validation examples per forward pass: bounds memory, not the result."""
-
 
 @dataclass(frozen=True, slots=True)
 class TensorData:
@@ -42,6 +39,8 @@ class Task(ABC):
     name: ClassVar[str]
     params_model: ClassVar[type[TrainingParams]]
     metrics: ClassVar[tuple[str, ...]]
+    evaluation_batch: ClassVar[int] = 4096
+    """Validation examples per forward pass: bounds memory, not the result."""
     params: TrainingParams
     data_dir: Path = DEFAULT_DATA_DIR
     """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
@@ -76,7 +75,7 @@ class Task(ABC):
 
     def evaluate(self, model: nn.Module, data: TensorData) -> Mapping[str, Tensor]:
         """Every metric over the whole validation set. The model is in evaluation mode, without gradients."""
-        outputs = torch.cat([model(inputs) for inputs in data.val_inputs.split(EVALUATION_BATCH)])
+        outputs = torch.cat([model(inputs) for inputs in data.val_inputs.split(self.evaluation_batch)])
         return {"val_loss": self.loss(outputs, data.val_targets), **self.measure(outputs, data.val_targets)}
 
     def horizon_steps(self, data: TensorData, fraction: float) -> int:

@@ -29,6 +29,8 @@ class Images(Classification):
 
     name: ClassVar[str] = "images"
     params_model = ImagesParams
+    # A wide network holds a megabyte for each image.
+    evaluation_batch: ClassVar[int] = 512
 
     def __init__(self, params: ImagesParams) -> None:
         self.params: ImagesParams = params
