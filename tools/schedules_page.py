@@ -39,8 +39,25 @@ documents hold those of their parts, in `schedule` or `parts`, and no rates of t
 {"family": "clipped", "schedule": {"family": "cosine", "start_lr": 0.1, "end_lr": 0.0}, "low": 0.001}
 ```
 
-A search draws none of them; one can be enqueued as a trial of the user's own. In Python, `warmed_up` puts a climb before
-any schedule, and `change_of_horizon` carries a run that is under way over to another number of steps.
+A search draws none of them; one can be enqueued as a trial of the user's own. In Python, `warmed_up` puts a climb
+before any schedule, and `change_of_horizon` carries a run that is under way over to another number of steps.
+"""
+
+
+FIT = """## Which schedule is this curve?
+
+`fit(rates)` takes the rates at all steps of a training, read off a log or a plot, and gives the nearest schedule of
+each family that a search could draw, the likeliest family first, with its largest and its root-mean-square error
+relative to the highest rate. A family with fewer parameters goes first where more of them explain no more than noise
+would. It takes seconds; `families=[…]` tries some only. The nearest of a family is looked for, not proved: restarts of
+uneven length are the hardest to find.
+
+```python
+from lehr.schedules import fit
+
+best = fit(rates)[0]
+best.schedule.to_dict(), best.max_error
+```
 """
 
 
@@ -52,6 +69,7 @@ def page() -> str:
     parts += [COMPOSITIONS_HEAD]
     for composition in COMPOSITIONS.values():
         parts += _section(composition)
+    parts += [FIT]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 

@@ -12,6 +12,8 @@ from lehr.schedules.documents import family_json_schema as family_json_schema
 from lehr.schedules.documents import schedule_from_dict as schedule_from_dict
 from lehr.schedules.documents import schedule_json_schema as schedule_json_schema
 from lehr.schedules.export_torch import torch_code as torch_code
+from lehr.schedules.fitting import Candidate as Candidate
+from lehr.schedules.fitting import fit as fit
 from lehr.schedules.plateau_state import PlateauState as PlateauState
 from lehr.schedules.registry import *  # noqa: F403  # one registry line exports a family too
 from lehr.schedules.steps import MAX_HORIZON_STEPS as MAX_HORIZON_STEPS
