@@ -31,6 +31,7 @@ from lehr.schedules.piecewise import Piecewise as Piecewise
 from lehr.schedules.plateau import Plateau as Plateau
 from lehr.schedules.polynomial import Polynomial as Polynomial
 from lehr.schedules.power import Power as Power
+from lehr.schedules.rex import Rex as Rex
 from lehr.schedules.scaled import Scaled as Scaled
 from lehr.schedules.step import Step as Step
 from lehr.schedules.stretched import Stretched as Stretched
