@@ -136,7 +136,8 @@ def check(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> 
     written = COMMON | MOMENTA | WRITTEN.get(schedule.family, frozenset())
     for field in fields(schedule):
         value = getattr(schedule, field.name)
-        require(field.name in written or value == field.default, f"it knows no {field.name} of {value!r}")
+        shown = f" of {value!r}" if isinstance(value, int | float | str) else ""
+        require(field.name in written or value == field.default, f"it knows no {field.name}{shown}")
     require(momentum or schedule.momentum_levels is None, "it does not cycle momentum")
 
 

@@ -14,10 +14,9 @@ for batch in batches:
     optimizer.step()
     scheduler.step()                   # once a step, not once an epoch"""
 NOTE = "torch's own {names}. Beyond the horizon its rates may go on changing; lehr's stay at the last one."
-SEQUENCE_NOTE = (
-    " Resume a SequentialLR in this order: make the optimizer and the scheduler, then load the scheduler's"
-    " state, then the optimizer's. The other way round, and whenever only the scheduler's state is loaded, torch"
-    " goes on with the first rate of the schedule instead of the saved one."
+RESUME_NOTE = (
+    " To resume, make the optimizer and the scheduler first and then load both states: where the optimizer's is loaded"
+    " before the scheduler is made, or not at all, torch goes on with the schedule's first rate."
 )
 
 CYCLIC = ("triangular", "triangular2", "exp_range")
@@ -164,7 +163,7 @@ def _code(schedule: Schedule, horizon_steps: int, parts: list[Part], boundaries:
     base = schedule.end_lr if "CyclicLR" in names else schedule.levels.top
     note = NOTE.format(names=" and ".join(dict.fromkeys(names)))
     if boundaries:
-        note += SEQUENCE_NOTE
+        note += RESUME_NOTE
         listed = "".join(f"\n            {each}," for each in made)
         opened = f"lr_scheduler.SequentialLR(\n        optimizer,\n        [{listed}\n        ],"
         whole = f"{opened}\n        milestones={boundaries!r},\n    )"

@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import json
 
+import jax
 import pytest
 
-from lehr.errors import InvalidValueError
+from lehr.errors import InvalidScheduleError, InvalidValueError
 from lehr.schedules import (
+    Clipped,
     Cosine,
     CosineRestarts,
+    Joined,
     MultiStep,
     OneCycle,
+    Plateau,
+    Scaled,
     Schedule,
     Step,
     Triangular,
@@ -192,6 +197,39 @@ def test_a_list_longer_than_it_may_be_is_thinned_and_says_so(framework):
     exported = export(Cosine(start_lr=0.1, end_lr=0.001), framework, 10**12)
     assert not exported.exact
     assert "100000 evenly spaced" in exported.note
+
+
+@pytest.mark.parametrize("schedule", [example("cosine", 0.2), example("cosine_restarts", 0.173), example("wsd")])
+def test_an_optax_schedule_can_be_compiled_into_a_training_step(schedule):
+    compiled = jax.jit(running.execute(export(schedule, "optax", 101).code)["schedule"])
+    assert [float(compiled(step)) for step in range(0, 101, 10)] == pytest.approx(
+        [schedule.lr(step, 101) for step in range(0, 101, 10)], rel=1e-5, abs=3e-7
+    )
+
+
+COMPOSED = [
+    Joined(parts=(example("cosine"), example("linear", 0.2)), at=(0.4,)),
+    Scaled(schedule=example("one_cycle"), factor=0.5),
+    Clipped(schedule=example("cosine", 0.2), high=0.2),
+]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("schedule", COMPOSED, ids=lambda schedule: schedule.family)
+def test_compositions_are_exported_by_their_rates(framework, schedule):
+    exported = export(schedule, framework, 101)
+    assert exported.form in ("formula", "rates")
+    assert difference(schedule, exported, 101) <= bound(exported)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_adaptive_schedule_is_exported_where_there_is_one_and_refused_elsewhere(framework):
+    schedule = Plateau(start_lr=0.1, end_lr=0.001)
+    if framework == "torch_builtin":
+        assert "ReduceLROnPlateau" in export(schedule, framework, 10).code
+        return
+    with pytest.raises(InvalidScheduleError, match="adaptive"):
+        export(schedule, framework, 10)
 
 
 def test_an_export_to_json_holds_the_schedule_itself():

@@ -1,0 +1,152 @@
+"""Every schedule that torch, optax, transformers and Keras have, and what it is among lehr's families."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lehr.schedules import Constant, Cosine, CosineRestarts, Exponential, OneCycle, Piecewise, Schedule
+from tools.parity.grid import difference
+from tools.parity.specimens import STEPS
+
+NONE = "none: "
+COUNTERPARTS: Mapping[str, Mapping[str, str]] = {
+    "torch": {
+        "ChainedScheduler": NONE + "multiplies what several schedulers give",
+        "ConstantLR": "constant",
+        "CosineAnnealingLR": "cosine",
+        "CosineAnnealingWarmRestarts": "cosine_restarts",
+        "CyclicLR": "triangular, triangular2, exp_range",
+        "ExponentialLR": "exponential",
+        "LambdaLR": NONE + "any function of the user's",
+        "LinearLR": "linear, and the linear warm-up",
+        "MultiStepLR": "multistep",
+        "MultiplicativeLR": NONE + "any function of the user's",
+        "OneCycleLR": "one_cycle",
+        "PolynomialLR": "polynomial",
+        "ReduceLROnPlateau": "plateau",
+        "SequentialLR": "warm-ups, wsd, flat_cosine, knee, joined",
+        "StepLR": "step, multistep",
+    },
+    "optax": {
+        "constant_schedule": "constant",
+        "cosine_decay_schedule": "cosine (exponent 1)",
+        "cosine_onecycle_schedule": "one_cycle",
+        "exponential_decay": "exponential; step where staircase",
+        "join_schedules": "warm-ups, wsd, cosine_restarts, triangular, joined",
+        "linear_onecycle_schedule": "one_cycle (three phases, of other lengths), piecewise",
+        "linear_schedule": "linear, and the linear warm-up",
+        "piecewise_constant_schedule": "step, multistep",
+        "piecewise_interpolate_schedule": "piecewise (linear)",
+        "polynomial_schedule": "polynomial",
+        "sgdr_schedule": "cosine_restarts",
+        "warmup_constant_schedule": "constant with a warm-up",
+        "warmup_cosine_decay_schedule": "cosine with a warm-up",
+        "warmup_exponential_decay_schedule": "exponential with a warm-up",
+    },
+    "Keras": {
+        "CosineDecay": "cosine, one_cycle",
+        "CosineDecayRestarts": "cosine_restarts",
+        "ExponentialDecay": "exponential; step where staircase",
+        "InverseTimeDecay": "inverse_time",
+        "PiecewiseConstantDecay": "step, multistep",
+        "PolynomialDecay": "linear, polynomial",
+    },
+    "transformers": {
+        "constant": "constant",
+        "constant_with_warmup": "constant with a warm-up",
+        "cosine": "cosine (num_cycles 0.5)",
+        "cosine_warmup_with_min_lr": "cosine with a warm-up",
+        "cosine_with_min_lr": "cosine (num_cycles 0.5)",
+        "cosine_with_restarts": "cosine_restarts",
+        "greedy": NONE + "raises and lowers the rate by the loss",
+        "inverse_sqrt": "inverse_sqrt",
+        "linear": "linear",
+        "polynomial": "linear, polynomial",
+        "reduce_lr_on_plateau": "plateau",
+        "warmup_stable_decay": "wsd, flat_cosine, knee",
+    },
+}
+TOP, END, LAST = 0.5, 0.001, STEPS - 1
+
+
+def public_names() -> dict[str, set[str]]:
+    """The schedules that the installed frameworks offer."""
+    import keras.optimizers.schedules
+    import optax.schedules
+    import torch.optim.lr_scheduler as torch_lr
+    from transformers import SchedulerType
+
+    torchs = {name: each for name, each in vars(torch_lr).items() if inspect.isclass(each)}
+    classes = {name for name, each in torchs.items() if each.__module__ == torch_lr.__name__ and name[0] != "_"}
+    endings = ("_schedule", "_schedules", "_decay")
+    functions = {name for name in vars(optax.schedules) if name.endswith(endings) and name[0] != "_"}
+    keras_classes = {name for name, each in vars(keras.optimizers.schedules).items() if inspect.isclass(each)}
+    return {
+        "torch": classes - {"LRScheduler"},
+        "optax": functions,
+        "Keras": keras_classes - {"LearningRateSchedule"},
+        "transformers": {each.value for each in SchedulerType},
+    }
+
+
+def _optax(schedule: Schedule, configured: Callable[[Any], Any]) -> float:
+    import optax
+
+    theirs = configured(optax)
+    return difference(schedule, [float(theirs(step)) for step in range(STEPS)])
+
+
+def _plateau() -> float:
+    """The rates of torch's ReduceLROnPlateau, against those of the state that lehr keeps, over made-up losses."""
+    import torch
+
+    from lehr.schedules import Plateau
+    from lehr.schedules.plateau_state import PlateauState
+    from lehr.schedules.portable import export
+
+    schedule = Plateau(start_lr=TOP, end_lr=END, factor=0.5, patience=3, cooldown=2)
+    names: dict[str, Any] = {}
+    exec(export(schedule, "torch_builtin", 10).code, names)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=7.0)
+    theirs, ours, worst = names["make_scheduler"](optimizer), PlateauState(schedule), 0.0
+    for step in range(200):
+        loss = 1 / (1 + step % 40 + step // 80)
+        theirs.step(loss)
+        worst = max(worst, abs(float(optimizer.param_groups[0]["lr"]) - ours.step(loss)) / TOP)
+    return worst
+
+
+WARM: dict[str, Any] = {"start_lr": 0.1, "peak_lr": TOP, "warmup_fraction": 0.2}
+CYCLE = {"init_value": TOP, "peak_value": TOP, "warmup_steps": 0, "decay_steps": 25, "end_value": END}
+ONE_CYCLE = OneCycle(start_lr=TOP / 25, peak_lr=TOP, end_lr=TOP / 25e4, warmup_fraction=0.3)
+IN_LINES = Piecewise(start_lr=TOP / 25, end_lr=TOP / 25e4, knots=(0.3, 0.85), rates=(TOP, TOP / 25))
+MEASURED: Mapping[tuple[str, str], Callable[[], float]] = {
+    ("optax", "warmup_constant_schedule"): lambda: _optax(
+        Constant(**WARM, end_lr=TOP), lambda optax: optax.warmup_constant_schedule(0.1, TOP, 20)
+    ),
+    ("optax", "warmup_cosine_decay_schedule"): lambda: _optax(
+        Cosine(**WARM, end_lr=END), lambda optax: optax.warmup_cosine_decay_schedule(0.1, TOP, 20, LAST, END)
+    ),
+    ("optax", "warmup_exponential_decay_schedule"): lambda: _optax(
+        Exponential(**WARM, end_lr=END),
+        lambda optax: optax.warmup_exponential_decay_schedule(0.1, TOP, 20, LAST - 20, END / TOP),
+    ),
+    ("optax", "cosine_onecycle_schedule"): lambda: _optax(
+        ONE_CYCLE, lambda optax: optax.cosine_onecycle_schedule(LAST, TOP)
+    ),
+    ("optax", "linear_onecycle_schedule"): lambda: _optax(
+        IN_LINES, lambda optax: optax.linear_onecycle_schedule(LAST, TOP)
+    ),
+    ("optax", "piecewise_interpolate_schedule"): lambda: _optax(
+        IN_LINES,
+        lambda optax: optax.piecewise_interpolate_schedule("linear", TOP / 25, {30: 25.0, 85: 1 / 25, LAST: 1e-4}),
+    ),
+    ("optax", "sgdr_schedule"): lambda: _optax(
+        CosineRestarts(start_lr=TOP, end_lr=END, cycles=4), lambda optax: optax.sgdr_schedule([CYCLE] * 4)
+    ),
+    ("torch", "ReduceLROnPlateau"): _plateau,
+    ("transformers", "reduce_lr_on_plateau"): _plateau,  # the same class
+}
+"""Schedules that exports do not use, measured by themselves."""
