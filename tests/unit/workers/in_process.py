@@ -17,6 +17,7 @@ from workers.device import configure_torch
 from workers.drain import Drain
 from workers.loop import LeaseLoop
 from workers.solo import SoloTrainer
+from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import offers
 
 
@@ -29,13 +30,18 @@ def _join_helpers() -> None:
 
 @contextmanager
 def working(
-    server: FakeServer, folder: Path, *, max_trials: int = 1, checkpoint_seconds: float = 10.0
+    server: FakeServer,
+    folder: Path,
+    *,
+    max_trials: int = 1,
+    checkpoint_seconds: float = 10.0,
+    data_dir: Path = DEFAULT_DATA_DIR,
 ) -> Iterator[Drain]:
     """A worker that works while the block runs, and is drained at its end."""
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     drain = Drain()
-    trainer = SoloTrainer(device, Checkpoints(folder), drain, checkpoint_seconds)
+    trainer = SoloTrainer(device, Checkpoints(folder), drain, checkpoint_seconds, data_dir=data_dir)
     worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
     client = Client(server.url, retry=None, timeout=5)
     loop = LeaseLoop(client, worker, trainer, drain, max_trials)

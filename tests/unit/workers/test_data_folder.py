@@ -1,0 +1,50 @@
+"""A worker trains on the data of its own folder, and says what is missing there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.workers.fake_server import FakeServer, FakeTrial
+from tests.unit.workers.in_process import working
+
+TEXT = {"name": "text", "params": {"file": "poem.txt", "context": 8, "layers": 1, "heads": 1, "epochs": 1}}
+
+
+def outcome(task: dict[str, Any], folder: Path) -> FakeTrial:
+    trial = FakeTrial("t1")
+    with FakeServer(trial, task=task) as server, working(server, folder, data_dir=folder / "data"):
+        server.wait_until(lambda: trial.finishes)
+    return trial
+
+
+def test_a_file_of_the_data_folder_is_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "poem.txt").write_text("to be or not to be\n" * 30)
+    trial = outcome(TEXT, tmp_path)
+    assert (trial.state, trial.error) == ("COMPLETED", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (
+            TEXT,
+            "MissingDataError: The data set 'poem.txt' is not on this worker's machine. Looked for: {}/data/poem.txt.",
+        ),
+        ({"name": "images", "params": {"data": "cifar10"}}, "MissingDataError: The data set 'cifar10' is not on"),
+        (
+            {"name": "text", "params": {"file": "empty.txt"}},
+            "InvalidDataError: empty.txt: the training or the validation",
+        ),
+    ],
+)
+def test_a_trial_whose_data_is_missing_or_wrong_fails_by_name(task: Any, said: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "empty.txt").touch()
+    trial = outcome(task, tmp_path)
+    assert trial.state == "FAILED"
+    assert said.format(tmp_path) in (trial.error or "")
+    assert not trial.reports
