@@ -26,6 +26,7 @@ from lehr.schedules import (
     Piecewise,
     Polynomial,
     Power,
+    Rex,
     Tanh,
     Triangular2,
     Wsd,
@@ -174,6 +175,17 @@ def test_power_without_a_fall_is_constant():
 )
 def test_the_rates_are_those_of_the_published_formula(schedule, published):
     assert schedule.curve(LAST + 1).lr == pytest.approx(published(np.array(PROGRESS)), rel=1e-12)
+
+
+def test_rex_is_the_papers_and_pytorch_optimizers():
+    published = [END + (START - END) * (1 - x) / (0.5 + 0.5 * (1 - x)) for x in PROGRESS]
+    ours = Rex(start_lr=START, end_lr=END).curve(LAST + 1).lr
+    assert ours == pytest.approx(published, rel=1e-12)
+    schedulers = pytest.importorskip("pytorch_optimizer.lr_scheduler")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=START)
+    theirs = schedulers.REXScheduler(optimizer, LAST, max_lr=START, min_lr=END)
+    theirs.step_t = 0  # its constructor takes a step, as torch's do
+    assert ours == pytest.approx([theirs.step() for _ in range(LAST + 1)], rel=1e-12)
 
 
 def test_tanh_is_the_papers_but_for_the_ends_that_it_meets():
