@@ -42,9 +42,15 @@ format: setup  ## rewrites the code as `make check` wants it
 lock: setup  ## rewrites the lock files from pyproject.toml (ARGS=--upgrade takes the newest versions)
 	$(BIN)/python tools/lock.py $(ARGS)
 
-snapshot: setup  ## rewrites docs/reference/openapi.json from the code
-	$(BIN)/python -m service openapi > docs/reference/openapi.json.new
-	mv docs/reference/openapi.json.new docs/reference/openapi.json
+snapshot: setup  ## rewrites what docs/reference takes from the code: the OpenAPI document and four pages
+	$(call rewrite,openapi.json,service openapi)
+	$(call rewrite,schedules.md,tools.schedules_page)
+	$(call rewrite,tasks.md,tools.tasks_page)
+	$(call rewrite,cli.md,lehr.cli.reference)
+	$(call rewrite,parity.md,tools.parity)
+
+# Through a second file: a program that fails leaves the page as it was.
+rewrite = $(BIN)/python -m $(2) > docs/reference/$(1).new && mv docs/reference/$(1).new docs/reference/$(1)
 
 clean:  ## removes .venv, caches and what `make demo` left; lehr-data stays
 	rm -rf .venv .venv.lock .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo demo-data build dist
