@@ -24,7 +24,7 @@ def family_faults(families: object) -> Iterator[Fault]:
             "is not a list of families",
             "one or more of " + ", ".join(FAMILIES),
             families,
-            "List at least one family, or leave families out for all.",
+            "List at least one family, or leave families out for the default ones.",
         )
         return
     for index, name in enumerate(families):
