@@ -45,9 +45,9 @@ lock: setup  ## rewrites the lock files from pyproject.toml (ARGS=--upgrade take
 snapshot: setup  ## rewrites what docs/reference takes from the code: the OpenAPI document and four pages
 	$(call rewrite,openapi.json,service openapi)
 	$(call rewrite,schedules.md,tools.schedules_page)
-	$(call rewrite,tasks.md,tools.tasks_page)
 	$(call rewrite,cli.md,lehr.cli.reference)
 	$(call rewrite,parity.md,tools.parity)
+	$(BIN)/python -m tools.tasks_page
 
 # Through a second file: a program that fails leaves the page as it was.
 rewrite = $(BIN)/python -m $(2) > docs/reference/$(1).new && mv docs/reference/$(1).new docs/reference/$(1)

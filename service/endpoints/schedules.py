@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from lehr.schedules import FAMILIES, Schedule, family_json_schema
+from lehr.schedules import FAMILIES, Curve, Schedule, family_json_schema
 from lehr.schedules.portable import export as export_schedule
 from lehr.schedules.portable.picture import Line, describe, picture, specimen, thumbnail
 from lehr.wire.problems import Page
@@ -24,6 +24,9 @@ from service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 THUMBNAIL_POINTS = 200
+MAX_EXACT_POINTS = 1000
+MAX_DRAWN_POINTS = 2000
+"""Three to a pixel of the picture."""
 
 
 @router.get("/families", response_model=Page[Family])
@@ -41,7 +44,8 @@ def preview(request: Preview, http: Request) -> Any:
     """The rates by step of one schedule or several; a picture where `Accept` prefers `image/svg+xml`."""
     wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
     if wanted == SVG:
-        drawn = [Line(describe(each), each.curve(request.horizon_steps, request.max_points)) for each in request.asked]
+        points = min(request.max_points, MAX_DRAWN_POINTS)
+        drawn = [Line(describe(each), _curve(each, request.horizon_steps, points)) for each in request.asked]
         content = picture(drawn, log=request.log_scale).encode()
         return Response(content, media_type=SVG, headers={"Vary": "Accept"})
     rates = [_rates(each, request) for each in request.asked]
@@ -64,9 +68,18 @@ def export(request: ExportRequest) -> Any:
 
 
 def _rates(schedule: Schedule, request: Preview) -> PreviewedSchedule:
-    curve = schedule.curve(request.horizon_steps, request.max_points)
+    curve = _curve(schedule, request.horizon_steps, request.max_points)
     momentum = None if curve.momentum is None else list(curve.momentum)
     return PreviewedSchedule(step=list(curve.step), lr=list(curve.lr), momentum=momentum)
+
+
+def _curve(schedule: Schedule, horizon_steps: int, max_points: int) -> Curve:
+    """The schedule's curve; of many points through numpy, whose last digits may be others."""
+    if max_points <= MAX_EXACT_POINTS:
+        return schedule.curve(horizon_steps, max_points)
+    found = schedule.curve_array(horizon_steps, max_points)
+    momentum = None if found.momentum is None else tuple(found.momentum.tolist())
+    return Curve(tuple(found.step.tolist()), tuple(found.lr.tolist()), momentum)
 
 
 @cache

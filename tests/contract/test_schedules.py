@@ -51,6 +51,14 @@ def test_a_preview_is_the_schedules_own_curve(client: TestClient, family: str) -
     assert (answer["step"], answer["lr"]) == (list(curve.step), list(curve.lr))
 
 
+def test_a_preview_of_many_points_is_the_same_curve(client: TestClient) -> None:
+    answer = preview(client, schedule=ONE_CYCLE, horizon_steps=3001, max_points=3001).json()
+    curve = schedule_from_dict(ONE_CYCLE).curve(3001)
+    assert answer["step"] == list(curve.step)
+    assert answer["lr"] == pytest.approx(curve.lr, rel=1e-12)
+    assert answer["momentum"] == pytest.approx(curve.momentum, rel=1e-12)
+
+
 def test_several_schedules_are_previewed_together(client: TestClient) -> None:
     answer = preview(client, schedules=[COSINE, ONE_CYCLE], max_points=5).json()
     alone = [preview(client, schedule=each, max_points=5).json() for each in (COSINE, ONE_CYCLE)]
@@ -58,14 +66,17 @@ def test_several_schedules_are_previewed_together(client: TestClient) -> None:
     assert alone[1]["momentum"] is not None
 
 
-@pytest.mark.parametrize("horizon", [1_000_000, 1_000_000_000, 10**12])
+@pytest.mark.parametrize(("horizon", "points"), [(10**6, 1000), (10**6, 10_000), (10**9, 1000), (10**12, 1000)])
 @pytest.mark.parametrize("accept", ["application/json", SVG])
-def test_a_preview_of_a_huge_horizon_answers_at_once(client: TestClient, horizon: int, accept: str) -> None:
-    preview(client, accept, schedule=COSINE, horizon_steps=horizon)
+def test_a_preview_of_a_huge_horizon_answers_at_once(
+    client: TestClient, horizon: int, points: int, accept: str
+) -> None:
+    body = {"schedule": COSINE, "horizon_steps": horizon, "max_points": points}
+    preview(client, accept, **body)
     times = []
     for _ in range(5):
         began = time.perf_counter()
-        answer = preview(client, accept, schedule=COSINE, horizon_steps=horizon)
+        answer = preview(client, accept, **body)
         times.append(time.perf_counter() - began)
         assert answer.status_code == 200
     assert min(times) < 0.05

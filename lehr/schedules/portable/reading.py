@@ -14,7 +14,7 @@ from lehr.schedules.multistep import MultiStep
 from lehr.schedules.step import Step
 from lehr.schedules.wsd import Wsd
 
-BY_RATES = "Compute its rates and fit a schedule to them."
+BY_RATES = "Or compute its rates, and fit a schedule to them with lehr.schedules.fit."
 
 
 def refuse(field: str, message: str, bound: str, value: object, remedy: str = BY_RATES) -> NoReturn:
