@@ -12,7 +12,14 @@ import structlog
 from sqlalchemy import delete, exists, select
 from sqlalchemy.exc import IntegrityError
 
-from lehr.errors import ConflictError, IdempotencyError, InvalidSpaceError, NotFoundError
+from lehr.errors import (
+    ConflictError,
+    Fault,
+    IdempotencyError,
+    InvalidScheduleError,
+    InvalidSpaceError,
+    NotFoundError,
+)
 from lehr.schedules import Schedule
 from lehr.wire.studies import SpaceSpec, StudySpec, StudyState
 from service.database import Database, Transaction
@@ -111,8 +118,10 @@ class Studies:
     def enqueue(self, study_id: str, schedule: Schedule) -> int:
         """Add a schedule of the user's own, paid from the budget; returns its trial's number.
 
-        Raises ConflictError when the study no longer searches or its budget is spent.
+        Raises InvalidScheduleError for an adaptive schedule, ConflictError when the study no longer searches
+        or its budget is spent.
         """
+        _require_closed_form(schedule)
         with self.database.write() as transaction:
             study = locked(transaction, study_id)
             _require(study, "enqueue a schedule in", ("QUEUED", "RUNNING", "PAUSED"))
@@ -190,6 +199,19 @@ def _state_before_pause(study: StudyRow) -> StudyState:
     if study.finalists is not None:
         return "CONFIRMING"
     return "RUNNING" if study.started_at is not None else "QUEUED"
+
+
+def _require_closed_form(schedule: Schedule) -> None:
+    if schedule.adaptive:
+        raise InvalidScheduleError(
+            Fault(
+                "schedule.family",
+                "an adaptive schedule has no rates before it is trained, so the workers do not train it",
+                "a closed-form family",
+                schedule.family,
+                "Enqueue a schedule that falls where you expect the plateaus, for example a multistep.",
+            )
+        )
 
 
 def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:

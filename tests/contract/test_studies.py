@@ -167,6 +167,16 @@ def test_a_users_schedule_is_trained_within_the_budget(client: TestClient, worke
     assert outside.json()["errors"][0]["field"].startswith("schedule")
 
 
+def test_an_adaptive_schedule_is_refused_before_any_worker_gets_it(client: TestClient) -> None:
+    study = create(client)
+    plateau = {"family": "plateau", "start_lr": 0.1, "end_lr": 0.001}
+    refused = client.post(f"/v1/studies/{study['study_id']}/trials", json={"schedule": plateau})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "schedule.family"
+    preview = client.post("/v1/schedules/preview", json={"schedule": plateau, "horizon_steps": 10})
+    assert preview.status_code == 422
+
+
 def test_states_that_do_not_allow_a_move_answer_409(client: TestClient, worker: FakeWorker) -> None:
     study = create(client)
     assert act(client, study, "resume").json()["state"] == "QUEUED"
