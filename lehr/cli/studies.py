@@ -17,6 +17,7 @@ from lehr.cli.settings import ServerOption
 from lehr.cli.studyfile import read_study
 from lehr.client import Client
 from lehr.errors import ConflictError, Fault, InvalidValueError
+from lehr.schedules.portable import export
 from lehr.wire.studies import Answer, Study
 
 WATCH_TIMEOUT_SECONDS = 10.0
@@ -78,7 +79,7 @@ def status(
 
 def best(
     study: StudyArgument,
-    code: Annotated[str | None, typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, ….")] = None,
+    code: Annotated[str | None, typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, optax, … as lehr export has.")] = None,
     points: Annotated[int | None, typer.Option("--points", min=1, help="Rates to give at most.")] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
@@ -87,14 +88,24 @@ def best(
     with Client(server) as client:
         answer = client.best(find_study(client, study).study_id, points=points or (None if json else PICTURE_POINTS))
     if code is not None:
-        if code not in answer.code:
-            offered = ", ".join(answer.code) or "none yet: the number of steps is not known"
-            raise InvalidValueError(Fault("--code", "is not offered", offered, code, "Choose one that is."))
-        output.write(answer.code[code])
+        _write_code(answer, code)
     elif json:
         output.document(answer.model_dump(mode="json"))
     else:
         _show_answer(answer)
+
+
+def _write_code(answer: Answer, framework: str) -> None:
+    """The server's code where it sent some, else this program's own export."""
+    if framework in answer.code:
+        output.write(answer.code[framework])
+        return
+    if answer.horizon_steps is None:
+        bound = "a study whose number of steps is known"
+        raise InvalidValueError(Fault("--code", "cannot be written yet", bound, framework, "Wait for a report."))
+    exported = export(answer.schedule, framework, answer.horizon_steps)
+    output.write(exported.code)
+    say(exported.note if exported.exact else f"not exact: {exported.note}")
 
 
 def _validate(client: Client, spec: dict[str, Any], json: bool) -> None:
