@@ -79,7 +79,10 @@ def status(
 
 def best(
     study: StudyArgument,
-    code: Annotated[str | None, typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, optax, … as lehr export has.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, optax, …, all that `lehr export` has."),
+    ] = None,
     points: Annotated[int | None, typer.Option("--points", min=1, help="Rates to give at most.")] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
