@@ -9,10 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import postgres
 
 _counter = itertools.count()
+
+# A slow machine is no failure. CI draws the same examples each time, so that what fails there fails everywhere;
+# elsewhere every run looks at new ones, and prints what repeats a failure.
+settings.register_profile("anywhere", deadline=None, print_blob=True)
+settings.register_profile("ci", parent=settings.get_profile("anywhere"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "anywhere")
 
 
 def missing(what: str) -> None:

@@ -197,7 +197,8 @@ def test_tanh_is_the_papers_but_for_the_ends_that_it_meets():
 
 @given(
     knots=st.lists(st.integers(21, 99), min_size=0, max_size=8, unique=True).map(sorted),
-    heights=st.lists(st.floats(0, 1) | st.sampled_from([0.0, 0.5, 1.0]), min_size=8, max_size=8),
+    # scipy divides by slopes and overflows where heights are denormal: no fair comparison.
+    heights=st.lists(st.floats(1e-9, 1) | st.sampled_from([0.0, 0.5, 1.0]), min_size=8, max_size=8),
 )
 def test_a_piecewise_schedule_is_numpys_lines_and_scipys_monotone_cubic(knots, heights):
     form = {**WARM, "knots": [knot / 100 for knot in knots], "rates": heights[: len(knots)]}
