@@ -16,6 +16,7 @@ from lehr.schedules import Schedule
 from lehr.wire.leases import Report
 from workers.optimizers import build_optimizer, set_rates
 from workers.randomness import derived_seed, generator
+from workers.tasks.precision import use_precision
 from workers.tasks.task import Task
 
 
@@ -35,6 +36,7 @@ class Run:
         self._schedule = schedule
         self._seed = seed
         self._device = device
+        use_precision(task.precision, device)
         self._data = task.data(device)
         self.horizon_steps = task.horizon_steps(self._data, fraction)
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)

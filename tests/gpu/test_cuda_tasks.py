@@ -1,9 +1,9 @@
-"""Tasks on real formats, on CUDA: one curve per seed, in either precision. Skipped where there is no CUDA."""
+"""Tasks on real formats, on CUDA: one curve per seed, in every precision. Skipped where there is no CUDA."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from tests.unit.workers.image_files import drawn, write_cifar10_binary
 from tests.unit.workers.runs import assert_resumes, run_of, train
 from workers.device import configure_torch
 from workers.settings import prepare_environment
+from workers.tasks.params import PrecisionName
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -41,7 +42,7 @@ def _deterministic() -> Any:
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", get_args(PrecisionName))
 @pytest.mark.parametrize(("task", "params"), CASES)
 def test_the_same_seed_gives_the_same_curve_twice(
     task: str, params: dict[str, Any], precision: str, folder: Path
@@ -61,7 +62,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 def test_mixed_precision_computes_the_same_function_more_coarsely(folder: Path) -> None:
     coarse, fine = (
         run_of("images", {**IMAGES, "model": "resnet", "precision": precision}, data_dir=folder, device="cuda:0")
-        for precision in ("bfloat16", "float32")
+        for precision in ("bf16", "fp32")
     )
     inputs = fine._data.val_inputs
     with torch.no_grad():

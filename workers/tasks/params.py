@@ -13,7 +13,7 @@ from lehr.errors import Fault, InvalidValueError
 
 OptimizerName = Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"]
 ActivationName = Literal["relu", "tanh", "gelu", "silu"]
-PrecisionName = Literal["float32", "bfloat16"]
+PrecisionName = Literal["fp32", "tf32", "bf16", "fp16"]
 DEFAULT_MOMENTUM: Mapping[OptimizerName, float] = {
     "sgd": 0.9,
     "nesterov": 0.9,

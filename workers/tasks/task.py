@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.tasks.files import DEFAULT_DATA_DIR
-from workers.tasks.params import TrainingParams
+from workers.tasks.params import PrecisionName, TrainingParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class Task(ABC):
     params: TrainingParams
     data_dir: Path = DEFAULT_DATA_DIR
     """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
+
+    @property
+    def precision(self) -> PrecisionName:
+        """In which numbers the model computes: what the trainer asks of the device before it trains."""
+        return "fp32"
 
     @abstractmethod
     def data(self, device: torch.device) -> TensorData:

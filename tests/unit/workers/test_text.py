@@ -13,7 +13,6 @@ import torch
 from jsonschema import Draft202012Validator
 from torch.nn import functional
 
-from lehr.errors import InvalidValueError
 from lehr.schedules import schedule_from_dict
 from tests.unit.workers.runs import assert_resumes, run_of, train
 from workers.solo import build_task
@@ -169,11 +168,6 @@ def test_a_wrong_text_is_refused_before_training(content: bytes, params: Any, sa
 def test_a_missing_text_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=rf"{tmp_path}/books/none\.txt\. Put a text file there"):
         run_of("text", {"file": "books/none.txt"}, data_dir=tmp_path)
-
-
-def test_mixed_precision_is_refused_where_there_is_no_cuda(folder: Path) -> None:
-    with pytest.raises(InvalidValueError, match=r"task\.params\.precision"):
-        run_of("text", {**TINY, "precision": "bfloat16"}, data_dir=folder)
 
 
 @pytest.mark.skipif(not SHAKESPEARE.exists(), reason="tiny Shakespeare is not here")

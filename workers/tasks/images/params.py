@@ -22,8 +22,8 @@ class ImagesParams(HeldOutParams):
     hidden: Annotated[int, Field(ge=1, le=8192, description="width of the hidden layer of mlp and cnn")] = 128
     width: Annotated[int, Field(ge=1, le=512, description="channels of the first convolution of cnn and resnet")] = 32
     precision: Annotated[
-        PrecisionName, Field(description="of the model's arithmetic; bfloat16 is mixed precision, and needs CUDA")
-    ] = "float32"
+        PrecisionName, Field(description="in which the model computes; tf32 needs CUDA; bf16 and fp16 are mixed")
+    ] = "fp32"
     flip: Annotated[
         bool, Field(description="show each training image mirrored every other epoch, the first one drawn")
     ] = False

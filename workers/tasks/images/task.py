@@ -17,7 +17,8 @@ from workers.tasks.images.imageset import ImageSet, Part
 from workers.tasks.images.models import build_model
 from workers.tasks.images.params import DataName, ImagesParams, ValidationName
 from workers.tasks.images.sources import SOURCES, Found, find
-from workers.tasks.precision import check_precision, with_precision
+from workers.tasks.params import PrecisionName
+from workers.tasks.precision import with_precision
 from workers.tasks.splitting import split
 from workers.tasks.task import TensorData
 
@@ -35,13 +36,16 @@ class Images(Classification):
     def __init__(self, params: ImagesParams) -> None:
         self.params: ImagesParams = params
 
+    @property
+    def precision(self) -> PrecisionName:
+        return self.params.precision
+
     def data(self, device: torch.device) -> TensorData:
         """Images (n, channels, side, side); labels (n,). Training images are padded for the crop.
 
-        Raises MissingDataError, InvalidDataError, and InvalidValueError for a precision the device lacks.
+        Raises MissingDataError and InvalidDataError.
         """
         params = self.params
-        check_precision(params.precision, device)
         found = find(params.data, self.data_dir)
         choice = _Choice(
             data=params.data,

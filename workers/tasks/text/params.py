@@ -26,8 +26,8 @@ class TextParams(TrainingParams):
     head_width: Annotated[int, Field(ge=1, le=128, description="width of one head")] = 32
     dropout: Annotated[float, Field(ge=0, le=0.9, description="share of activations dropped in training")] = 0.0
     precision: Annotated[
-        PrecisionName, Field(description="of the model's arithmetic; bfloat16 is mixed precision, and needs CUDA")
-    ] = "float32"
+        PrecisionName, Field(description="in which the model computes; tf32 needs CUDA; bf16 and fp16 are mixed")
+    ] = "fp32"
     validation_fraction: Annotated[
         float, Field(ge=0.01, le=0.5, description="share of the text, its end, held out to validate on")
     ] = 0.1

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from workers.tasks.classification import share_right
 from workers.tasks.files import refuse
-from workers.tasks.precision import check_precision, with_precision
+from workers.tasks.params import PrecisionName
+from workers.tasks.precision import with_precision
 from workers.tasks.task import Task, TensorData
 from workers.tasks.text.corpus import load
 from workers.tasks.text.gpt import Gpt
@@ -31,12 +32,15 @@ class Text(Task):
     def __init__(self, params: TextParams) -> None:
         self.params: TextParams = params
 
+    @property
+    def precision(self) -> PrecisionName:
+        return self.params.precision
+
     def data(self, device: torch.device) -> TensorData:
         """Inputs and targets (n, context); the text's end is for validation.
 
-        Raises MissingDataError, InvalidDataError, and InvalidValueError for a precision the device lacks.
+        Raises MissingDataError and InvalidDataError.
         """
-        check_precision(self.params.precision, device)
         tokens = load(self.params.file, self.params.tokens, self.data_dir).tokens[: self.params.train_limit]
         held_out = round(self.params.validation_fraction * len(tokens))
         tokens = tokens.to(device)
