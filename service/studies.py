@@ -20,10 +20,10 @@ from lehr.errors import (
     InvalidSpaceError,
     NotFoundError,
 )
-from lehr.schedules import Schedule
+from lehr.schedules import Plateau, Schedule
 from lehr.wire.studies import SpaceSpec, StudySpec, StudyState
 from service.database import Database, Transaction
-from service.fleet import Fleet
+from service.fleet import Fleet, KnownTask
 from service.ledger.progression import advance, cancel_open_trials, end
 from service.ledger.rules import FINISHED_STUDY_STATES, touch
 from service.search.warmth import Searches, new_trial
@@ -118,12 +118,12 @@ class Studies:
     def enqueue(self, study_id: str, schedule: Schedule) -> int:
         """Add a schedule of the user's own, paid from the budget; returns its trial's number.
 
-        Raises InvalidScheduleError for an adaptive schedule, ConflictError when the study no longer searches
-        or its budget is spent.
+        Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, ConflictError
+        when the study no longer searches or its budget is spent.
         """
-        _require_closed_form(schedule)
         with self.database.write() as transaction:
             study = locked(transaction, study_id)
+            _require_metric(schedule, self.fleet.task(transaction, study.task_name))
             _require(study, "enqueue a schedule in", ("QUEUED", "RUNNING", "PAUSED"))
             if study.finalists is not None or study.trials_created >= study.budget_trials:
                 raise ConflictError(
@@ -201,17 +201,12 @@ def _state_before_pause(study: StudyRow) -> StudyState:
     return "RUNNING" if study.started_at is not None else "QUEUED"
 
 
-def _require_closed_form(schedule: Schedule) -> None:
-    if schedule.adaptive:
-        raise InvalidScheduleError(
-            Fault(
-                "schedule.family",
-                "an adaptive schedule has no rates before it is trained, so the workers do not train it",
-                "a closed-form family",
-                schedule.family,
-                "Enqueue a schedule that falls where you expect the plateaus, for example a multistep.",
-            )
-        )
+def _require_metric(schedule: Schedule, task: KnownTask | None) -> None:
+    if not isinstance(schedule, Plateau) or task is None or task.metrics is None or schedule.metric in task.metrics:
+        return
+    bound, remedy = "one of " + ", ".join(task.metrics), "Name a metric that the task reports."
+    message = f"the task {task.name} does not report this metric"
+    raise InvalidScheduleError(Fault("schedule.metric", message, bound, schedule.metric, remedy))
 
 
 def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:

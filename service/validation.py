@@ -41,6 +41,7 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
         params = with_defaults(params, task.params_schema)
         faults += _params_faults(params, task)
         faults += _metric_faults(spec, task)
+        faults += _followed_metric_faults(spec, task)
     if faults:
         raise InvalidStudyError(faults)
     resolved = _resolved_document(spec, params)
@@ -73,6 +74,22 @@ def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
             spec.objective.metric,
             "Name a metric that the task reports.",
         )
+    ]
+
+
+def _followed_metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
+    """Adaptive families whose schedules would wait for a metric that never comes."""
+    return [
+        Fault(
+            f"space.parameters.{family}.metric",
+            f"the task {task.name} does not report this metric",
+            "one of " + ", ".join(task.metrics),
+            metric,
+            f'Name metrics that the task reports: {{"{family}": {{"metric": ["{task.metrics[0]}"]}}}}.',
+        )
+        for family, metrics in spec.space.to_space().followed_metrics().items()
+        for metric in metrics
+        if task.metrics and metric not in task.metrics
     ]
 
 

@@ -21,12 +21,13 @@ fractions are of the whole horizon. Without a warm-up the rate goes from `start_
 With `warmup_fraction` w above 0 it first climbs from `start_lr` to `peak_lr` by `warmup_shape`, and the formula starts
 from there. The formulas write `top` for the rate they start from, `end` for `end_lr`, and x = (p - w) / (1 - w).
 
-A search that names no families draws from those marked *default*, one that names others from these too; `plateau`
-and `piecewise` are drawn by none. Where a family is marked *jumps*, its rate is not a continuous function of progress.
+A search that names no families draws from those marked *default*, one that names others from these too; `piecewise`
+is drawn by none. Where a family is marked *jumps*, its rate is not a continuous function of progress.
 
 The first step's rate is exactly `start_lr`; the last one's, and that of every step beyond the horizon, exactly
 `end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any of them as PyTorch code
-that gives the same rates to the last bit.
+that gives the same rates to the last bit. `plateau` alone is adaptive: a metric of the training shapes its rates, the
+worker keeps its state in the trial's checkpoint, and the answer lists the rates that the winning training had.
 """
 
 

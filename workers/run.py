@@ -16,6 +16,7 @@ from lehr.schedules import Schedule
 from lehr.wire.leases import Report
 from workers.optimizers import build_optimizer, set_rates
 from workers.randomness import derived_seed, generator
+from workers.rates import Rates
 from workers.tasks.precision import use_precision
 from workers.tasks.task import Task
 
@@ -33,15 +34,15 @@ class Run:
 
     def __init__(self, task: Task, schedule: Schedule, seed: int, device: torch.device, fraction: float = 1.0) -> None:
         self._task = task
-        self._schedule = schedule
         self._seed = seed
         self._device = device
         use_precision(task.precision, device)
         self._data = task.data(device)
         self.horizon_steps = task.horizon_steps(self._data, fraction)
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)
+        self._rates = Rates(schedule, self.horizon_steps, task.metrics)
         self.model = _fresh_model(task, seed).to(device)
-        self.optimizer = build_optimizer(self.model.parameters(), task.params, schedule.lr(0, self.horizon_steps))
+        self.optimizer = build_optimizer(self.model.parameters(), task.params, self._rates.lr(0))
         self._order = torch.empty(0, dtype=torch.int64)
         self._draws: Tensor | None = None
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
@@ -56,13 +57,15 @@ class Run:
     def advance(self) -> Report | None:
         """Do one step; at an epoch's end, its report. Raises DivergedError."""
         step = self.step
-        set_rates(self.optimizer, self._lr(step), self._momentum(step))
+        set_rates(self.optimizer, self._rates.lr(step), self._rates.momentum(step))
         self._descend(self._batch(step))
         self.step += 1
         if self.step % self._steps_per_epoch:
             return None
         self._check_divergence()
-        return self._report(step)
+        report = self._report(step)
+        self._rates.hear(report.metrics)
+        return report
 
     def _batch(self, step: int) -> Tensor:
         """Indices of the step's examples, on the device."""
@@ -105,14 +108,18 @@ class Run:
 
     def _blank_report(self, step: int) -> Report:
         metrics = dict.fromkeys(self._task.metrics)
-        return Report(step=step, epoch=self._epoch(step), lr=self._lr(step), train_loss=None, metrics=metrics)
+        return Report(step=step, epoch=self._epoch(step), lr=self._rates.lr(step), train_loss=None, metrics=metrics)
 
     def _report(self, step: int) -> Report:
         train_loss = float(self._loss_sum) / self._data.train_size
         self._loss_sum.zero_()
         metrics = {name: _number(value) for name, value in self._evaluate().items()}
         report = Report(
-            step=step, epoch=self._epoch(step), lr=self._lr(step), train_loss=_number(train_loss), metrics=metrics
+            step=step,
+            epoch=self._epoch(step),
+            lr=self._rates.lr(step),
+            train_loss=_number(train_loss),
+            metrics=metrics,
         )
         if metrics["val_loss"] is None:
             raise DivergedError("val_loss", report)
@@ -123,12 +130,6 @@ class Run:
         with torch.no_grad():
             values = self._task.evaluate(self.model, self._data)
             return {name: float(value) for name, value in values.items()}
-
-    def _lr(self, step: int) -> float:
-        return self._schedule.lr(step, self.horizon_steps)
-
-    def _momentum(self, step: int) -> float | None:
-        return self._schedule.momentum_at(step / (self.horizon_steps - 1) if self.horizon_steps > 1 else 0.0)
 
     def _epoch(self, step: int) -> float:
         """Epochs done once this step is."""
@@ -142,6 +143,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "loss_sum": self._loss_sum,
             "bad_step": self._bad_step,
+            "rates": self._rates.state(),
             "noise": torch.get_rng_state(),
             "device_noise": _device_noise(self._device),
         }
@@ -152,6 +154,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self._loss_sum.copy_(state["loss_sum"])
         self._bad_step.copy_(state["bad_step"])
+        self._rates.restore(state.get("rates"))  # older checkpoints have none: theirs are of closed-form schedules
         self._order = torch.empty(0, dtype=torch.int64)
         torch.set_rng_state(state["noise"])
         _set_device_noise(self._device, state["device_noise"])

@@ -75,7 +75,7 @@ class Schedule(ABC):
     searchable: ClassVar[bool] = True
     """Whether a search that names no families draws from this one."""
     drawable: ClassVar[bool] = True
-    """Whether a search that names it can draw from it: not where a metric, or a list of any length, shapes it."""
+    """Whether a search that names it can draw from it: not where a list of any length shapes it."""
     continuous: ClassVar[bool] = True
     """Whether the rate never jumps, whatever the parameters."""
     adaptive: ClassVar[bool] = False

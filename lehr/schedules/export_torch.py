@@ -87,6 +87,23 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     return "\n".join(parts)
 
 
+def rise_function(schedule: Schedule, horizon_steps: int) -> str:
+    """The definition of `warmup_lr_at(step)`, None from the step on that the rate has reached its top at."""
+    rise, levels = schedule.rise_fraction, schedule.levels
+    low, high = min(levels.first, levels.top), max(levels.first, levels.top)
+    lines = [
+        f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0",
+        "if progress <= 0:",
+        f"    return {levels.first!r}",
+        f"if progress >= {rise!r}:",
+        "    return None",
+        f"x = progress / {rise!r}",
+        *schedule._rise_code(levels),
+        f"return min(max(value, {low!r}), {high!r})",
+    ]
+    return _function("warmup_lr_at(step)", "The learning rate at a step of the warm-up, counted from 0.", lines)
+
+
 def _functions(which: str, what: str, schedule: Schedule, horizon_steps: int) -> Iterator[str]:
     """The function of the step for the rate (`which` is lr) or the momentum, after those that it needs."""
     at_step = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]

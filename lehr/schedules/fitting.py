@@ -91,7 +91,8 @@ def _rate_fault(index: int, rate: object) -> Fault | None:
 
 
 def _known_families(families: Sequence[str] | None) -> Iterator[str]:
-    for index, name in enumerate(families or [name for name, family in FAMILIES.items() if family.drawable]):
-        if name not in FAMILIES or not FAMILIES[name].drawable:
+    fitted = [name for name, family in FAMILIES.items() if family.drawable and not family.adaptive]
+    for index, name in enumerate(families or fitted):
+        if name not in fitted:
             raise InvalidValueError(unknown_family(f"families[{index}]", name))
         yield name

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from dataclasses import MISSING, Field, dataclass, field
 from typing import Any, Literal
 
 from lehr.errors import Fault
 
-Kind = Literal["float", "int", "choice", "floats"]
+Kind = Literal["float", "int", "choice", "floats", "name"]
 MAX_FLOATS = 100
 """How many values a `floats` parameter may list."""
+NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.\-/]*$"
+MAX_NAME_CHARACTERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Parameter:
         """The valid values in words, for error messages."""
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
+        if self.kind == "name":
+            return f"1 to {MAX_NAME_CHARACTERS} letters, digits and _ . - /, the first a letter or _"
         interval = self._interval()
         if self.kind == "int":
             return f"a whole number {interval}"
@@ -59,6 +64,8 @@ class Parameter:
         """What is wrong with a value for this field, None when nothing is."""
         if self.kind == "choice":
             return None if isinstance(value, str) and value in self.choices else self._refuse(name, value, "is unknown")
+        if self.kind == "name":
+            return None if _is_name(value) else self._refuse(name, value, "is not a name")
         if self.kind == "floats":
             return self._list_fault(name, value)
         return self._number_fault(name, value)
@@ -102,6 +109,9 @@ class Parameter:
         """The field's JSON Schema, without its default."""
         if self.kind == "choice":
             return {"type": "string", "enum": list(self.choices), "description": self.doc}
+        if self.kind == "name":
+            length = {"minLength": 1, "maxLength": MAX_NAME_CHARACTERS}
+            return {"type": "string", "pattern": NAME_PATTERN, **length, "description": self.doc}
         number = {"type": "integer" if self.kind == "int" else "number", **self._json_bounds()}
         if self.kind == "floats":
             return {
@@ -138,6 +148,12 @@ def field_fault(declared: Field[Any], value: object) -> Fault | None:
     if value is None and declared.default is None:
         return None
     return parameter_of(declared).fault(declared.name, value)
+
+
+def _is_name(value: object) -> bool:
+    if not isinstance(value, str) or len(value) > MAX_NAME_CHARACTERS:
+        return False
+    return re.fullmatch(NAME_PATTERN, value) is not None and not value.endswith("\n")
 
 
 def _is_finite(value: float) -> bool:

@@ -16,8 +16,9 @@ from lehr.schedules.shapes import Levels
 class Plateau(Schedule):
     """Multiplies the rate by a factor, down to end_lr, whenever a metric has stopped improving.
 
-    It depends on the metric: after any warm-up no progress alone has a rate, and `lr_at`, curves, previews and
-    exports refuse it. `PlateauState(plateau)` has the rates of a training, from its metrics.
+    It depends on the metric: after any warm-up no progress alone has a rate, and `lr_at`, curves and previews
+    refuse it. `PlateauState(plateau)` has the rates of a training, from its metrics. lehr's workers step it
+    with the `metric` of each report.
 
     After more than `patience` evaluations in a row that are not better than the best one, lr becomes
     max(factor lr, end_lr); the next `cooldown` evaluations count for nothing. A metric is better if it is beyond
@@ -35,15 +36,21 @@ class Plateau(Schedule):
     formula: ClassVar[str] = "max(factor lr, end) after more than patience evaluations that are not better"
     source: ClassVar[str] = "torch's ReduceLROnPlateau, whose rates it has"
     searchable: ClassVar[bool] = False
-    drawable: ClassVar[bool] = False
     continuous: ClassVar[bool] = False
     adaptive: ClassVar[bool] = True
 
     factor: float = parameter(
-        "float", "what a drop multiplies the rate by", default=0.1, low=0.0, high=1.0, open_low=True, open_high=True
+        "float",
+        "what a drop multiplies the rate by",
+        default=0.1,
+        low=0.0,
+        high=1.0,
+        open_low=True,
+        open_high=True,
+        search=(0.1, 0.8),
     )
     patience: int = parameter(
-        "int", "how many evaluations in a row may fail to be better", default=10, low=0, high=10**9
+        "int", "how many evaluations in a row may fail to be better", default=10, low=0, high=10**9, search=(0, 5)
     )
     cooldown: int = parameter(
         "int", "how many evaluations count for nothing after a drop", default=0, low=0, high=10**9
@@ -52,8 +59,9 @@ class Plateau(Schedule):
     threshold_mode: Literal["relative", "absolute"] = parameter(
         "choice", "what the threshold is measured by", default="relative", choices=("relative", "absolute")
     )
+    metric: str = parameter("name", "which of the training's metrics it follows", default="val_loss")
     direction: Literal["minimize", "maximize"] = parameter(
-        "choice", "which metric is better", default="minimize", choices=("minimize", "maximize")
+        "choice", "which value of the metric is better", default="minimize", choices=("minimize", "maximize")
     )
     least_drop: float = parameter("float", "how small a drop is not worth making", default=1e-8, low=0.0)
 

@@ -24,7 +24,7 @@ BY_SPACE = ("start_lr", "end_lr", "peak_lr", "warmup_fraction")
 def searched(family: type[Schedule]) -> dict[str, Parameter]:
     """The family's parameters that a search draws by default, or may be told to draw."""
     declared = {each.name: parameter_of(each) for each in fields(family)}
-    return {name: each for name, each in declared.items() if each.search is not None or each.kind == "choice"}
+    return {name: each for name, each in declared.items() if each.search is not None or each.kind in ("choice", "name")}
 
 
 def values_of(family: type[Schedule], overrides: Overrides, latest_rise: float) -> dict[str, Values]:
@@ -81,7 +81,7 @@ def _parameter_faults(family: type[Schedule], name: str, values: object) -> Iter
 
 
 def _range_faults(field: str, parameter: Parameter, values: Range) -> Iterator[Fault]:
-    if parameter.kind in ("choice", "floats"):
+    if parameter.kind in ("choice", "floats", "name"):
         yield Fault(field, "cannot be drawn from a range", parameter.bound, values, "List the choices.")
     else:
         yield from range_faults(field, _whole(parameter, values), parameter)

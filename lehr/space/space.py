@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lehr.errors import Fault, InvalidSpaceError
-from lehr.schedules import FAMILIES, Schedule
+from lehr.schedules import FAMILIES, Plateau, Schedule
 from lehr.schedules.documents import unknown_family
 from lehr.space.coordinates import ROUNDING, Coordinate, Value, label, own_coordinate
 from lehr.space.feasibility import family_faults, feasibility_faults
@@ -107,6 +107,16 @@ class Space:
         """What the family's own parameters are drawn from."""
         latest_rise = self.warmup_fraction.high if self.warmup_fraction and self.warms_up(family) else 0.0
         return values_of(FAMILIES[family], self.parameters, latest_rise)
+
+    def followed_metrics(self) -> dict[str, tuple[str, ...]]:
+        """The metrics that the adaptive families' schedules follow here, by family."""
+        followed = {}
+        for name in self.families:
+            if issubclass(kind := FAMILIES[name], Plateau):
+                metrics = self.own_values(name).get("metric", (kind.metric,))
+                assert isinstance(metrics, tuple)  # no range holds names
+                followed[name] = metrics
+        return followed
 
     def coordinates(self, family: str) -> tuple[Coordinate, ...]:
         """The family's axes that have more than one value."""

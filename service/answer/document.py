@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lehr.errors import ConflictError
 from lehr.schedules import Schedule, torch_code
+from lehr.schedules.portable import export
 from lehr.wire.studies import Answer, Baseline, Confirmation, Direction, Gain, LrCurve, StudyState
 from service.answer.confirmation import Confirmed, choose_winner, gain_over
 from service.answer.finalists import SearchTrial, best_first, is_baseline
@@ -33,7 +34,8 @@ def answer(
 
     Without a COMPLETED confirmation run the best search trial is the answer, and
     `confirmation`, `baseline` and `gain` are null: a search's best value flatters itself, so it
-    is compared with nothing. `points` >= 1 limits the rates listed (default: all, at most 1000).
+    is compared with nothing. `points` >= 1 limits the rates listed (default: all, at most 1000); those of an
+    adaptive schedule are in its trial's reports alone, and are left out here.
     Raises ConflictError while no search trial has COMPLETED.
     """
     winner = choose_winner(confirmed, study.direction)
@@ -77,9 +79,13 @@ def _document(study: StudyFacts, trial: SearchTrial, points: int | None) -> Answ
         confirmation=None,
         baseline=None,
         gain=None,
-        lr=rates(trial.schedule, horizon, points) if horizon else None,
-        code={"torch": torch_code(trial.schedule, horizon)} if horizon else {},
+        lr=rates(trial.schedule, horizon, points) if horizon and not trial.schedule.adaptive else None,
+        code={"torch": _code(trial.schedule, horizon)} if horizon else {},
     )
+
+
+def _code(schedule: Schedule, horizon_steps: int) -> str:
+    return export(schedule, "torch", horizon_steps).code if schedule.adaptive else torch_code(schedule, horizon_steps)
 
 
 def _confirmation(winner: Confirmed) -> Confirmation | None:

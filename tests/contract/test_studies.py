@@ -167,14 +167,52 @@ def test_a_users_schedule_is_trained_within_the_budget(client: TestClient, worke
     assert outside.json()["errors"][0]["field"].startswith("schedule")
 
 
-def test_an_adaptive_schedule_is_refused_before_any_worker_gets_it(client: TestClient) -> None:
+PLATEAU = {"family": "plateau", "start_lr": 0.1, "end_lr": 0.001}
+
+
+def test_an_adaptive_schedules_answer_has_the_rates_that_its_training_had(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    study = create(client, confirm=None, budget={"trials": 1})
+    enqueued = client.post(f"/v1/studies/{study['study_id']}/trials", json={"schedule": PLATEAU})
+    assert enqueued.status_code == 201, enqueued.text
+    lease = worker.claim()
+    assert lease is not None
+    assert schedule_from_dict(lease["trials"][0]["schedule"]) == schedule_from_dict(PLATEAU)
+    for step, rate in ((9, 0.1), (19, 0.1), (29, 0.01), (39, 0.001)):
+        report = {"step": step, "lr": rate, "metrics": {"val_accuracy": 0.5}}
+        worker.report(lease, step, 0.5, reports=[report])
+    worker.finish(lease)
+    best = client.get(f"/v1/studies/{study['study_id']}/best").json()
+    assert best["state"] == "COMPLETED"
+    assert best["lr"] == {"step": [0, 9, 19, 29, 39], "value": [0.1, 0.1, 0.1, 0.01, 0.001]}
+    assert "ReduceLROnPlateau(optimizer, mode='min', factor=0.1" in best["code"]["torch"]
+    few = client.get(f"/v1/studies/{study['study_id']}/best", params={"points": 3}).json()
+    assert few["lr"] == {"step": [0, 19, 39], "value": [0.1, 0.1, 0.001]}
+
+
+def test_an_adaptive_schedule_that_follows_a_metric_which_the_task_lacks_is_refused(client: TestClient) -> None:
+    FakeWorker(client, tasks=[{"name": "digits", "metrics": ["val_loss", "val_accuracy"]}]).claim()
     study = create(client)
-    plateau = {"family": "plateau", "start_lr": 0.1, "end_lr": 0.001}
-    refused = client.post(f"/v1/studies/{study['study_id']}/trials", json={"schedule": plateau})
+    enqueue = f"/v1/studies/{study['study_id']}/trials"
+    refused = client.post(enqueue, json={"schedule": {**PLATEAU, "metric": "bleu"}})
     assert refused.status_code == 422
-    assert refused.json()["errors"][0]["field"] == "schedule.family"
-    preview = client.post("/v1/schedules/preview", json={"schedule": plateau, "horizon_steps": 10})
-    assert preview.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "schedule.metric"
+    assert "val_loss, val_accuracy" in refused.json()["errors"][0]["bound"]
+    assert client.post(enqueue, json={"schedule": {**PLATEAU, "metric": "val_loss"}}).status_code == 201
+    spec = study_spec(space={"families": ["plateau"], "parameters": {"plateau": {"metric": ["val_loss", "bleu"]}}})
+    refused = client.post("/v1/studies", json=spec)
+    assert [error["field"] for error in refused.json()["errors"]] == ["space.parameters.plateau.metric"]
+
+
+def test_a_search_draws_adaptive_schedules_where_the_space_names_them(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, space={"families": ["plateau"]}, budget={"trials": 4}, confirm=None)
+    run_all(worker)
+    page = client.get(f"/v1/studies/{study['study_id']}/trials").json()["items"]
+    drawn = [trial["schedule"] for trial in page if trial["schedule"]["family"] == "plateau"]
+    assert len(drawn) == 2
+    assert {schedule["metric"] for schedule in drawn} == {"val_loss"}
+    assert all(0.1 <= schedule["factor"] <= 0.8 and 0 <= schedule["patience"] <= 5 for schedule in drawn)
 
 
 def test_states_that_do_not_allow_a_move_answer_409(client: TestClient, worker: FakeWorker) -> None:

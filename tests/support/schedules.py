@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lehr.schedules import COMPOSITIONS, FAMILIES, Clipped, Joined, Scaled, Schedule, Stretched
-from lehr.schedules.parameters import Parameter, parameter_of
+from lehr.schedules.parameters import MAX_NAME_CHARACTERS, NAME_PATTERN, Parameter, parameter_of
 
 CLOSED_FORM = [name for name, family in FAMILIES.items() if not family.adaptive]
 COMMON = {field.name for field in fields(Schedule)}
@@ -24,6 +24,8 @@ def values(parameter: Parameter) -> st.SearchStrategy[Any]:
     """Any value that the parameter allows; counts up to 20, numbers without an upper bound up to 0.5."""
     if parameter.kind == "choice":
         return st.sampled_from(parameter.choices)
+    if parameter.kind == "name":
+        return st.from_regex(NAME_PATTERN, fullmatch=True).filter(lambda name: len(name) <= MAX_NAME_CHARACTERS)
     if parameter.kind == "int":
         return st.integers(int(parameter.low), int(min(parameter.high, parameter.low + 20)))
     high = parameter.high if math.isfinite(parameter.high) else 0.5

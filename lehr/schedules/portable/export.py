@@ -122,6 +122,9 @@ FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
     }
 )
 
+ADAPTIVE = ("torch", "torch_builtin")
+"""The frameworks that an adaptive schedule is written for, too."""
+
 
 def export(schedule: Schedule, framework: str, horizon_steps: int) -> Export:
     """The schedule as code, flags or a table for a framework; `FRAMEWORKS` names all.
@@ -132,7 +135,7 @@ def export(schedule: Schedule, framework: str, horizon_steps: int) -> Export:
     adaptive schedule where the framework has no such one.
     """
     progress_at(0, horizon_steps)
-    if framework != "torch_builtin":  # which has an adaptive scheduler too
+    if framework not in ADAPTIVE:
         schedule.require_closed_form()
     if framework not in FRAMEWORKS:
         bound = "one of " + ", ".join(FRAMEWORKS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lehr.schedules.base import Schedule
 from lehr.schedules.one_cycle import OneCycle
 from lehr.schedules.plateau import Plateau
+from lehr.schedules.portable import adaptive
 from lehr.schedules.portable.closed_form import header
 from lehr.schedules.portable.laid import HELD, CannotExpressError, Laid, check, lay, require
 
@@ -30,8 +31,9 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The code and a note. Raises CannotExpressError."""
     if schedule.family == "one_cycle":
         return _code(schedule, horizon_steps, [_one_cycle(schedule, horizon_steps)], [])
-    if schedule.family == "plateau":
-        return _code(schedule, horizon_steps, [_plateau(schedule)], [])
+    if isinstance(schedule, Plateau):
+        require(schedule.rise_fraction == 0, "its ReduceLROnPlateau has no warm-up")
+        return adaptive.torch(schedule, horizon_steps)
     if schedule.family in CYCLIC:
         return _code(schedule, horizon_steps, [_cyclic(lay(schedule, horizon_steps, momentum=True))], [])
     laid = lay(schedule, horizon_steps)
@@ -133,22 +135,6 @@ def _cyclic(laid: Laid) -> Part:
         require(laid.schedule.momentum_levels is None, "its swing of momentum stays between other bounds")
         arguments["gamma"] = laid.parameter("swing_decay") ** (1 / laid.last)
     return "CyclicLR", arguments | _momentum(laid.schedule)
-
-
-def _plateau(schedule: Schedule) -> Part:
-    """ReduceLROnPlateau, whose rates depend on a metric: here a horizon says nothing."""
-    assert isinstance(schedule, Plateau)
-    require(schedule.rise_fraction == 0, "its ReduceLROnPlateau has no warm-up")
-    return "ReduceLROnPlateau", {
-        "mode": "min" if schedule.direction == "minimize" else "max",
-        "factor": schedule.factor,
-        "patience": schedule.patience,
-        "threshold": schedule.threshold,
-        "threshold_mode": "rel" if schedule.threshold_mode == "relative" else "abs",
-        "cooldown": schedule.cooldown,
-        "min_lr": schedule.end_lr,
-        "eps": schedule.least_drop,
-    }
 
 
 def _momentum(schedule: Schedule) -> dict[str, object]:

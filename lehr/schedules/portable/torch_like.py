@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.export_torch import torch_code
+from lehr.schedules.plateau import Plateau
+from lehr.schedules.portable import adaptive
 
 MAKE = """
 def make_scheduler(optimizer):
@@ -36,12 +38,18 @@ GIVEN = {
 
 def formula(framework: str, schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
     """The closed-form scheduler for a framework without a counterpart."""
+    if isinstance(schedule, Plateau):
+        code, note = adaptive.torch(schedule, horizon_steps)
+        return code, True, GIVEN[framework].format(reason=reason) + " " + note
     note = GIVEN[framework].format(reason=reason) + " The code computes the same rates from the formula."
     return torch_code(schedule, horizon_steps) + "\n" + MAKE, True, note
 
 
 def torch(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
-    """The closed-form scheduler by itself."""
+    """The closed-form scheduler by itself; of an adaptive schedule torch's own."""
+    if isinstance(schedule, Plateau):
+        code, note = adaptive.torch(schedule, horizon_steps)
+        return code, True, note
     note = "Each rate is computed from its step alone: to the last bit lehr's, and resumed from any step."
     return torch_code(schedule, horizon_steps) + "\n" + MAKE, True, note
 

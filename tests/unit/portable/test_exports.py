@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import math
+from typing import Any
 
 import jax
 import pytest
+import torch
 
 from lehr.errors import InvalidScheduleError, InvalidValueError
 from lehr.schedules import (
@@ -17,6 +20,7 @@ from lehr.schedules import (
     MultiStep,
     OneCycle,
     Plateau,
+    PlateauState,
     Scaled,
     Schedule,
     Step,
@@ -222,14 +226,65 @@ def test_compositions_are_exported_by_their_rates(framework, schedule):
     assert difference(schedule, exported, 101) <= bound(exported)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_an_adaptive_schedule_is_exported_where_there_is_one_and_refused_elsewhere(framework):
-    schedule = Plateau(start_lr=0.1, end_lr=0.001)
-    if framework == "torch_builtin":
-        assert "ReduceLROnPlateau" in export(schedule, framework, 10).code
-        return
+ADAPTIVE = ("torch", "torch_builtin")
+
+
+@pytest.mark.parametrize("framework", [name for name in FRAMEWORKS if name not in ADAPTIVE])
+def test_an_adaptive_schedule_has_no_rates_to_export_elsewhere(framework):
     with pytest.raises(InvalidScheduleError, match="adaptive"):
-        export(schedule, framework, 10)
+        export(Plateau(start_lr=0.1, end_lr=0.001), framework, 10)
+
+
+def sgd():
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=7.0)
+
+
+def made(exported, optimizer):
+    names: dict[str, Any] = {}
+    exec(exported.code, names)
+    return names["make_scheduler"](optimizer)
+
+
+LOSSES = [0.9, 0.9, 0.5, 0.6, 0.5, 0.7, 0.4, 0.4, 0.4, math.nan, 0.4, 0.3, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize("framework", ADAPTIVE)
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_plateaus_code_has_the_rates_of_its_state(framework, direction):
+    schedule = Plateau(start_lr=0.1, end_lr=0.01, factor=0.3, patience=1, cooldown=1, direction=direction)
+    optimizer, state = sgd(), PlateauState(schedule)
+    exported = export(schedule, framework, 10)
+    assert (exported.exact, exported.form == "own") == (True, framework == "torch_builtin")
+    scheduler = made(exported, optimizer)
+    rates = [optimizer.param_groups[0]["lr"]]
+    for loss in LOSSES:
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [0.1, *map(state.step, LOSSES)]
+    assert len(set(rates)) > 2
+
+
+@pytest.mark.parametrize("framework", ADAPTIVE)
+@pytest.mark.parametrize("shape", ["linear", "cosine", "exponential"])
+def test_a_plateaus_code_warms_up_before_and_resumes_anywhere(framework, shape):
+    schedule = Plateau(
+        start_lr=0.01, peak_lr=0.1, end_lr=0.002, warmup_fraction=0.3, warmup_shape=shape, factor=0.5, patience=0
+    )
+    optimizer, state, horizon = sgd(), PlateauState(schedule), 45
+    exported = export(schedule, framework, horizon)
+    assert exported.exact
+    scheduler = made(exported, optimizer)
+    for step in range(horizon):
+        assert optimizer.param_groups[0]["lr"] == state.lr_at(step / (horizon - 1))
+        optimizer.step()
+        scheduler.step()
+        if step % 3 == 2:
+            scheduler.evaluated(LOSSES[step // 3])
+            state.step(LOSSES[step // 3])
+        if step in (7, 29):
+            saved, optimizer = scheduler.state_dict(), sgd()
+            scheduler = made(exported, optimizer)
+            scheduler.load_state_dict(saved)
 
 
 def test_an_export_to_json_holds_the_schedule_itself():

@@ -9,11 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lehr.errors import InvalidScheduleError, InvalidSpaceError, InvalidValueError
 from lehr.schedules import Plateau, PlateauState, schedule_from_dict, torch_code
 from lehr.space import Space
+from lehr.wire.base import MetricName
 
 METRICS = st.lists(
     st.integers(-20, 20).map(float) | st.floats(-1, 1) | st.just(math.nan), min_size=1, max_size=60
@@ -76,16 +78,39 @@ def test_no_progress_has_a_rate_and_everything_says_so():
         lambda: plateau.lr(5, 10),
         lambda: plateau.curve(10),
         lambda: plateau.curve_array(10),
-        lambda: torch_code(plateau, 10),
+        lambda: torch_code(plateau, 10),  # the closed form's; `export` has torch's own
     ):
         with pytest.raises(InvalidScheduleError, match="adaptive"):
             refused()
 
 
-def test_no_search_draws_what_a_metric_or_free_form_shapes():
-    for family in ("plateau", "piecewise"):
-        with pytest.raises(InvalidSpaceError, match=r"families\[1\].*cannot|could draw"):
-            Space.of(families=["cosine", family])
+def test_no_search_draws_what_a_free_form_shapes():
+    with pytest.raises(InvalidSpaceError, match=r"families\[1\].*could draw"):
+        Space.of(families=["cosine", "piecewise"])
+
+
+def test_a_search_draws_a_plateau_where_asked_and_follows_the_metric_that_the_space_names():
+    space = Space.of(families=["plateau"])
+    assert [each.name for each in space.coordinates("plateau")] == [
+        "start_lr", "end_position", "plateau.factor", "plateau.patience",
+    ]  # fmt: skip
+    assert space.followed_metrics() == {"plateau": ("val_loss",)}
+    asked = {"metric": ["val_accuracy"], "direction": ["maximize"]}
+    space = Space.of(families=["plateau"], parameters={"plateau": asked})
+    point = {"start_lr": 0.1, "end_position": 0.5, "plateau.factor": 0.3, "plateau.patience": 2}
+    schedule = space.schedule("plateau", point)
+    assert isinstance(schedule, Plateau)
+    assert (schedule.metric, schedule.direction, schedule.patience) == ("val_accuracy", "maximize", 2)
+    assert space.point(schedule) == pytest.approx(point)
+    assert space.followed_metrics() == {"plateau": ("val_accuracy",)}
+
+
+@pytest.mark.parametrize("metric", ["", "2nd", "val loss", "val_loss\n", "a" * 101, None, 3, "loss;"])
+def test_a_metrics_name_is_one_that_reports_may_have(metric):
+    with pytest.raises(InvalidScheduleError, match="metric"):
+        schedule_from_dict({"family": "plateau", "start_lr": 0.1, "end_lr": 0.01, "metric": metric})
+    with pytest.raises(ValidationError):
+        TypeAdapter(MetricName).validate_python(metric, strict=True)
 
 
 def test_a_threshold_that_nothing_passes_is_refused():

@@ -18,6 +18,7 @@ from tests.unit.workers.runs import new_run, train
 
 LONG = {"name": "digits", "params": {"model": "mlp", "epochs": 1000}}
 DRAIN_SECONDS = 5.0
+PLATEAU = {"family": "plateau", "start_lr": 0.1, "end_lr": 1e-4, "patience": 1, "factor": 0.7, "threshold": 0.05}
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -101,8 +102,11 @@ def test_a_second_signal_ends_the_worker_at_once(start: Start) -> None:
     assert status == 128 + signal.SIGTERM
 
 
-def test_after_kill_9_another_worker_goes_on_from_the_checkpoint_to_the_same_curve(start: Start) -> None:
-    trial = FakeTrial("t1")
+@pytest.mark.parametrize("schedule", [COSINE, PLATEAU], ids=["cosine", "plateau"])
+def test_after_kill_9_another_worker_goes_on_from_the_checkpoint_to_the_same_curve(
+    start: Start, schedule: dict[str, Any]
+) -> None:
+    trial = FakeTrial("t1", schedule=schedule)
     params: dict[str, Any] = {"model": "mlp", "epochs": 60}
     with FakeServer(trial, task={"name": "digits", "params": params}) as server:
         server.lease_seconds, server.beat_seconds = 1.0, 0.2
@@ -115,7 +119,7 @@ def test_after_kill_9_another_worker_goes_on_from_the_checkpoint_to_the_same_cur
         server.wait_until(lambda: trial.finishes, seconds=60)
         second.terminate()
         _, log = ended_within(second, DRAIN_SECONDS)
-    expected = train(new_run(params, schedule_from_dict(COSINE)))
+    expected = train(new_run(params, schedule_from_dict(schedule)))
     assert [trial.reports[step] for step in sorted(trial.reports)] == [report.model_dump() for report in expected]
     assert (trial.attempt, trial.finishes, trial.state) == (2, 1, "COMPLETED")
     assert '"event": "trial_resumed"' in log

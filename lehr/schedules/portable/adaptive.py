@@ -1,0 +1,113 @@
+"""An adaptive schedule as code: torch's ReduceLROnPlateau, and what warms up before it."""
+
+from __future__ import annotations
+
+from lehr.schedules.export_torch import rise_function
+from lehr.schedules.plateau import Plateau
+
+HEADER = '''"""The plateau schedule: {rates}, lower whenever {metric} has stopped improving.
+
+{usage}
+"""
+'''
+USAGE = """    scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
+    for epoch in range(epochs):
+        ...                                # one epoch of training, and its evaluation
+        scheduler.step({metric})           # once an evaluation, not once a step"""
+WARMUP_USAGE = """    scheduler = make_scheduler(optimizer)  # sets the rate of the first step
+    for epoch in range(epochs):
+        for batch in batches:
+            ...
+            optimizer.step()
+            scheduler.step()               # once a step: it warms up over {warmup} of {horizon}
+        scheduler.evaluated({metric})      # once an evaluation"""
+PLAIN = """def make_scheduler(optimizer):
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = {top!r}
+    return lr_scheduler.ReduceLROnPlateau(optimizer, {arguments})
+"""
+WARMED = '''class LehrLR:
+    """Gives every parameter group its rate: the warm-up's, then the one that ReduceLROnPlateau has come to."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.last_epoch = optimizer, 0
+        self._holder = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr={top!r})
+        self.plateau = lr_scheduler.ReduceLROnPlateau(self._holder, {arguments})
+        self._set()
+
+    def step(self):
+        """The optimizer has done a step."""
+        self.last_epoch += 1
+        self._set()
+
+    def evaluated(self, metric):
+        """The metric was measured."""
+        self.plateau.step(metric)
+        self._set()
+
+    def get_last_lr(self):
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self):
+        lr = self._holder.param_groups[0]["lr"]
+        return {{"last_epoch": self.last_epoch, "lr": lr, "plateau": self.plateau.state_dict()}}
+
+    def load_state_dict(self, state_dict):
+        self.last_epoch = state_dict["last_epoch"]
+        self._holder.param_groups[0]["lr"] = state_dict["lr"]
+        self.plateau.load_state_dict(state_dict["plateau"])
+        self._set()
+
+    def _set(self):
+        warm = warmup_lr_at(self.last_epoch)
+        rate = self._holder.param_groups[0]["lr"] if warm is None else warm
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def make_scheduler(optimizer):
+    return LehrLR(optimizer)
+'''
+NOTE = "torch's own ReduceLROnPlateau: step it with {metric} at each evaluation. No rate is known before the training."
+WARMUP_NOTE = (
+    "A warm-up by steps, then torch's own ReduceLROnPlateau: call evaluated({metric}) at each evaluation. After the "
+    "warm-up no rate is known before the training."
+)
+
+
+def torch(plateau: Plateau, horizon_steps: int) -> tuple[str, str]:
+    """The code and a note. `horizon_steps` is what the warm-up is a part of."""
+    metric = _variable(plateau.metric)
+    arguments = ", ".join(f"{name}={value!r}" for name, value in reduce_arguments(plateau).items())
+    top, rates = plateau.levels.top, f"{plateau.levels.top!r} and down to {plateau.end_lr!r}"
+    if plateau.rise_fraction == 0:
+        header = HEADER.format(rates=rates, metric=plateau.metric, usage=USAGE.format(metric=metric))
+        code = f"{header}\nfrom torch.optim import lr_scheduler\n\n\n{PLAIN.format(top=top, arguments=arguments)}"
+        return code, NOTE.format(metric=plateau.metric)
+    usage = WARMUP_USAGE.format(metric=metric, warmup=plateau.rise_fraction, horizon=horizon_steps)
+    header = HEADER.format(rates=f"from {plateau.start_lr!r} to {rates}", metric=plateau.metric, usage=usage)
+    imports = "import math\n\nimport torch\nfrom torch.optim import lr_scheduler\n\n"
+    parts = [header, imports, rise_function(plateau, horizon_steps), WARMED.format(top=top, arguments=arguments)]
+    return "\n".join(parts), WARMUP_NOTE.format(metric=plateau.metric)
+
+
+def reduce_arguments(plateau: Plateau) -> dict[str, object]:
+    """The arguments of torch's ReduceLROnPlateau."""
+    return {
+        "mode": "min" if plateau.direction == "minimize" else "max",
+        "factor": plateau.factor,
+        "patience": plateau.patience,
+        "threshold": plateau.threshold,
+        "threshold_mode": "rel" if plateau.threshold_mode == "relative" else "abs",
+        "cooldown": plateau.cooldown,
+        "min_lr": plateau.end_lr,
+        "eps": plateau.least_drop,
+    }
+
+
+def _variable(metric: str) -> str:
+    """The metric's name where it can stand as a variable's."""
+    return metric if metric.isidentifier() else "metric"
