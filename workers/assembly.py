@@ -35,6 +35,6 @@ def build_loop(settings: WorkerSettings, drain: Drain) -> LeaseLoop:
     # The loop itself repeats calls, for as long as it takes: the client need not.
     client = Client(settings.server, retry=None)
     checkpoints = Checkpoints(settings.checkpoints)
-    trainer = SoloTrainer(device, checkpoints, drain, settings.checkpoint_seconds, data_dir=settings.data_dir)
+    trainer = SoloTrainer(device, checkpoints, settings.checkpoint_seconds, data_dir=settings.data_dir)
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
     return LeaseLoop(client, worker, trainer, drain, settings.trials_per_lease)

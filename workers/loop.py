@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from typing import Protocol
+from collections.abc import Sequence
 
 import structlog
 
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
-from lehr.wire.leases import Claim, FinishBatch, Lease, LeasedStudy, LeasedTrial, Renewal, TrialFinish, WorkerInfo
+from lehr.wire.leases import (
+    Claim,
+    Directive,
+    FinishBatch,
+    Lease,
+    LeasedTrial,
+    Renewal,
+    Report,
+    TrialAttempt,
+    TrialFinish,
+    WorkerInfo,
+)
 from workers.beats import Beats
 from workers.board import Board
+from workers.desk import Trainer
 from workers.drain import Drain
 from workers.outbox import Outbox
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome
@@ -22,14 +34,6 @@ CLAIM_WAIT_SECONDS = 2.0
 worker always learns whether it was given a lease, and gives it back."""
 
 log = structlog.get_logger(__name__)
-
-
-class Trainer(Protocol):
-    """Trains one leased trial; never raises."""
-
-    def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome: ...
-
-    def discard(self, trial: LeasedTrial) -> None: ...
 
 
 class LeaseLoop:
@@ -66,7 +70,7 @@ class LeaseLoop:
 
 
 class _LeaseWork:
-    """What is done under one lease."""
+    """What is done under one lease. It is the desk of its trainer."""
 
     def __init__(self, server: LeaseServer, lease: Lease, trainer: Trainer, drain: Drain) -> None:
         self._server = server
@@ -75,31 +79,51 @@ class _LeaseWork:
         self._drain = drain
         self._board = Board(lease.trials)
         self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
+        self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
 
     def complete(self) -> None:
         with Beats(self._server, self._lease, self._board), self._outbox:
-            for trial in self._lease.trials:
-                if self._drain.requested.is_set():
-                    break
-                self._train(trial)
+            self._trainer.train(self._lease.study, self._lease.trials, self)
             self._give_back()
 
-    def _train(self, trial: LeasedTrial) -> None:
-        study = self._lease.study
-        keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
-        with structlog.contextvars.bound_contextvars(**keys):
-            log.info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
-            outcome = self._trainer.train(study, trial, self._board, self._outbox)
-            match outcome:
-                case Finished():
-                    self._finish(trial, outcome)
-                case Dropped(directive):
-                    self._drop(trial, discard=directive != "lost")
-                    log.info("trial_dropped", directive=directive)
-                case Interrupted():
-                    log.info("trial_interrupted")
+    @property
+    def draining(self) -> bool:
+        return self._drain.requested.is_set()
+
+    def start(self, trial: LeasedTrial) -> None:
+        self._logs[trial.trial].info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
+
+    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
+        self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps)
+
+    def step(self, trial: str, step: int) -> None:
+        """Nothing to do: a trainer that runs in here is heard of by its reports alone."""
+
+    def put(self, trial: str, reports: Sequence[Report]) -> None:
+        self._outbox.put(trial, reports)
+
+    def pending(self, trial: str) -> list[Report]:
+        return self._outbox.pending(trial)
+
+    def announce(self, trial: str, checkpoint: str) -> None:
+        self._outbox.announce(trial, checkpoint)
+
+    def directive(self, trial: str) -> Directive:
+        return self._board.directive(trial)
+
+    def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
+        log = self._logs[trial.trial]
+        match outcome:
+            case Finished():
+                self._finish(trial, outcome)
+            case Dropped(directive):
+                self._drop(trial, discard=directive != "lost")
+                log.info("trial_dropped", directive=directive)
+            case Interrupted():
+                log.info("trial_interrupted")
 
     def _finish(self, trial: LeasedTrial, outcome: Finished) -> None:
+        log = self._logs[trial.trial]
         # The result goes last: once it is counted, the server hears no report of the trial any more.
         if not self._outbox.flush(trial.trial):
             return
@@ -148,6 +172,13 @@ class _LeaseWork:
             log.warning("release_failed", lease=self._lease.lease_id, error=str(error))
         else:
             log.info("lease_released", lease=self._lease.lease_id, trials=[attempt.trial for attempt in held])
+
+
+def _log_of(lease: Lease, trial: LeasedTrial) -> structlog.typing.FilteringBoundLogger:
+    """A logger that says whose line it is: several trials may be under way at once."""
+    keys = {"trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
+    bound: structlog.typing.FilteringBoundLogger = log.bind(study=lease.study.study_id, **keys)
+    return bound
 
 
 def _last_line(error: str | None) -> str | None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,9 @@ import structlog
 import torch
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.wire.leases import LeasedStudy, LeasedTrial, Report, TrialAttempt
-from workers.board import Board
+from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.checkpoints import Cadence, Checkpoints
-from workers.drain import Drain
-from workers.outbox import Outbox
+from workers.desk import Desk
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.run import DivergedError, Run
 from workers.tasks.files import DEFAULT_DATA_DIR
@@ -37,21 +35,28 @@ class SoloTrainer:
         self,
         device: torch.device,
         checkpoints: Checkpoints,
-        drain: Drain,
         checkpoint_seconds: float,
         *,
         data_dir: Path = DEFAULT_DATA_DIR,
     ) -> None:
         self._device = device
         self._checkpoints = checkpoints
-        self._drain = drain
         self._checkpoint_seconds = checkpoint_seconds
         self._data_dir = data_dir
 
-    def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome:
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+        for trial in trials:
+            if desk.draining:
+                return
+            keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
+            with structlog.contextvars.bound_contextvars(**keys):
+                desk.start(trial)
+                desk.end(trial, self._outcome(study, trial, desk))
+
+    def _outcome(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> Outcome:
         """The rim: whatever training code raises is the trial's failure, never the worker's."""
         try:
-            return self._training(study, trial, board, outbox).complete()
+            return self._training(study, trial, desk).complete()
         except (Exception, SystemExit):  # noqa: BLE001
             return Finished("FAILED", error=storable_error(traceback.format_exc()))
 
@@ -62,7 +67,7 @@ class SoloTrainer:
         except OSError as error:
             log.warning("checkpoint_kept", error=str(error))
 
-    def _training(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> _Training:
+    def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
         task = build_task(study.task, self._data_dir)
         metric = _objective_metric(task, study.objective)
         run = Run(task, trial.schedule, trial.seed, self._device, trial.horizon_fraction)
@@ -70,9 +75,7 @@ class SoloTrainer:
             run=run,
             trial=trial,
             metric=metric,
-            board=board,
-            outbox=outbox,
-            drain=self._drain,
+            desk=desk,
             checkpoints=self._checkpoints,
             cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
             fingerprint=_fingerprint(study, trial, run.horizon_steps),
@@ -99,9 +102,7 @@ class _Training:
     run: Run
     trial: LeasedTrial
     metric: str
-    board: Board
-    outbox: Outbox
-    drain: Drain
+    desk: Desk
     checkpoints: Checkpoints
     cadence: Cadence
     fingerprint: str
@@ -109,14 +110,13 @@ class _Training:
 
     def resume(self) -> None:
         """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
-        attempt = TrialAttempt(trial=self.trial.trial, attempt=self.trial.attempt)
-        self.outbox.open(attempt, self.run.horizon_steps)
+        self.desk.open(self.trial, self.run.horizon_steps)
         state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
         if state is None:
             return
         self.run.restore(state["run"])
         self.value = state["value"]
-        self.outbox.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+        self.desk.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
         log.info("trial_resumed", step=self.run.step)
 
     def complete(self) -> Outcome:
@@ -127,35 +127,36 @@ class _Training:
                     return ended
                 self._advance()
         except DivergedError as error:
-            self.outbox.put(self.trial.trial, [error.report])
+            self.desk.put(self.trial.trial, [error.report])
             return Finished("DIVERGED", error=str(error))
         if self.value is None:
             return Finished("DIVERGED", error=f"{self.metric} became non-finite at step {self.run.step - 1}")
         return Finished("COMPLETED", self.value)
 
     def _ended_from_outside(self) -> Outcome | None:
-        directive = self.board.directive(self.trial.trial)
+        directive = self.desk.directive(self.trial.trial)
         if directive == "prune":
             return Finished("PRUNED", self.value)
         if directive != "continue":
             return Dropped(directive)
-        if self.drain.requested.is_set():
+        if self.desk.draining:
             self._save()
             return Interrupted()
         return None
 
     def _advance(self) -> None:
         report = self.run.advance()
+        self.desk.step(self.trial.trial, self.run.step)
         if report is not None:
             self.value = report.metrics[self.metric]
-            self.outbox.put(self.trial.trial, [report])
+            self.desk.put(self.trial.trial, [report])
         if self.cadence.due(time.monotonic()):
             self._save()
 
     def _save(self) -> None:
         started = time.monotonic()
         # Reports that are still on their way are saved too: the next attempt does not train these steps again.
-        pending = [report.model_dump_json() for report in self.outbox.pending(self.trial.trial)]
+        pending = [report.model_dump_json() for report in self.desk.pending(self.trial.trial)]
         state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
         try:
             path = self.checkpoints.save(self.trial.trial, state)
@@ -163,7 +164,7 @@ class _Training:
             log.warning("checkpoint_failed", step=self.run.step, error=str(error))
         else:
             log.debug("checkpoint_saved", step=self.run.step, path=str(path))
-            self.outbox.announce(self.trial.trial, str(path))
+            self.desk.announce(self.trial.trial, str(path))
         self.cadence.saved(started, time.monotonic())
 
 

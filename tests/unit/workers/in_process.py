@@ -41,7 +41,7 @@ def working(
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     drain = Drain()
-    trainer = SoloTrainer(device, Checkpoints(folder), drain, checkpoint_seconds, data_dir=data_dir)
+    trainer = SoloTrainer(device, Checkpoints(folder), checkpoint_seconds, data_dir=data_dir)
     worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
     client = Client(server.url, retry=None, timeout=5)
     loop = LeaseLoop(client, worker, trainer, drain, max_trials)
