@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
     )
-    parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: all installed)")
+    parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: those built in)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
     parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")
     parser.add_argument("--log-format", metavar="console|json", help="default console")

@@ -10,6 +10,7 @@ import structlog
 
 from lehr.client import Client
 from lehr.wire.leases import WorkerInfo
+from workers.allowed import AllowedTasks
 from workers.checkpoints import Checkpoints
 from workers.device import configure_torch, describe, resolve_device
 from workers.drain import Drain
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def build_loop(settings: WorkerSettings, drain: Drain) -> LeaseLoop:
-    """Raises InvalidValueError for a device that is not there, or a URL that is none."""
+    """Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used."""
     device = resolve_device(settings.device)
     configure_torch(device, settings.threads)
     worker = WorkerInfo(
@@ -37,4 +38,5 @@ def build_loop(settings: WorkerSettings, drain: Drain) -> LeaseLoop:
     checkpoints = Checkpoints(settings.checkpoints)
     trainer = SoloTrainer(device, checkpoints, settings.checkpoint_seconds, data_dir=settings.data_dir)
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
-    return LeaseLoop(client, worker, trainer, drain, settings.trials_per_lease)
+    allowed = AllowedTasks(trainer, frozenset(settings.tasks))
+    return LeaseLoop(client, worker, allowed, drain, settings.trials_per_lease)

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workers.tasks.files import DEFAULT_DATA_DIR
-from workers.tasks.registry import TASKS
+from workers.tasks.installed import GROUP
+from workers.tasks.registry import TASKS, unknown
 
 DEFAULT_SERVER = "http://127.0.0.1:8765"
 
@@ -44,9 +45,12 @@ class WorkerSettings(BaseSettings):
     @field_validator("tasks")
     @classmethod
     def _installed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in names if name not in TASKS]
-        if unknown:
-            raise ValueError(f"not installed: {', '.join(unknown)} (installed: {', '.join(TASKS)})")
+        missing = unknown(names)
+        if missing:
+            raise ValueError(
+                f"not installed: {', '.join(missing)} (built in: {', '.join(TASKS)}; a task of another package needs "
+                f"that package in this environment, with an entry point of the group {GROUP!r})"
+            )
         return tuple(dict.fromkeys(names))
 
     @field_validator("log_level", mode="before")

@@ -94,14 +94,19 @@ def parse_params(model: type[P], params: Mapping[str, Any]) -> P:
 
 def _fault(model: type[BaseModel], detail: ErrorDetails) -> Fault:
     name = str(detail["loc"][0]) if detail["loc"] else ""
-    field = f"task.params.{name}"
+    field = ".".join(["task.params", *map(str, detail["loc"])])
     if detail["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields)
         return Fault(
             field, "this parameter is unknown", f"one of {known}", detail["input"], "Remove it, or correct its name."
         )
-    schema = model.model_json_schema()["properties"][name]
-    return Fault(field, detail["msg"], _bound(schema), detail["input"], f"Leave it out for {schema['default']!r}.")
+    schema = model.model_json_schema()["properties"].get(name)
+    if schema is None:
+        # A rule of the task's author that spans several fields.
+        bound = "what the task's own rule says"
+        return Fault(field, detail["msg"], bound, detail["input"], "Correct the parameters that it names.")
+    remedy = f"Leave it out for {schema['default']!r}." if "default" in schema else "It has no default: give it."
+    return Fault(field, detail["msg"], _bound(schema), detail["input"], remedy)
 
 
 def _bound(schema: Mapping[str, Any]) -> str:
@@ -110,10 +115,11 @@ def _bound(schema: Mapping[str, Any]) -> str:
         return " or ".join(_bound(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return "one of " + ", ".join(str(choice) for choice in schema["enum"])
-    if schema["type"] in ("null", "boolean"):
-        return str(schema["type"])
-    if schema["type"] == "string":
+    kind = schema.get("type")
+    if kind == "string":
         return f"string like {schema['pattern']}" if "pattern" in schema else "string"
+    if kind not in ("integer", "number"):
+        return str(kind or dict(schema))
     low = f"[{schema['minimum']:g}" if "minimum" in schema else f"({schema.get('exclusiveMinimum', -math.inf):g}"
     high = f"{schema['maximum']:g}]" if "maximum" in schema else f"{schema.get('exclusiveMaximum', math.inf):g})"
-    return f"{schema['type']} in {low}, {high}"
+    return f"{kind} in {low}, {high}"

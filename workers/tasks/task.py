@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -28,22 +28,30 @@ class TensorData:
     def train_size(self) -> int:
         return len(self.train_targets)
 
+    def to(self, device: torch.device) -> Self:
+        tensors = (self.train_inputs, self.train_targets, self.val_inputs, self.val_targets)
+        return type(self)(*(tensor.to(device) for tensor in tensors))
+
 
 class Task(ABC):
     """A model with its data, ready to be trained with any schedule and seed.
 
-    A subclass names itself, the model of its parameters and the metrics it reports: `val_loss`,
-    which the trainer computes from `loss`, and what `measure` returns.
+    A subclass names the model of its parameters and the metrics it reports: `val_loss`, which the
+    trainer computes from `loss`, and what `measure` returns. Studies know it by `name`; a task of
+    another package needs none, for its entry point names it.
     """
 
-    name: ClassVar[str]
-    params_model: ClassVar[type[TrainingParams]]
-    metrics: ClassVar[tuple[str, ...]]
+    name: ClassVar[str] = ""
+    params_model: ClassVar[type[TrainingParams]] = TrainingParams
+    metrics: ClassVar[tuple[str, ...]] = ("val_loss",)
     evaluation_batch: ClassVar[int] = 4096
     """Validation examples per forward pass: bounds memory, not the result."""
     params: TrainingParams
     data_dir: Path = DEFAULT_DATA_DIR
     """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
+
+    def __init__(self, params: TrainingParams) -> None:
+        self.params = params
 
     @property
     def precision(self) -> PrecisionName:
@@ -62,9 +70,9 @@ class Task(ABC):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch, a scalar."""
 
-    @abstractmethod
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        """Metrics over the whole validation set, each a scalar."""
+        """Metrics over the whole validation set besides `val_loss`, each a scalar."""
+        return {}
 
     def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
         """What `augment` needs in an epoch: (train_size, ...), one row for each training example; None: nothing.

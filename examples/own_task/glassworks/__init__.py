@@ -1,0 +1,1 @@
+"""A package with a task for lehr's workers."""
