@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lehr.errors import Fault
 from lehr.wire.leases import LeasedStudy, LeasedTrial
-from workers.board import Board
-from workers.outbox import Outbox
-from workers.outcomes import Finished, Outcome
-
-if TYPE_CHECKING:
-    from workers.loop import Trainer
+from workers.desk import Desk, Trainer
+from workers.outcomes import Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +18,17 @@ class AllowedTasks:
     trainer: Trainer
     names: frozenset[str]
 
-    def train(self, study: LeasedStudy, trial: LeasedTrial, board: Board, outbox: Outbox) -> Outcome:
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         name = str(study.task.get("name"))
         if name in self.names:
-            return self.trainer.train(study, trial, board, outbox)
+            self.trainer.train(study, trials, desk)
+            return
         bound = f"one of {', '.join(sorted(self.names))}"
         remedy = "The worker's operator allows a task by naming it: --tasks, or LEHR_TASKS."
-        return Finished("FAILED", error=str(Fault("task.name", "this worker may not train it", bound, name, remedy)))
+        error = str(Fault("task.name", "this worker may not train it", bound, name, remedy))
+        for trial in trials:
+            desk.start(trial)
+            desk.end(trial, Finished("FAILED", error=error))
 
     def discard(self, trial: LeasedTrial) -> None:
         self.trainer.discard(trial)

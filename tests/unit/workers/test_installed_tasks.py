@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -138,7 +139,10 @@ def test_a_lease_of_a_task_that_the_operator_did_not_name_fails_before_it_is_loa
     declare("theirs:whole = their_tasks:Whole")
     study = LeasedStudy(study_id="s", task={"name": "theirs:whole", "params": {}}, objective={"metric": "val_loss"})
     nobody: Any = None
-    outcome = AllowedTasks(nobody, frozenset({"digits"})).train(study, nobody, nobody, nobody)
+    desk, trial = Mock(), Mock()
+    AllowedTasks(nobody, frozenset({"digits"})).train(study, [trial], desk)
+    ((ended, outcome),) = (call.args for call in desk.end.call_args_list)
+    assert ended is trial
     assert isinstance(outcome, Finished)
     assert outcome.state == "FAILED"
     assert "may not train it (allowed: one of digits; got 'theirs:whole')" in (outcome.error or "")
