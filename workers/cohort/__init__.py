@@ -1,0 +1,1 @@
+"""Cohorts: trials of one task trained together as one fused program."""

@@ -1,0 +1,168 @@
+"""A cohort: members trained together, step by step, each as if it were alone.
+
+All are at the same position of their epochs, so that their batches have one size; they need not be in the
+same epoch. Who leaves takes its numbers along and disturbs nobody; who joins does so at the cohort's position.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lehr.wire.leases import Report
+from workers.cohort.epoch import Epoch, begin_epoch
+from workers.cohort.member import Member
+from workers.cohort.model import FusedModel
+from workers.cohort.saved import fresh_numbers, loaded_numbers, saved_state
+from workers.cohort.stack import Stack, concatenated
+from workers.cohort.updates import build_update, clip_rows
+from workers.run import DivergedError
+from workers.tasks.precision import use_precision
+from workers.tasks.task import Task, TensorData
+
+Told = list[tuple[Member, Report | DivergedError]]
+"""What a step tells of members: a report at an epoch's end, or that one has diverged, and with which report."""
+
+
+class Cohort:
+    """`members` are in the order of all rows."""
+
+    def __init__(self, task: Task, data: TensorData, device: torch.device) -> None:
+        """Empty: let members join. Raises NotFusibleError, and InvalidValueError for a precision the device lacks."""
+        use_precision(task.precision, device)
+        self._task = task
+        self._data = data
+        self._device = device
+        self._model = FusedModel(task, device)
+        self._update = build_update(task.params)
+        self._steps_per_epoch = task.params.steps_per_epoch(data.train_size)
+        self.members: list[Member] = []
+        self._stack: Stack | None = None
+        self._epoch: Epoch | None = None
+        self.position = 0
+
+    def join(self, members: Sequence[Member], states: Sequence[Mapping[str, Any] | None]) -> None:
+        """Take members in. states: what `Run.state` or `state` gave of each; None begins at step 0.
+
+        Raises ValueError for a member at another position of its epoch than the others.
+        """
+        arrivals = [self._numbers(member, state) for member, state in zip(members, states, strict=True)]
+        positions = {member.step % self._steps_per_epoch for member in (*self.members, *members)}
+        if len(positions) > 1:
+            raise ValueError(f"members of a cohort share one position of their epochs, not {sorted(positions)}")
+        self.position = positions.pop()
+        present = [] if self._stack is None else [self._stack]
+        self._stack = concatenated([*present, *(row.to(self._device) for row in arrivals)])
+        self.members = [*self.members, *members]
+        self._epoch = None
+
+    def leave(self, members: Iterable[Member]) -> None:
+        """Go on without these."""
+        leaving = set(map(id, members))
+        kept = [place for place, member in enumerate(self.members) if id(member) not in leaving]
+        if self._stack is None or len(kept) == len(self.members):
+            return
+        places = torch.tensor(kept, dtype=torch.int64)
+        self.members = [self.members[place] for place in kept]
+        self._stack = self._stack.rows(places) if kept else None
+        self._epoch = None if self._epoch is None else self._epoch.rows(places.to(self._device))
+
+    def advance(self) -> Told:
+        """Do one step for all, of whom there is at least one and none is finished. Who has diverged is to leave."""
+        assert self._stack is not None, "nobody has joined"
+        stack, epoch = self._stack, self._begun()
+        self._descend(stack, epoch)
+        self.position = (self.position + 1) % self._steps_per_epoch
+        stack.updates.add_(1)
+        for member in self.members:
+            member.step += 1
+        if self.position == 0:
+            self._epoch = None
+            return self._end_of_epoch(stack)
+        # Elsewhere than on the CPU a look at the losses would wait for the device.
+        return self._diverged(stack) if self._device.type == "cpu" else []
+
+    def state(self, member: Member) -> dict[str, Any]:
+        """What `Run.state` would say of the member: all that the rest of its training depends on."""
+        assert self._stack is not None, "nobody has joined"
+        row = self._stack.rows(torch.tensor([self.members.index(member)]))
+        return saved_state(self._task, member, row, self._model.template)
+
+    def _numbers(self, member: Member, state: Mapping[str, Any] | None) -> Stack:
+        slots = self._update.slots
+        if state is None:
+            return fresh_numbers(self._task, member, slots)
+        return loaded_numbers(self._task, member, slots, state)
+
+    def _begun(self) -> Epoch:
+        assert self._stack is not None
+        if self._epoch is None:
+            self._epoch = begin_epoch(
+                self._task,
+                self.members,
+                self._stack.updates,
+                self._update,
+                train_size=self._data.train_size,
+                device=self._device,
+            )
+        return self._epoch
+
+    def _descend(self, stack: Stack, epoch: Epoch) -> None:
+        batch = epoch.batch(self.position, self._task.params.batch_size)
+        inputs, targets = self._examples(batch, epoch.draws)
+        noise = [member.noise for member in self.members]
+        losses, gradients = self._model.gradients(stack.weights, stack.buffers, inputs, targets, noise)
+        stack.loss_sums.add_(losses, alpha=batch.shape[1])
+        first = (stack.bad_steps < 0) & ~torch.isfinite(losses)
+        torch.where(first, epoch.first_steps + self.position, stack.bad_steps, out=stack.bad_steps)
+        if self._task.params.clip_norm is not None:
+            gradients = clip_rows(gradients, self._task.params.clip_norm)
+        self._update.apply(stack.weights, gradients, stack.slots, epoch.coefficients[self.position])
+
+    def _examples(self, batch: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (members, batch, ...) of indices (members, batch)."""
+        flat = batch.reshape(-1)
+        inputs = self._data.train_inputs.index_select(0, flat)
+        if draws is not None:
+            members = torch.arange(len(batch), device=self._device)
+            inputs = self._task.augment(inputs, draws[members[:, None], batch].flatten(0, 1))
+        targets = self._data.train_targets.index_select(0, flat)
+        return inputs.unflatten(0, batch.shape), targets.unflatten(0, batch.shape)
+
+    def _end_of_epoch(self, stack: Stack) -> Told:
+        metrics = self._model.evaluate(stack.weights, stack.buffers, self._data)
+        told = dict(self._diverged(stack))
+        sums = stack.loss_sums.tolist()
+        stack.loss_sums.zero_()
+        for member, loss_sum, values in zip(self.members, sums, metrics, strict=True):
+            if member not in told:
+                told[member] = self._report(member, loss_sum / self._data.train_size, values)
+        return list(told.items())
+
+    def _report(self, member: Member, train_loss: float, values: Mapping[str, float]) -> Report | DivergedError:
+        metrics = {name: _number(value) for name, value in values.items()}
+        report = self._told(member, member.step - 1, _number(train_loss), metrics)
+        if metrics["val_loss"] is None:
+            return DivergedError("val_loss", report)
+        member.rates.hear(metrics)
+        return report
+
+    def _diverged(self, stack: Stack) -> Told:
+        bad_steps = stack.bad_steps.tolist()
+        return [
+            (member, DivergedError("loss", self._told(member, bad, None, dict.fromkeys(self._task.metrics))))
+            for member, bad in zip(self.members, bad_steps, strict=True)
+            if bad >= 0
+        ]
+
+    def _told(self, member: Member, step: int, train_loss: float | None, metrics: Mapping[str, float | None]) -> Report:
+        epoch = (step + 1) / self._steps_per_epoch
+        return Report(step=step, epoch=epoch, lr=member.rates.lr(step), train_loss=train_loss, metrics=dict(metrics))
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
