@@ -1,4 +1,4 @@
-"""From rows to the documents of the wire: studies, trials, curves, the answer."""
+"""From rows to the documents of the wire: studies, trials, curves."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from sqlalchemy import func, select
 
 from lehr.errors import NotFoundError
 from lehr.schedules import schedule_from_dict
-from lehr.wire.studies import Answer, BestSoFar, LrCurve, Progress, SpaceSpec, Study, Warning_
+from lehr.wire.studies import BestSoFar, Progress, SpaceSpec, Study, Warning_
 from lehr.wire.trials import Curve, Trial
-from service.answer.confirmation import Confirmed, ConfirmRun
-from service.answer.document import MAX_POINTS, StudyFacts, answer
-from service.answer.finalists import SearchTrial
 from service.answer.warnings import warnings_after
 from service.database import Transaction
 from service.fleet import Fleet
-from service.ledger.progression import search_trials
 from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES
 from service.tables import ReportRow, StudyRow, TrialRow
 from service.validation import waiting_reason
@@ -146,7 +142,7 @@ def trial_document(row: TrialRow) -> Trial:
 def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:
     """The trial's reports by step; `max_points` keeps evenly spaced ones, the first and the last included."""
     query = select(ReportRow).where(ReportRow.trial_id == trial.id).order_by(ReportRow.step)
-    rows = _spread(list(transaction.session.execute(query).scalars()), max_points)
+    rows = spread(list(transaction.session.execute(query).scalars()), max_points)
     names = sorted({name for row in rows for name in row.metrics})
     return Curve(
         study_id=trial.study_id,
@@ -159,61 +155,9 @@ def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> 
     )
 
 
-def _spread(rows: list[Row], max_points: int | None) -> list[Row]:
+def spread(rows: list[Row], max_points: int | None) -> list[Row]:
     """At most so many of the rows, evenly spaced, the first and the last included."""
     if max_points is None or len(rows) <= max_points:
         return rows
     last = len(rows) - 1
     return [rows[round(index * last / max(1, max_points - 1))] for index in range(max_points)]
-
-
-def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
-    """The best schedule so far. Raises ConflictError while nothing has completed."""
-    spec = study.spec["objective"]
-    facts = StudyFacts(study.id, study.state, spec["metric"], spec["direction"], study.horizon_steps)
-    best = best_trial(transaction, study)
-    numbers = [*(study.finalists or []), *([best.number] if best is not None else [])]
-    trials = {trial.number: trial for trial in search_trials(transaction, study, numbers)}
-    document = answer(facts, list(trials.values()), _confirmed(transaction, study, trials), points)
-    if not document.schedule.adaptive:
-        return document
-    lr = _recorded_rates(transaction, study, document.trial, document.schedule.start_lr)
-    return document.model_copy(update={"lr": _thinned(lr, points)})
-
-
-def _recorded_rates(transaction: Transaction, study: StudyRow, number: int, first: float) -> list[tuple[int, float]]:
-    """The rates that a trial's training has had: at the first step and at each report's."""
-    query = (
-        select(ReportRow.step, ReportRow.lr)
-        .join(TrialRow, TrialRow.id == ReportRow.trial_id)
-        .where(TrialRow.study_id == study.id, TrialRow.number == number)
-    )
-    recorded = dict(transaction.session.execute(query).all())
-    return sorted({0: first, **recorded}.items())
-
-
-def _thinned(lr: list[tuple[int, float]], points: int | None) -> LrCurve:
-    kept = _spread(lr, MAX_POINTS if points is None else points)
-    return LrCurve(step=[step for step, _ in kept], value=[rate for _, rate in kept])
-
-
-def _confirmed(transaction: Transaction, study: StudyRow, trials: dict[int, SearchTrial]) -> list[Confirmed]:
-    """The finalists' runs on the seeds that all of them have been through, so that equal numbers are compared."""
-    query = (
-        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value)
-        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None))
-        .order_by(TrialRow.number)
-    )
-    runs = list(transaction.session.execute(query))
-    unfinished = {seed for _, seed, state, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
-    return [
-        Confirmed(
-            trials[number],
-            tuple(
-                ConfirmRun(seed, state, value)
-                for confirms, seed, state, value in runs
-                if confirms == number and seed not in unfinished
-            ),
-        )
-        for number in study.finalists or []
-    ]

@@ -21,7 +21,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
@@ -144,6 +144,10 @@ class AsyncClient:
     async def best(self, study_id: str, *, points: int | None = None) -> Answer:
         """The answer. ConflictError while no trial has completed."""
         return await self._send(calls.best(study_id, points))
+
+    async def leaderboard(self, study_id: str) -> Leaderboard:
+        """The best of each family, at an equal number of trials."""
+        return await self._send(calls.leaderboard(study_id))
 
     async def families(self) -> list[Family]:
         return (await self._send(calls.families())).items

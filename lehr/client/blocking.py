@@ -20,7 +20,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
@@ -143,6 +143,10 @@ class Client:
     def best(self, study_id: str, *, points: int | None = None) -> Answer:
         """The answer. ConflictError while no trial has completed."""
         return self._send(calls.best(study_id, points))
+
+    def leaderboard(self, study_id: str) -> Leaderboard:
+        """The best of each family, at an equal number of trials."""
+        return self._send(calls.leaderboard(study_id))
 
     def families(self) -> list[Family]:
         return (self._send(calls.families())).items

@@ -13,7 +13,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 Control = Literal["pause", "resume", "stop", "cancel"]
@@ -28,6 +28,7 @@ _TRIAL = TypeAdapter(Trial)
 _TRIALS = TypeAdapter(Page[Trial])
 _CURVE = TypeAdapter(Curve)
 _ANSWER = TypeAdapter(Answer)
+_LEADERBOARD = TypeAdapter(Leaderboard)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
 _EXPORT = TypeAdapter(ExportedSchedule)
@@ -93,6 +94,10 @@ def enqueue(study_id: str, schedule: Schedule | Mapping[str, Any]) -> Call[Trial
 
 def best(study_id: str, points: int | None) -> Call[Answer]:
     return Call("GET", path("studies", study_id, "best"), _ANSWER, params=query(points=points))
+
+
+def leaderboard(study_id: str) -> Call[Leaderboard]:
+    return Call("GET", path("studies", study_id, "leaderboard"), _LEADERBOARD)
 
 
 def families() -> Call[Page[Family]]:

@@ -205,6 +205,39 @@ class Gain(Response):
     verdict: Verdict
 
 
+class EqualBudget(Response):
+    """What the best of `trials` trials of a family comes to: expected, and the central 95% of what it may be."""
+
+    trials: int
+    mean: float
+    interval95: tuple[float, float]
+
+
+class LeaderboardEntry(Response):
+    """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
+
+    `confirmation`: of its best finalist on fresh seeds, where it has one.
+    """
+
+    rank: int
+    family: str
+    trials: int
+    diverged: int
+    best: BestSoFar | None
+    equal_budget: EqualBudget | None
+    confirmation: Confirmation | None
+
+
+class Leaderboard(Response):
+    """The families of a study, the best first."""
+
+    study_id: str
+    state: StudyState
+    metric: str
+    direction: Direction
+    items: list[LeaderboardEntry]
+
+
 class LrCurve(Response):
     step: list[int]
     value: list[float]

@@ -48,7 +48,7 @@ def answer(
     gain = gain_over(winner, baseline, study.direction) if baseline else None
     return _document(study, winner.trial, points).model_copy(
         update={
-            "confirmation": _confirmation(winner),
+            "confirmation": confirmation(winner),
             "baseline": _baseline_document(baseline) if baseline else None,
             "gain": Gain(mean=gain.mean, ci95=gain.ci95, verdict=gain.verdict) if gain else None,
         }
@@ -88,7 +88,8 @@ def _code(schedule: Schedule, horizon_steps: int) -> str:
     return export(schedule, "torch", horizon_steps).code if schedule.adaptive else torch_code(schedule, horizon_steps)
 
 
-def _confirmation(winner: Confirmed) -> Confirmation | None:
+def confirmation(winner: Confirmed) -> Confirmation | None:
+    """What its runs on fresh seeds came to; None while there are none."""
     summary = winner.summary
     if summary is None:
         return None

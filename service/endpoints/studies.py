@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import and_, or_, select
 
 from lehr.wire.problems import Page
-from lehr.wire.studies import Answer, ResolvedStudy, Study, StudySpec, StudyState
-from service.documents import answer_document, find_study
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec, StudyState
+from service.answers import answer_document, leaderboard_document
+from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided, Services
@@ -109,6 +110,13 @@ def get_best(
     """The answer: the best schedule so far, confirmed once the study is COMPLETED."""
     with services.database.read() as transaction:
         return answer_document(transaction, find_study(transaction, study_id), points)
+
+
+@router.get("/{study_id}/leaderboard", response_model=Leaderboard)
+def get_leaderboard(study_id: StudyId, services: Provided) -> Any:
+    """The best of each family, ranked at an equal number of trials."""
+    with services.database.read() as transaction:
+        return leaderboard_document(transaction, find_study(transaction, study_id))
 
 
 def _study(services: Services, study_id: str) -> Study:

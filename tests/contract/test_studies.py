@@ -283,6 +283,23 @@ def test_a_finished_study_answers_with_a_confirmed_schedule_its_rates_and_code(
     assert "torch" in best["code"]
 
 
+def test_the_leaderboard_ranks_the_families_with_their_confirmations(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, budget={"trials": 6, "parallel": 1}, confirm={"top": 2, "seeds": 3})
+    url = f"/v1/studies/{study['study_id']}/leaderboard"
+    empty = client.get(url).json()
+    assert [(entry["family"], entry["trials"]) for entry in empty["items"]] == [("constant", 0), ("cosine", 0)]
+    run_all(worker)
+    board = client.get(url).json()
+    assert (board["study_id"], board["state"], board["metric"]) == (study["study_id"], "COMPLETED", "val_accuracy")
+    assert sum(entry["trials"] for entry in board["items"]) == 6
+    first, last = board["items"]
+    assert first["equal_budget"]["mean"] >= last["equal_budget"]["mean"]
+    assert first["equal_budget"]["trials"] == min(first["trials"], last["trials"])
+    best = client.get(f"/v1/studies/{study['study_id']}/best").json()
+    assert best["confirmation"] in [entry["confirmation"] for entry in board["items"]]
+    assert client.get("/v1/studies/none/leaderboard").status_code == 404
+
+
 def test_a_study_whose_trials_all_diverge_fails_with_a_remedy(client: TestClient, worker: FakeWorker) -> None:
     study = create(client)
     while (lease := worker.claim()) is not None:

@@ -305,3 +305,20 @@ def test_a_preview_that_cannot_be_exits_with_2(arguments: tuple[str, ...]) -> No
     result = lehr("preview", *arguments)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+def test_leaderboard_shows_each_family_once_with_its_interval(stub: Stub) -> None:
+    best = {"trial": 2, "value": 0.97, "schedule": {"family": "cosine", "start_lr": 0.12, "end_lr": 0.00013}}
+    equal = {"trials": 4, "mean": 0.961, "interval95": [0.95, 0.97]}
+    entry = {"rank": 1, "family": "cosine", "trials": 9, "diverged": 0, "best": best, "equal_budget": equal}
+    untried = {**entry, "rank": 2, "family": "linear", "trials": 0, "best": None, "equal_budget": None}
+    board = {"study_id": "s1", "state": "RUNNING", "metric": "val_accuracy", "direction": "maximize"}
+    items = [{**each, "confirmation": None} for each in (entry, untried)]
+    stub.on("GET /v1/studies/abc", study(study_id="abc"))
+    stub.on("GET /v1/studies/abc/leaderboard", {**board, "items": items})
+    result = lehr("leaderboard", "abc", "--server", stub.url)
+    assert result.exit_code == 0
+    assert "[0.95, 0.97]" in result.stdout
+    assert "0.12 → 0.00013" in result.stdout
+    assert "the best of 4 trials of each family" in result.stderr
+    assert json.loads(lehr("leaderboard", "abc", "--json", "--server", stub.url).stdout)["items"][1]["trials"] == 0

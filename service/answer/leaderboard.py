@@ -1,0 +1,103 @@
+"""Which family is how good: the best of each, at an equal number of trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lehr.wire.studies import BestSoFar, Confirmation, Direction, EqualBudget, LeaderboardEntry
+from lehr.wire.trials import TrialState
+from service.answer.finalists import SearchTrial, best_first, loss
+
+COUNTED: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
+"""The states that say something about the family; a FAILED trial speaks of the training code."""
+TAIL = 0.025
+"""What lies beyond each end of an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyTrials:
+    """A family's search trials that ended and count."""
+
+    family: str
+    trials: tuple[SearchTrial, ...]
+
+
+def leaderboard(
+    trials: Sequence[SearchTrial], families: Sequence[str], direction: Direction, confirmed: dict[str, Confirmation]
+) -> list[LeaderboardEntry]:
+    """The families, best first; those without a counted trial last.
+
+    A search spends its trials unevenly, and the best of thirty is better than the best of five
+    whatever the family. So the families are ranked by what the best of an equal number of their
+    trials comes to: as many as the family with the fewest has. `families` are those searched;
+    others that users enqueued are added. `confirmed`: the best confirmation of each family that has one.
+    """
+    names = dict.fromkeys((*families, *(trial.schedule.family for trial in trials)))
+    groups = [
+        FamilyTrials(name, tuple(each for each in trials if each.schedule.family == name and each.state in COUNTED))
+        for name in names
+    ]
+    count = min((len(group.trials) for group in groups if group.trials), default=0)
+    completed = [trial.value for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
+    worst = max((loss(value, direction) for value in completed), default=math.inf)
+    found = [_entry(group, direction, count, worst, confirmed.get(group.family)) for group in groups]
+
+    def rank(entry: LeaderboardEntry) -> tuple[float, float, str]:
+        mean = loss(entry.equal_budget.mean if entry.equal_budget else None, direction)
+        return mean, loss(entry.best.value if entry.best else None, direction), entry.family
+
+    return [entry.model_copy(update={"rank": place}) for place, entry in enumerate(sorted(found, key=rank), 1)]
+
+
+def best_of(losses: Sequence[float], count: int) -> tuple[float, float, float]:
+    """The least of `count` <= N of the N `losses`: its expectation, and the quantiles that leave 2.5% on either side.
+
+    With losses sorted and i from 1, the expectation is the sum of l_i C(N - i, count - 1) / C(N, count): over all
+    subsets, which is unbiased for independent draws. The quantiles are of draws with replacement,
+    P(least > l_i) = ((N - i) / N)^count, since the subset of all N has no spread.
+    Sources: Tang, Lee, Xin, Liu, Yu and Lin, Showing Your Work Doesn't Always Work (ACL 2020), section 3, for the
+    expectation; Dodge, Gururangan, Card, Schwartz and Smith, Show Your Work (EMNLP 2019), section 3.1, for
+    the quantiles.
+    """
+    ordered = sorted(losses)
+    total = len(ordered)
+    shares = [math.comb(total - 1 - index, count - 1) / math.comb(total, count) for index in range(total)]
+    mean = math.fsum(share * each for share, each in zip(shares, ordered, strict=True))
+    below = [1 - ((total - 1 - index) / total) ** count for index in range(total)]
+    low = next(each for each, part in zip(ordered, below, strict=True) if part >= TAIL)
+    high = next(each for each, part in zip(ordered, below, strict=True) if part >= 1 - TAIL)
+    return min(max(mean, ordered[0]), ordered[-1]), low, high
+
+
+def _entry(
+    group: FamilyTrials, direction: Direction, count: int, worst: float, confirmed: Confirmation | None
+) -> LeaderboardEntry:
+    best = next(iter(best_first(group.trials, direction)), None)
+    return LeaderboardEntry(
+        rank=0,
+        family=group.family,
+        trials=len(group.trials),
+        diverged=sum(trial.state == "DIVERGED" for trial in group.trials),
+        best=_best(best),
+        equal_budget=_equal_budget(group, direction, count, worst) if best is not None else None,
+        confirmation=confirmed,
+    )
+
+
+def _best(trial: SearchTrial | None) -> BestSoFar | None:
+    if trial is None or trial.value is None:
+        return None
+    return BestSoFar(trial=trial.number, value=trial.value, schedule=trial.schedule)
+
+
+def _equal_budget(group: FamilyTrials, direction: Direction, count: int, worst: float) -> EqualBudget:
+    """A trial that DIVERGED or was PRUNED counts as the worst value of the study."""
+    losses = [
+        min(loss(trial.value if trial.state == "COMPLETED" else None, direction), worst) for trial in group.trials
+    ]
+    mean, low, high = best_of(losses, count)
+    if direction == "minimize":
+        return EqualBudget(trials=count, mean=mean, interval95=(low, high))
+    return EqualBudget(trials=count, mean=-mean, interval95=(-high, -low))
