@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lehr import __version__
 from service import problems
 from service.database import Clock
-from service.endpoints import fleet, leases, operations, schedules, studies, trials
+from service.endpoints import fleet, held, leases, operations, schedules, studies, trials
 from service.ledger.lost import sweep
 from service.measuring import Measuring
 from service.services import Services
@@ -51,7 +51,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
-    for part in (studies, trials, leases, schedules, fleet, operations):
+    # Routes are tried in turn: those that workers call all the time come first.
+    for part in (held, leases, studies, trials, schedules, fleet, operations):
         app.include_router(part.router)
     app.add_middleware(Measuring, metrics=services.metrics)
     return app

@@ -8,14 +8,29 @@ writers are parted by the row lock of the study they write to (`lock_study`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Engine, Executable, bindparam, create_engine, event, make_url, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Engine,
+    Select,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    make_url,
+    null,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -51,6 +66,11 @@ class DatabaseClock:
         return now.astimezone(UTC)
 
 
+def database_time(dialect: str) -> ColumnElement[Any]:
+    """The database's time as a column, null where it has no clock."""
+    return null() if dialect == "sqlite" else func.clock_timestamp(type_=DateTime(timezone=True))
+
+
 @dataclass
 class Transaction:
     """One unit of work: statements on its connection, objects through its session, made when first used."""
@@ -62,6 +82,11 @@ class Transaction:
     def now(self) -> datetime:
         """The time, read once."""
         return self.clock.now(self.connection)
+
+    def learn_time(self, told: datetime | None) -> None:
+        """Take the time from what a statement told of `database_time`, which spares a question of its own."""
+        if told is not None and isinstance(self.clock, DatabaseClock):
+            self.__dict__.setdefault("now", told.astimezone(UTC))
 
     @cached_property
     def session(self) -> Session:
@@ -89,7 +114,7 @@ class Transaction:
         """These trials, by number."""
         return list(self.session.execute(TRIALS_BY_ID, {"trials": trial_ids}).scalars())
 
-    def upsert(self, table: type[Base], keys: list[str], rows: list[dict[str, Any]]) -> None:
+    def upsert(self, table: type[Base], keys: Sequence[str], rows: list[dict[str, Any]]) -> None:
         """Insert rows; where the keys are taken, the given columns replace the old ones. Keys must be distinct."""
         # Through the connection: the session's own bulk insert would look at every row as an object.
         statement = _upsert_statement(self.connection.dialect.name, table, tuple(keys), tuple(rows[0]))
@@ -97,9 +122,18 @@ class Transaction:
 
 
 @cache
-def _upsert_statement(dialect: str, table: type[Base], keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
+def _upsert_statement(dialect: str, table: type[Base], keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    insert = make(table.__table__)  # type: ignore[arg-type]
+    return _replacing(make(cast("Table", table.__table__)), keys, names)
+
+
+def upsert_from(table: type[Base], keys: Sequence[str], names: Sequence[str], rows: Select[Any]) -> Any:
+    """PostgreSQL's insert of what a query gives; where the keys are taken, it replaces the other columns named."""
+    insert = postgresql.insert(cast("Table", table.__table__)).from_select(list(names), rows)
+    return _replacing(insert, keys, names)
+
+
+def _replacing(insert: Any, keys: Sequence[str], names: Sequence[str]) -> Any:
     replaced = {name: insert.excluded[name] for name in names if name not in keys}
     return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
 

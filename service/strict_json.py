@@ -33,6 +33,11 @@ class MalformedBodyError(HTTPException):
 
 
 class StrictRequest(Request):
+    @classmethod
+    def of(cls, request: Request) -> StrictRequest:
+        """The same request read strictly; a body that was read already is not read again."""
+        return request if isinstance(request, cls) else cls(request.scope, request.receive)
+
     async def body(self) -> bytes:
         """The whole body; MalformedBodyError (413) as soon as it is longer than the server takes."""
         if not hasattr(self, "_body"):
@@ -58,13 +63,14 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            await _require_json(request, takes_body=self.body_field is not None)
-            return await handle(StrictRequest(request.scope, request.receive))
+            require_json(request, takes_body=self.body_field is not None)
+            return await handle(StrictRequest.of(request))
 
         return handle_strictly
 
 
-async def _require_json(request: Request, *, takes_body: bool) -> None:
+def require_json(request: Request, *, takes_body: bool) -> None:
+    """Raises MalformedBodyError (415) for a body that does not call itself JSON."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if takes_body and kind != "application/json" and not kind.endswith("+json"):
         raise MalformedBodyError(
@@ -124,12 +130,15 @@ class _Reader:
         return int(digits)
 
 
-def _is_deep(value: Any, left: int) -> bool:
-    """Whether containers are nested more than `left` levels deep."""
-    if not isinstance(value, dict | list):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return left < 0 or any(_is_deep(one, left - 1) for one in inner if isinstance(one, dict | list))
+def _is_deep(value: Any, levels: int) -> bool:
+    """Whether containers are nested more than `levels` deep. Level by level: a call for each value would cost more."""
+    containers = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels + 1):
+        if not containers:
+            return False
+        inner = (one.values() if type(one) is dict else one for one in containers)
+        containers = [one for values in inner for one in values if type(one) is dict or type(one) is list]
+    return bool(containers)
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The worker protocol."""
+"""Claims: how a worker gets a lease."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
-from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
-from service.endpoints.parameters import IdempotencyKey, LeaseId
-from service.services import Provided, Services
+from lehr.wire.leases import Claim, Lease
+from service.endpoints.parameters import IdempotencyKey
+from service.services import Provided
 from service.strict_json import StrictRoute
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -33,35 +33,3 @@ async def claim(request: Request, claim: Claim, services: Provided, idempotency_
         if left <= 0 or services.signal.is_closing or await request.is_disconnected():
             return Response(status_code=204)
         await services.signal.wait(min(left, LOOK_AGAIN_SECONDS))
-
-
-@router.post("/{lease_id}/renew", response_model=LeaseAnswer)
-def renew(lease_id: LeaseId, renewal: Renewal, services: Provided) -> Any:
-    """A beat: keep the lease of these trials."""
-    return services.beats.renew(lease_id, renewal)
-
-
-@router.post("/{lease_id}/report", response_model=LeaseAnswer)
-def report(lease_id: LeaseId, batch: ReportBatch, services: Provided) -> Any:
-    """Metrics of running trials; the answer says what each is to do next."""
-    return services.beats.report(lease_id, batch)
-
-
-@router.post("/{lease_id}/finish", response_model=LeaseAnswer)
-def finish(lease_id: LeaseId, batch: FinishBatch, services: Provided) -> Any:
-    """The trials' results. Repeated, it answers the same."""
-    answer = services.finishes.finish(lease_id, batch)
-    _wake(services)
-    return answer
-
-
-@router.post("/{lease_id}/release", response_model=LeaseAnswer)
-def release(lease_id: LeaseId, renewal: Renewal, services: Provided) -> Any:
-    """Give back what is not finished; another worker goes on from its checkpoint."""
-    answer = services.beats.release(lease_id, renewal)
-    _wake(services)
-    return answer
-
-
-def _wake(services: Services) -> None:
-    services.signal.notify()

@@ -5,37 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, update
 
-from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch, TrialReports
+from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch
 from service.database import Database, Transaction
 from service.fleet import note_beat
+from service.ledger.hearing import hear
 from service.ledger.holdings import Holdings, examine
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
 from service.search.warmth import Searches
-from service.tables import LEASES, STUDIES, TRIALS, LeaseRow, ReportRow, TrialRow
-
-INSERT_ROWS = 2000
-"""Rows to an INSERT: 7 values each stay below SQLite's 32,766 and PostgreSQL's 65,535 parameters."""
+from service.tables import LEASES, LeaseRow
 
 WORTH_EXTENDING = 20
 """A lease that has more than 19/20 of its time left is not written again: reports may come many times a second."""
 
 EXTEND_LEASE = update(LEASES).where(LeaseRow.id == bindparam("lease")).values(expires_at=bindparam("until"))
-
-NOTE_HORIZON = update(STUDIES).where(STUDIES.c.id == bindparam("study")).values(horizon_steps=bindparam("horizon"))
-
-NOTE_PROGRESS = (
-    update(TRIALS)
-    .where(TrialRow.id == bindparam("trial"))
-    .values(
-        revision=bindparam("new_revision"),
-        horizon_steps=bindparam("horizon"),
-        step=func.coalesce(bindparam("last_step"), TrialRow.step),
-        checkpoint=func.coalesce(bindparam("saved"), TrialRow.checkpoint),
-    )
-)
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -60,13 +45,9 @@ class Beats:
         A report is a beat, too. Raises LostLeaseError when every trial named is lost.
         """
         with self.database.write() as transaction:
-            holdings = examine(transaction, lease_id, batch.trials, changes=True)
-            heard = [entry for entry in batch.trials if holdings.holds(entry.trial)]
-            if heard:
-                self._extend(transaction, holdings)
-                keep_reports(transaction, heard)
-                note_progress(transaction, holdings, heard)
-                self._judge(transaction, holdings, heard)
+            holdings = hear(transaction, lease_id, batch.trials)
+            self._extend(transaction, holdings)
+            self._judge(transaction, holdings)
             return holdings.answer()
 
     def release(self, lease_id: str, renewal: Renewal) -> LeaseAnswer:
@@ -93,12 +74,12 @@ class Beats:
             transaction.connection.execute(EXTEND_LEASE, {"lease": holdings.lease_id, "until": until})
             holdings.expires_at = until
 
-    def _judge(self, transaction: Transaction, holdings: Holdings, heard: list[TrialReports]) -> None:
+    def _judge(self, transaction: Transaction, holdings: Holdings) -> None:
         """Ask the search, where it has a pruner, which of the trials it gives up on."""
         judged = [
-            entry.trial
-            for entry in heard
-            if holdings.trials[entry.trial].purpose == "search" and entry.trial not in holdings.to_prune
+            trial
+            for trial in holdings.held()
+            if holdings.trials[trial].purpose == "search" and trial not in holdings.to_prune
         ]
         if not judged or not self.searches.prunes(transaction, holdings.study_id):
             return
@@ -108,44 +89,3 @@ class Beats:
                 trial.directive = "prune"
                 holdings.to_prune.add(trial.id)
                 log.info("trial_pruned", study=study.id, number=trial.number, step=trial.step)
-
-
-def keep_reports(transaction: Transaction, entries: list[TrialReports]) -> None:
-    """Insert reports in bulk; a step that is there already is replaced by the later word."""
-    # One statement may not touch a row twice on PostgreSQL: the last report of a step counts.
-    rows = {
-        (entry.trial, report.step): {
-            "trial_id": entry.trial,
-            "step": report.step,
-            "attempt": entry.attempt,
-            "epoch": report.epoch,
-            "lr": report.lr,
-            "train_loss": report.train_loss,
-            "metrics": report.metrics,
-        }
-        for entry in entries
-        for report in entry.reports
-    }
-    ordered = list(rows.values())
-    for start in range(0, len(ordered), INSERT_ROWS):
-        transaction.upsert(ReportRow, ["trial_id", "step"], ordered[start : start + INSERT_ROWS])
-
-
-def note_progress(transaction: Transaction, holdings: Holdings, heard: list[TrialReports]) -> None:
-    """Note how far the trials are; the first one over the whole horizon tells the study how long that is."""
-    whole = [entry.horizon_steps for entry in heard if holdings.trials[entry.trial].horizon_fraction == 1.0]
-    if whole and holdings.horizon_steps is None:
-        transaction.connection.execute(NOTE_HORIZON, {"study": holdings.study_id, "horizon": whole[0]})
-    transaction.connection.execute(
-        NOTE_PROGRESS,
-        [
-            {
-                "trial": entry.trial,
-                "new_revision": holdings.revision,
-                "horizon": entry.horizon_steps,
-                "last_step": max((report.step for report in entry.reports), default=None),
-                "saved": entry.checkpoint,
-            }
-            for entry in heard
-        ],
-    )

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from lehr.errors import LostLeaseError
 from lehr.wire.leases import Directive, LeaseAnswer, TrialAttempt
 from service.database import Transaction
 from service.ledger.rules import FINISHED_TRIAL_STATES
-from service.tables import STUDIES, LeaseRow, StudyRow, TrialRow
+from service.tables import LeaseRow, StudyRow, TrialRow
 
 LOCK_STUDY_OF_LEASE = (
     select(StudyRow.id.label("study_id"), LeaseRow.worker_id, LeaseRow.expires_at)
@@ -33,22 +33,6 @@ LOCK_STUDY_OF_LEASE = (
 PostgreSQL may tell of the lease what was true before the lock was waited for: good enough for the
 expiry, which only ever grows, while what counts, the trials, is read afterwards.
 """
-
-_LEASE = select(LeaseRow).where(LeaseRow.id == bindparam("lease"))
-
-CHANGE_STUDY_OF_LEASE = (
-    update(STUDIES)
-    .where(STUDIES.c.id == _LEASE.with_only_columns(LeaseRow.study_id).scalar_subquery())
-    .values(revision=STUDIES.c.revision + 1)
-    .returning(
-        STUDIES.c.id.label("study_id"),
-        STUDIES.c.revision,
-        STUDIES.c.horizon_steps,
-        _LEASE.with_only_columns(LeaseRow.worker_id).scalar_subquery().label("worker_id"),
-        _LEASE.with_only_columns(LeaseRow.expires_at).scalar_subquery().label("expires_at"),
-    )
-)
-"""The same lock for a call that changes the study: it is given its next revision at once."""
 
 READ_TRIALS = select(
     TrialRow.id,
@@ -73,10 +57,7 @@ class Holdings:
     study_id: str
     worker_id: str
     expires_at: datetime
-    revision: int | None
-    """The study's new revision, where the call changes it."""
-    horizon_steps: int | None
-    trials: dict[str, Any]
+    trials: dict[str, Any] = field(default_factory=dict)
     """The rows of `READ_TRIALS` by id; a named trial that is not under this lease is missing."""
     standings: dict[str, Standing] = field(default_factory=dict)
     to_prune: set[str] = field(default_factory=set)
@@ -102,35 +83,34 @@ class Holdings:
         return "lost"
 
 
-def examine(
-    transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt], *, changes: bool = False
-) -> Holdings:
-    """Lock the lease's study and look at each named trial; `changes`: count a change of the study.
+def examine(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]) -> Holdings:
+    """Lock the lease's study and look at each named trial.
 
     Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
     """
-    connection = transaction.connection
-    lock = CHANGE_STUDY_OF_LEASE if changes else LOCK_STUDY_OF_LEASE
-    lease = connection.execute(lock, {"lease": lease_id}).one_or_none()
+    lease = transaction.connection.execute(LOCK_STUDY_OF_LEASE, {"lease": lease_id}).one_or_none()
     if lease is None:
-        raise LostLeaseError(f"lease {lease_id} holds none of these trials: no such lease is known")
-    under_lease = {row.id: row for row in connection.execute(READ_TRIALS, {"lease": lease_id})}
-    trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
-    holdings = Holdings(
-        lease_id,
-        lease.study_id,
-        lease.worker_id,
-        lease.expires_at,
-        revision=lease.revision if changes else None,
-        horizon_steps=lease.horizon_steps if changes else None,
-        trials=trials,
-    )
-    for entry in named:
-        holdings.standings[entry.trial] = _standing(trials.get(entry.trial), entry.attempt)
-    if all(standing == "lost" for standing in holdings.standings.values()):
-        raise LostLeaseError(f"lease {lease_id} holds none of these trials any more; nothing was recorded")
-    holdings.to_prune = {trial for trial in holdings.held() if trials[trial].directive == "prune"}
+        raise no_such_lease(lease_id)
+    holdings = Holdings(lease_id, lease.study_id, lease.worker_id, lease.expires_at)
+    look(transaction, holdings, named)
     return holdings
+
+
+def look(transaction: Transaction, holdings: Holdings, named: Sequence[TrialAttempt]) -> None:
+    """Note how each named trial stands. Needs the study's lock.
+
+    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+    """
+    under_lease = {row.id: row for row in transaction.connection.execute(READ_TRIALS, {"lease": holdings.lease_id})}
+    holdings.trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
+    holdings.standings = {entry.trial: _standing(holdings.trials.get(entry.trial), entry.attempt) for entry in named}
+    if all(standing == "lost" for standing in holdings.standings.values()):
+        raise LostLeaseError(f"lease {holdings.lease_id} holds none of these trials any more; nothing was recorded")
+    holdings.to_prune = {trial for trial in holdings.held() if holdings.trials[trial].directive == "prune"}
+
+
+def no_such_lease(lease_id: str) -> LostLeaseError:
+    return LostLeaseError(f"lease {lease_id} holds none of these trials: no such lease is known")
 
 
 def _standing(row: Any, attempt: int) -> Standing:

@@ -9,8 +9,7 @@ from sqlalchemy import select
 
 from lehr.wire.leases import FinishBatch, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.ledger.beats import note_progress
-from service.ledger.holdings import examine
+from service.ledger.hearing import hear
 from service.services import Services
 from service.tables import TrialRow
 from tests.contract.test_concurrency import claim_as
@@ -53,8 +52,7 @@ def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]
 
     def report() -> None:
         with services.database.write() as transaction:
-            holdings = examine(transaction, lease["lease_id"], batch.trials, changes=True)
-            note_progress(transaction, holdings, batch.trials)
+            hear(transaction, lease["lease_id"], batch.trials)
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):
                 services.claims.searches.should_prune(transaction, study, held)
