@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from workers.drain import Drain
@@ -38,16 +39,25 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
     import structlog
 
     from lehr.errors import InvalidValueError, ServerError
-    from workers.assembly import build_loop
+    from workers.child.session import Limits
+    from workers.child.trainer import ChildTrainer
+    from workers.failures import ProcessEndedError
     from workers.logs import configure_logs, end_with_any_thread
 
     configure_logs(settings.log_level, settings.log_format)
     end_with_any_thread()
     log = structlog.get_logger("workers")
     try:
-        build_loop(settings, drain).run()
+        # First of all: it takes seconds to get ready, in which the rest is imported.
+        with closing(ChildTrainer(settings, Limits.of(settings))) as trainer:
+            from workers.assembly import build_loop
+
+            build_loop(settings, trainer, drain).run()
     except ServerError as error:
         log.error("claim_refused", server=settings.server, error=str(error))
+        return 1
+    except ProcessEndedError as error:
+        log.error("training_process_ended", error=str(error))
         return 1
     except InvalidValueError as error:
         print(f"workers: {error}", file=sys.stderr)
@@ -64,11 +74,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server", metavar="URL", help="the server (default http://127.0.0.1:8765)")
     parser.add_argument("--device", metavar="auto|cpu|mps|cuda:N", help="where to train (default auto)")
     parser.add_argument("--name", dest="worker_name", help="what people call this worker (default host/process)")
-    parser.add_argument("--checkpoints", metavar="DIR", help="where trials are saved (default lehr-data/checkpoints)")
+    parser.add_argument("--checkpoints", metavar="DIR|URL", help="for saving trials (default lehr-data/checkpoints)")
     parser.add_argument("--data-dir", metavar="DIR", help="where data sets are looked for (default lehr-data/datasets)")
     parser.add_argument(
-        "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 10)"
+        "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 60)"
     )
+    parser.add_argument("--hang-seconds", type=float, metavar="S", help="without a step: ends a trial (default 600)")
+    parser.add_argument("--memory-limit-mib", type=float, metavar="M", help="that training may use (default: no limit)")
     parser.add_argument(
         "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
     )

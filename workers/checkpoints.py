@@ -1,26 +1,22 @@
-"""Where trials are saved so that the next attempt goes on from there.
+"""How a trial is saved so that the next attempt goes on from there.
 
-One file per trial: the SHA-256 of what follows, then torch's own format. It appears whole or
-not at all (written beside, flushed to the disk, renamed), and one that does not match its
-digest counts as none.
+A generation is the SHA-256 of what follows, then torch's own format. One that does not match its digest, or is not of
+this very run, counts as none, and the one before it is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
 
 import structlog
 import torch
 
-STALE_SECONDS = 3600.0
-"""Age at which an unfinished file is what a killed worker left behind."""
+from workers.generations import KEPT_GENERATIONS, discard, generations, name_of, told_storage
+from workers.storage import Storage
+
 MOST_COSTLY_SHARE = 0.02
 """Saving may take this share of a trial's time, whatever the cadence."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -29,49 +25,53 @@ log = structlog.get_logger(__name__)
 
 
 class Checkpoints:
-    """A folder of checkpoints, one per trial, that several workers may share."""
+    """The checkpoints of all trials, in a storage that several workers may share."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._kept: dict[str, list[str]] = {}
 
-    def path(self, trial: str) -> Path:
-        return self._folder.absolute() / f"{trial}.pt"
-
-    def save(self, trial: str, state: dict[str, Any]) -> Path:
-        """Raises OSError when the folder cannot hold it; what was there before then still is."""
+    def save(self, trial: str, step: int, state: dict[str, Any]) -> str:
+        """The place where it lies. Raises OSError when the storage cannot hold it; what was there before still is."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
-        path = self.path(trial)
-        _write_atomically(path, hashlib.sha256(payload).digest() + payload)
-        return path
+        name = name_of(trial, step)
+        self._storage.write(name, hashlib.sha256(payload).digest() + payload)
+        kept = [*(other for other in self._kept.get(trial, []) if other != name), name]
+        for old in kept[:-KEPT_GENERATIONS]:
+            self._storage.delete(old)
+        self._kept[trial] = kept[-KEPT_GENERATIONS:]
+        return self._storage.place(name)
 
     def load(self, trial: str, fingerprint: str, told: str | None) -> dict[str, Any] | None:
-        """The furthest state of this very run, None when there is none.
-
-        `told`: where the server says an earlier attempt saved it; believed only when the file
-        is named after the trial, since it comes from elsewhere.
-        """
-        states = [state for path in self._candidates(trial, told) if (state := _read(path, fingerprint)) is not None]
-        return max(states, key=lambda state: int(state["run"]["step"]), default=None)
+        """The furthest state of this very run, None when there is none. `told`: where the server says it was saved."""
+        states = []
+        try:
+            states = [self._newest(self._storage, trial, fingerprint)]
+            elsewhere = told_storage(self._storage, trial, told)
+            if elsewhere is not None:
+                states.append(self._newest(elsewhere, trial, fingerprint))
+        except OSError as error:
+            _log_ignored(told or trial, str(error))
+        found = [state for state in states if state is not None]
+        return max(found, key=lambda state: int(state["run"]["step"]), default=None)
 
     def discard(self, trial: str, told: str | None = None) -> None:
-        """The trial is finished: no attempt will ask for its state again."""
-        for path in self._candidates(trial, told):
-            path.unlink(missing_ok=True)
+        """The trial has a result. Raises OSError."""
+        self._kept.pop(trial, None)
+        discard(self._storage, trial, told)
 
-    def _candidates(self, trial: str, told: str | None) -> list[Path]:
-        own = self.path(trial)
-        if told is None or Path(told).name != own.name or Path(told) == own:
-            return [own]
-        return [own, Path(told)]
-
-    def _sweep(self) -> None:
-        for path in self._folder.glob(".*.tmp"):
-            if time.time() - path.stat().st_mtime > STALE_SECONDS:
-                path.unlink(missing_ok=True)
+    def _newest(self, storage: Storage, trial: str, fingerprint: str) -> dict[str, Any] | None:
+        """The newest sound state in a storage. If it is our own, it and those before it are pruned as newer come."""
+        names = generations(storage, trial)
+        for index, name in enumerate(names):
+            state = _read(storage, name, fingerprint)
+            if state is not None:
+                if storage is self._storage:
+                    self._kept[trial] = names[index:][::-1]
+                return state
+        return None
 
 
 class Cadence:
@@ -88,48 +88,27 @@ class Cadence:
         self._next = now + max(self._seconds, (now - started) / MOST_COSTLY_SHARE)
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=".tmp", dir=path.parent)
+def _read(storage: Storage, name: str, fingerprint: str) -> dict[str, Any] | None:
+    """A generation's state, None (and a line in the log) when it is not one of this very run."""
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    # Without this the rename itself may be lost with the machine's power.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _read(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The file's state, None (and a line in the log) when it is not one of this very run."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
+        content = storage.read(name)
     except OSError as error:
-        _log_ignored(path, str(error))
+        _log_ignored(storage.place(name), str(error))
         return None
     digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
-        _log_ignored(path, "torn")
+        _log_ignored(storage.place(name), "torn")
         return None
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        _log_ignored(path, str(error))
+        _log_ignored(storage.place(name), str(error))
         return None
     if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
-        _log_ignored(path, "of another run")
+        _log_ignored(storage.place(name), "of another run")
         return None
     return state
 
 
-def _log_ignored(path: Path, reason: str) -> None:
-    log.warning("checkpoint_ignored", path=str(path), reason=reason)
+def _log_ignored(place: str, reason: str) -> None:
+    log.warning("checkpoint_ignored", path=place, reason=reason)

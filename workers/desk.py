@@ -48,7 +48,9 @@ class Trainer(Protocol):
     """Trains the trials of one lease, one after the other or together. Never raises."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
-        """Returns when every trial that was started has ended; a draining worker may leave some that were not."""
+        """Returns when every trial that was started has ended. After one that FAILED, and where the worker drains,
+        some may not have been started.
+        """
 
     def discard(self, trial: LeasedTrial) -> None:
         """Forget the trial's checkpoints: it has a result."""

@@ -23,7 +23,9 @@ class WorkerSettings(BaseSettings):
 
     server: Annotated[str, Field(pattern=r"^https?://", description="the server's URL")] = DEFAULT_SERVER
     device: Annotated[str, Field(description="auto, cpu, mps or cuda:N")] = "auto"
-    checkpoints: Annotated[Path, Field(description="folder where trials are saved")] = Path("lehr-data/checkpoints")
+    checkpoints: Annotated[
+        str, Field(min_length=1, description="where trials are saved: a folder, or a URL of fsspec")
+    ] = "lehr-data/checkpoints"
     data_dir: Annotated[Path, Field(description="folder where data sets are looked for")] = DEFAULT_DATA_DIR
     worker_name: Annotated[str | None, Field(min_length=1, max_length=200, description="default: host/process")] = None
     tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, by commas")] = tuple(
@@ -33,7 +35,13 @@ class WorkerSettings(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads per operation")] = 1
     checkpoint_seconds: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="between two saves of a trial")
-    ] = 10.0
+    ] = 60.0
+    hang_seconds: Annotated[
+        float, Field(gt=0, allow_inf_nan=False, description="without a step, after which a trial is ended")
+    ] = 600.0
+    memory_limit_mib: Annotated[
+        float | None, Field(gt=0, allow_inf_nan=False, description="that training may use; default: no limit")
+    ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

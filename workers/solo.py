@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.checkpoints import Cadence, Checkpoints
 from workers.desk import Desk
+from workers.failures import account_of
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.run import DivergedError, Run
 from workers.tasks.files import DEFAULT_DATA_DIR
@@ -51,14 +51,18 @@ class SoloTrainer:
             keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
             with structlog.contextvars.bound_contextvars(**keys):
                 desk.start(trial)
-                desk.end(trial, self._outcome(study, trial, desk))
+                outcome = self._outcome(study, trial, desk)
+                desk.end(trial, outcome)
+            if isinstance(outcome, Finished) and outcome.state == "FAILED":
+                # Whoever gave out the trials decides whether this process is fit for the others.
+                return
 
     def _outcome(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> Outcome:
         """The rim: whatever training code raises is the trial's failure, never the worker's."""
         try:
             return self._training(study, trial, desk).complete()
-        except (Exception, SystemExit):  # noqa: BLE001
-            return Finished("FAILED", error=storable_error(traceback.format_exc()))
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return Finished("FAILED", error=storable_error(account_of(error)))
 
     def discard(self, trial: LeasedTrial) -> None:
         """Forget the trial's checkpoint."""
@@ -159,12 +163,12 @@ class _Training:
         pending = [report.model_dump_json() for report in self.desk.pending(self.trial.trial)]
         state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
         try:
-            path = self.checkpoints.save(self.trial.trial, state)
+            place = self.checkpoints.save(self.trial.trial, self.run.step, state)
         except OSError as error:
             log.warning("checkpoint_failed", step=self.run.step, error=str(error))
         else:
-            log.debug("checkpoint_saved", step=self.run.step, path=str(path))
-            self.desk.announce(self.trial.trial, str(path))
+            log.debug("checkpoint_saved", step=self.run.step, path=place)
+            self.desk.announce(self.trial.trial, place)
         self.cadence.saved(started, time.monotonic())
 
 

@@ -41,7 +41,8 @@ def worker(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda:N; else LEHR_DEVICE.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="Its name in lists; else LEHR_WORKER_NAME.")] = None,
     checkpoints: Annotated[
-        str | None, typer.Option("--checkpoints", metavar="DIR", help="Where trials are saved; else LEHR_CHECKPOINTS.")
+        str | None,
+        typer.Option("--checkpoints", metavar="DIR|URL", help="Where trials are saved; else LEHR_CHECKPOINTS."),
     ] = None,
     data_dir: Annotated[
         str | None, typer.Option("--data-dir", metavar="DIR", help="Where data sets lie; else LEHR_DATA_DIR.")

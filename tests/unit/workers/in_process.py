@@ -17,6 +17,7 @@ from workers.device import configure_torch
 from workers.drain import Drain
 from workers.loop import LeaseLoop
 from workers.solo import SoloTrainer
+from workers.storage import open_storage
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import offers
 
@@ -41,7 +42,7 @@ def working(
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     drain = Drain()
-    trainer = SoloTrainer(device, Checkpoints(folder), checkpoint_seconds, data_dir=data_dir)
+    trainer = SoloTrainer(device, Checkpoints(open_storage(str(folder))), checkpoint_seconds, data_dir=data_dir)
     worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
     client = Client(server.url, retry=None, timeout=5)
     loop = LeaseLoop(client, worker, trainer, drain, max_trials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -10,89 +11,135 @@ from typing import Any
 import pytest
 import torch
 
+from lehr.errors import InvalidValueError
 from tests.unit.workers.runs import new_run
-from workers.checkpoints import STALE_SECONDS, Cadence, Checkpoints
+from workers.checkpoints import Cadence, Checkpoints
+from workers.generations import discard, generations
+from workers.storage import STALE_SECONDS, open_storage
+
+_places = itertools.count()
+
+
+@pytest.fixture(params=["", "file://", "memory://"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place of each kind: a folder by path and by URL, and one that only fsspec knows."""
+    return f"{request.param}{tmp_path}/{next(_places)}"
 
 
 def state(step: int, fingerprint: str = "run") -> dict[str, Any]:
     return {"fingerprint": fingerprint, "run": {"step": step, "weights": torch.arange(5)}, "value": 0.5, "reports": []}
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "new" / "folder")
-    checkpoints.save("t1", state(7))
-    loaded = checkpoints.load("t1", "run", None)
+def saved(folder: Path, *steps: int) -> Checkpoints:
+    checkpoints = Checkpoints(open_storage(str(folder)))
+    for step in steps:
+        checkpoints.save("t1", step, state(step))
+    return checkpoints
+
+
+def loaded_step(checkpoints: Checkpoints, told: str | None = None) -> int | None:
+    found = checkpoints.load("t1", "run", told)
+    return None if found is None else int(found["run"]["step"])
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_is_saved_is_loaded_by_whoever_comes_next(url: str) -> None:
+    Checkpoints(open_storage(url)).save("t1", 7, state(7))
+    loaded = Checkpoints(open_storage(url)).load("t1", "run", None)
     assert loaded is not None
     assert loaded["run"]["step"] == 7
     assert torch.equal(loaded["run"]["weights"], torch.arange(5))
 
 
-def test_there_is_nothing_to_load_at_first(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path).load("t1", "run", None) is None
+def test_there_is_nothing_to_load_at_first(url: str) -> None:
+    assert loaded_step(Checkpoints(open_storage(url))) is None
+
+
+def test_two_generations_are_kept_and_a_trial_with_a_result_leaves_none(url: str) -> None:
+    storage = open_storage(url)
+    checkpoints = Checkpoints(storage)
+    for step in (8, 9, 10, 11):
+        checkpoints.save("t1", step, state(step))
+    checkpoints.save("t10", 1, state(1))
+    assert generations(storage, "t1") == ["t1.11.pt", "t1.10.pt"]
+    # Whoever goes on from them prunes them, too.
+    resumed = Checkpoints(storage)
+    assert loaded_step(resumed) == 11
+    resumed.save("t1", 12, state(12))
+    assert generations(storage, "t1") == ["t1.12.pt", "t1.11.pt"]
+    discard(storage, "t1")
+    discard(storage, "t1")
+    assert storage.names("t1") == ["t10.1.pt"]
 
 
 @pytest.mark.parametrize("keep", [0, 10, 32, 100, -1])
-def test_a_torn_file_counts_as_none(keep: int, tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    path = checkpoints.save("t1", state(7))
-    path.write_bytes(path.read_bytes()[:keep])
-    assert checkpoints.load("t1", "run", None) is None
+def test_where_the_newest_is_torn_the_one_before_it_is_used(keep: int, tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 6, 7)
+    newest = tmp_path / "t1.7.pt"
+    newest.write_bytes(newest.read_bytes()[:keep])
+    assert loaded_step(checkpoints) == 6
 
 
-def test_a_tampered_file_counts_as_none(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    path = checkpoints.save("t1", state(7))
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-    assert checkpoints.load("t1", "run", None) is None
+def test_where_the_newest_is_tampered_with_the_one_before_it_is_used(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 6, 7)
+    damage(tmp_path / "t1.7.pt")
+    assert loaded_step(checkpoints) == 6
+    damage(tmp_path / "t1.6.pt")
+    assert loaded_step(checkpoints) is None
 
 
-def test_another_runs_file_counts_as_none(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save("t1", state(7, fingerprint="another database's t1"))
-    assert checkpoints.load("t1", "run", None) is None
+def test_a_sound_generation_outlives_a_torn_one_that_was_further(tmp_path: Path) -> None:
+    saved(tmp_path, 50, 100)
+    damage(tmp_path / "t1.100.pt")
+    resumed = saved(tmp_path)
+    assert loaded_step(resumed) == 50
+    resumed.save("t1", 60, state(60))
+    damage(tmp_path / "t1.60.pt")
+    assert loaded_step(resumed) == 50
+
+
+def test_another_runs_file_counts_as_none_and_is_left_alone(tmp_path: Path) -> None:
+    Checkpoints(open_storage(str(tmp_path))).save("t1", 99, state(99, fingerprint="another database's t1"))
+    assert loaded_step(saved(tmp_path, 1, 2, 3)) == 3
+    assert (tmp_path / "t1.99.pt").exists()
 
 
 def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save("t1", state(7))
+    checkpoints = saved(tmp_path, 7)
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.save("t1", state(8))
-    loaded = checkpoints.load("t1", "run", None)
-    assert loaded is not None
-    assert loaded["run"]["step"] == 7
-    assert [path.name for path in tmp_path.iterdir()] == ["t1.pt"]
+        checkpoints.save("t1", 8, state(8))
+    assert loaded_step(checkpoints) == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["t1.7.pt"]
 
 
 def test_the_furthest_of_both_places_is_used(tmp_path: Path) -> None:
-    here, there = Checkpoints(tmp_path / "here"), Checkpoints(tmp_path / "there")
-    here.save("t1", state(7))
-    told = str(there.save("t1", state(9)))
-    loaded = here.load("t1", "run", told)
-    assert loaded is not None
-    assert loaded["run"]["step"] == 9
+    here = saved(tmp_path / "here", 7)
+    told = saved(tmp_path / "there", 8).save("t1", 9, state(9))
+    assert loaded_step(here, told) == 9
+    damage(tmp_path / "there" / "t1.9.pt")
+    assert loaded_step(here, told) == 8
 
 
-def test_a_place_that_is_not_named_after_the_trial_is_neither_read_nor_deleted(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "here")
-    other = Checkpoints(tmp_path / "there").save("t2", state(9))
-    assert checkpoints.load("t1", "run", str(other)) is None
-    checkpoints.discard("t1", str(other))
+@pytest.mark.parametrize(
+    "told", ["{there}/t2.9.pt", "{there}/t1.9.pt/../t1.pt", "{there}/t1.pt", "memory://there/t1.9.pt", "t1.9.pt", ""]
+)
+def test_a_place_that_is_not_the_trials_is_neither_read_nor_deleted(told: str, tmp_path: Path) -> None:
+    here = saved(tmp_path / "here")
+    other = Path(Checkpoints(open_storage(str(tmp_path / "there"))).save("t2", 9, state(9)))
+    told = told.format(there=tmp_path / "there")
+    assert here.load("t1", "run", told) is None
+    here.discard("t1", told)
     assert other.exists()
-
-
-def test_a_finished_trial_leaves_nothing(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save("t1", state(7))
-    checkpoints.discard("t1")
-    checkpoints.discard("t1")
-    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_worker_left_unfinished_is_swept(tmp_path: Path) -> None:
@@ -100,15 +147,21 @@ def test_what_a_killed_worker_left_unfinished_is_swept(tmp_path: Path) -> None:
     old.touch()
     young.touch()
     os.utime(old, (time.time() - STALE_SECONDS - 1,) * 2)
-    Checkpoints(tmp_path)
+    open_storage(str(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == [".t2.y.tmp"]
+
+
+@pytest.mark.parametrize("url", ["nowhere://bucket/x", "/dev/null/x"])
+def test_a_place_that_cannot_be_used_is_refused_by_name(url: str) -> None:
+    with pytest.raises(InvalidValueError, match="checkpoints: "):
+        open_storage(url)
 
 
 def test_a_whole_run_passes_torchs_safe_loading(tmp_path: Path) -> None:
     run = new_run({"epochs": 1, "optimizer": "adam"})
     run.advance()
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save("t1", {"fingerprint": "run", "run": run.state(), "value": None, "reports": []})
+    checkpoints = Checkpoints(open_storage(str(tmp_path)))
+    checkpoints.save("t1", run.step, {"fingerprint": "run", "run": run.state(), "value": None, "reports": []})
     loaded = checkpoints.load("t1", "run", None)
     assert loaded is not None
     new_run({"epochs": 1, "optimizer": "adam"}).restore(loaded["run"])

@@ -253,7 +253,7 @@ def test_a_drained_worker_gives_back_and_the_next_one_goes_on_to_the_same_curve(
         with working(server, tmp_path):
             server.wait_until(lambda: len(trial.reports) > 5)
         assert (trial.releases, trial.finishes, trial.state) == (1, 0, "WAITING")
-        assert trial.checkpoint == str(tmp_path / "t1.pt")
+        assert Path(str(trial.checkpoint)).match(str(tmp_path / "t1.*.pt"))
         already = len(trial.reports)
         with working(server, tmp_path):
             server.wait_until(lambda: ended(trial))

@@ -24,10 +24,12 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
     }.items():
         monkeypatch.setenv(name, value)
     settings = WorkerSettings(device="mps")
-    assert settings.model_dump(exclude={"trials_per_lease", "threads", "checkpoint_seconds"}) == {
+    assert settings.model_dump(
+        exclude={"trials_per_lease", "threads", "checkpoint_seconds", "hang_seconds", "memory_limit_mib"}
+    ) == {
         "server": "http://there:1",
         "device": "mps",
-        "checkpoints": Path("/somewhere"),
+        "checkpoints": "/somewhere",
         "data_dir": Path("/data"),
         "worker_name": "box/0",
         "tasks": ("digits",),

@@ -84,7 +84,7 @@ def test_without_a_server_a_drain_still_ends_within_5_seconds_and_keeps_the_chec
         worker.terminate()
         status, log = ended_within(worker, DRAIN_SECONDS)
     assert status == 0, log
-    assert (tmp_path / "checkpoints" / "t1.pt").exists()
+    assert list((tmp_path / "checkpoints").glob("t1.*.pt"))
 
 
 def test_a_second_signal_ends_the_worker_at_once(start: Start) -> None:
@@ -148,7 +148,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     [
         (("--server", "ftp://x"), "server"),
         (("--device", "cuda:99"), "device: this machine has no such device (allowed: one of auto, cpu"),
-        (("--tasks", "digits,nonsense"), "not installed: nonsense (installed: digits, "),
+        (("--tasks", "digits,nonsense"), "not installed: nonsense (built in: digits, "),
         (("--tasks", ""), "tasks"),
         (("--max-trials", "0"), "trials_per_lease"),
         (("--threads", "0"), "threads"),

@@ -1,0 +1,122 @@
+"""The training process' end of the pipe: the desk of its trainers."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+
+from lehr.wire.leases import Directive, LeasedTrial, Report
+from workers.child.messages import Ended, News, Opened, Order, Pulse, Reported, Saved, Setup, Started, Train, Word
+from workers.outcomes import Outcome
+
+PULSE_SECONDS = 0.5
+"""How soon the worker learns of a step: short against any patience, long against what it costs to say."""
+
+
+class ForkedError(RuntimeError):
+    """A copy of the training process, made by the task, went on where only the process itself may."""
+
+
+class Link:
+    """Sends what trainers hand in; a thread listens for orders and tells of steps meanwhile.
+
+    When the worker is gone the thread ends the whole group of processes.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._orders: queue.SimpleQueue[Setup | Train] = queue.SimpleQueue()
+        self._word = Word()
+        self._pending: dict[str, list[Report]] = {}
+        self._acknowledged: dict[str, int] = {}
+        self._steps: dict[str, int] = {}
+        self._is_copy = False
+        os.register_at_fork(after_in_child=self._disown)
+        threading.Thread(target=self._listen, name="worker", daemon=True).start()
+
+    def next_order(self) -> Setup | Train:
+        """Waits for it."""
+        return self._orders.get()
+
+    def send(self, news: News) -> None:
+        """Raises ForkedError in a copy of the process."""
+        self._check()
+        with self._sending:
+            self._connection.send(news)
+
+    @property
+    def draining(self) -> bool:
+        return self._word.draining
+
+    def start(self, trial: LeasedTrial) -> None:
+        self._pending[trial.trial] = []
+        self._acknowledged[trial.trial] = 0
+        self.send(Started(trial.trial))
+
+    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
+        self.send(Opened(trial.trial, horizon_steps))
+
+    def step(self, trial: str, step: int) -> None:
+        self._steps[trial] = step
+
+    def put(self, trial: str, reports: Sequence[Report]) -> None:
+        self._pending[trial].extend(reports)
+        self.send(Reported(trial, tuple(reports)))
+
+    def pending(self, trial: str) -> list[Report]:
+        known = self._word.acknowledged.get(trial, 0)
+        del self._pending[trial][: known - self._acknowledged[trial]]
+        self._acknowledged[trial] = known
+        return list(self._pending[trial])
+
+    def announce(self, trial: str, checkpoint: str) -> None:
+        self.send(Saved(trial, checkpoint))
+
+    def directive(self, trial: str) -> Directive:
+        self._check()
+        return self._word.directives.get(trial, "continue")
+
+    def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
+        self._pulse()
+        self.send(Ended(trial.trial, outcome))
+        for kept in (self._pending, self._acknowledged, self._steps):
+            kept.pop(trial.trial, None)
+
+    def _listen(self) -> None:
+        told: Mapping[str, int] = {}
+        try:
+            while True:
+                if self._connection.poll(PULSE_SECONDS):
+                    self._hear(self._connection.recv())
+                elif told != self._steps:
+                    told = self._pulse()
+        except (EOFError, OSError):
+            os.killpg(0, signal.SIGKILL)
+
+    def _hear(self, order: Order) -> None:
+        if isinstance(order, Word):
+            self._word = order
+        else:
+            # What was said of the lease before is not meant for this one.
+            self._word = Word()
+            self._orders.put(order)
+
+    def _pulse(self) -> Mapping[str, int]:
+        steps = dict(self._steps)
+        self.send(Pulse(steps))
+        return steps
+
+    def _check(self) -> None:
+        if self._is_copy:
+            raise ForkedError
+
+    def _disown(self) -> None:
+        # The copy has no thread that listens, and what it said would be taken for the process' own word.
+        self._is_copy = True
+        self._sending = threading.Lock()
+        self._connection.close()

@@ -1,0 +1,28 @@
+"""What the training process logs is a line of the worker's log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import structlog
+
+from workers.child.link import Link
+from workers.child.messages import Logged
+
+_PLAIN = (str, int, float, bool, type(None))
+
+
+def forward_logs(level: str, link: Link) -> None:
+    """Send every line from `level` on to the worker, with the keys that are bound."""
+
+    def forward(_logger: Any, method: str, keys: structlog.typing.EventDict) -> str:
+        event = str(keys.pop("event"))
+        plain = {key: value if isinstance(value, _PLAIN) else repr(value) for key, value in keys.items()}
+        link.send(Logged(method, event, plain))
+        raise structlog.DropEvent
+
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, forward],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+    )

@@ -1,0 +1,83 @@
+"""The training process: gets ready, then trains what it is given until the worker ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from lehr.errors import InvalidValueError
+from workers.child.link import Link
+from workers.child.logs import forward_logs
+from workers.child.messages import Ready, Refused, Rested, Setup
+from workers.desk import Trainer
+from workers.drain import SIGNALS
+from workers.settings import WorkerSettings
+
+OOM_SCORE = "500"
+"""The kernel, out of memory, takes this process before the worker, the server and the database."""
+
+
+def main(descriptor: int) -> None:
+    """Never returns: the worker ends the process. `descriptor`: of the pipe to the worker."""
+    process = os.getpid()
+    _prepare()
+    link = Link(Connection(descriptor))
+    try:
+        _work(link)
+    finally:
+        if os.getpid() != process:
+            # A copy that the task made and did not end.
+            os._exit(1)
+
+
+def _prepare() -> None:
+    # The worker blocks these signals for a thread of its own to await; they are not meant for here.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A line at a time, so that os._exit and SIGKILL cost no lines.
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
+
+
+def _work(link: Link) -> None:
+    trainer: Trainer | None = None
+    while True:
+        order = link.next_order()
+        if isinstance(order, Setup):
+            forward_logs(order.settings.log_level, link)
+            trainer = _get_ready(order.settings, link)
+        elif trainer is not None:
+            trainer.train(order.study, order.trials, link)
+            link.send(Rested())
+
+
+def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
+    # Only here: torch takes seconds to import, in which the worker does its part.
+    from workers.checkpoints import Checkpoints
+    from workers.device import configure_torch, describe, resolve_device
+    from workers.solo import SoloTrainer
+    from workers.storage import open_storage
+    from workers.tasks.registry import offers
+
+    try:
+        device = resolve_device(settings.device)
+        checkpoints = Checkpoints(open_storage(settings.checkpoints))
+        tasks = tuple(offers(settings.tasks))
+    except InvalidValueError as error:
+        link.send(Refused(error.faults))
+        return None
+    configure_torch(device, settings.threads)
+    trainer = SoloTrainer(device, checkpoints, settings.checkpoint_seconds, data_dir=settings.data_dir)
+    link.send(Ready(describe(device), tasks))
+    return trainer

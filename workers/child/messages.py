@@ -1,0 +1,107 @@
+"""What the worker and its training process tell each other, over a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lehr.errors import Fault
+from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOffer
+from workers.outcomes import Outcome
+from workers.settings import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """To the process, once: what it is to be."""
+
+    settings: WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """To the process: train these."""
+
+    study: LeasedStudy
+    trials: tuple[LeasedTrial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """To the process: what the server said last. `acknowledged`: how many of a trial's reports it has."""
+
+    directives: Mapping[str, Directive] = field(default_factory=dict)
+    acknowledged: Mapping[str, int] = field(default_factory=dict)
+    draining: bool = False
+
+
+Order = Setup | Train | Word
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From the process: it has the device and the tasks it was asked for."""
+
+    device: str
+    offers: tuple[TaskOffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """From the process: the settings ask for what is not there."""
+
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    trial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    trial: str
+    horizon_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    trial: str
+    reports: tuple[Report, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    trial: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    trial: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """From the process, every now and then: how many steps of each trial are done. Sent when one was done since."""
+
+    steps: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """From the process: a line for the worker's log."""
+
+    level: str
+    event: str
+    keys: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """From the process: it is done with what it was given, and waits."""
+
+
+News = Ready | Refused | Started | Opened | Reported | Saved | Ended | Pulse | Logged | Rested
