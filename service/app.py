@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr import __version__
 from service import problems
 from service.database import Clock
 from service.endpoints import fleet, held, leases, operations, schedules, studies, trials
+from service.endpoints.lean import LeanRoute
 from service.ledger.lost import sweep
 from service.measuring import Measuring
 from service.services import Services
@@ -52,6 +54,8 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
     # Routes are tried in turn: those that workers call all the time come first.
+    lean = [LeanRoute(route, services) for route in held.router.routes if isinstance(route, APIRoute)]
+    app.router.routes[:0] = lean
     for part in (held, leases, studies, trials, schedules, fleet, operations):
         app.include_router(part.router)
     app.add_middleware(Measuring, metrics=services.metrics)

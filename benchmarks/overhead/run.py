@@ -5,8 +5,8 @@
 One trial is: asked by TPE over a six-family space, 30 reports, one finish. lehr does it over HTTP
 with one uvicorn process, once with 8 trials to a lease and once with one; Optuna does it in this
 process with `RDBStorage`. Both write to the same SQLite file system and to the same PostgreSQL
-cluster (durable: fsync on), in turn, round after round. The caller is the standard library's HTTP
-client, so that the figure is the service's; a column tells what it is with lehr's own client.
+cluster (durable: fsync on), in turn, round after round. The caller writes HTTP to a socket by
+itself, so that the figure is the service's; a column tells what it is with lehr's own client.
 Reported: median milliseconds a trial over the rounds, and the ratio to Optuna. Then: what a claim
 of one trial costs in a study of 500 and of 5,000 trials, and the first claim after a restart of
 the server, when the search is built again from its rows.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from lehr.wire.leases import FinishBatch, LeaseAnswer, Renewal, ReportBatch
-from service.endpoints.lean import LeanRoute
 from service.endpoints.parameters import LeaseId
 from service.services import Provided, Services
+from service.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=LeanRoute)
+router = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=StrictRoute)
 
 
 @router.post("/{lease_id}/renew")

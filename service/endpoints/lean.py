@@ -1,45 +1,58 @@
-"""The short way for the calls that workers make all the time."""
+"""The short way for the calls that workers make all the time: past the framework's routing and dependencies."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, cast, get_type_hints
 
 from anyio.to_thread import run_sync
-from fastapi import Request, Response
+from fastapi import Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
 
 from lehr.wire.base import ID_PATTERN
-from service.strict_json import StrictRequest, StrictRoute, parse_strictly, require_json
+from service.services import Services
+from service.strict_json import StrictRequest, parse_strictly
+
+JSON_HEADER = (b"content-type", b"application/json")
 
 
-class LeanRoute(StrictRoute):
-    """A route of `(lease_id, body, services)` that answers a model, without the dependency machinery.
+class LeanRoute(BaseRoute):
+    """What an ordinary route of `(lease_id, body, services)` does, for the requests that ask for nothing special.
 
-    What is well formed goes the short way. Anything else is handed to the framework, body and
-    all, and so gets the very problem document that every other call gives.
+    Stands before the ordinary route, which is left with the rest: other ways to write the content
+    type, ids that are none, other methods.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-        endpoint = self.endpoint
-        reader: TypeAdapter[Any] = TypeAdapter(_body_model(endpoint))
+    def __init__(self, route: APIRoute, services: Services) -> None:
+        self.path = route.path
+        self._call: Callable[..., BaseModel] = route.endpoint
+        self._services = services
+        self._pattern = re.compile(re.escape(route.path).replace(r"\{lease_id\}", f"({ID_PATTERN.strip('^$')})"))
+        self._reader: TypeAdapter[Any] = TypeAdapter(_body_model(route.endpoint))
 
-        async def handle_leanly(request: Request) -> Response:
-            require_json(request, takes_body=True)
-            strict = StrictRequest.of(request)
-            lease_id = request.path_params["lease_id"]
-            try:
-                body = reader.validate_python(parse_strictly(await strict.body()))
-            except ValidationError:
-                return await handle(strict)
-            if re.fullmatch(ID_PATTERN, lease_id) is None:
-                return await handle(strict)
-            answer: BaseModel = await run_sync(endpoint, lease_id, body, request.app.state.services)
-            return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["method"] != "POST" or JSON_HEADER not in scope["headers"]:
+            return Match.NONE, {}
+        found = self._pattern.fullmatch(scope["path"])
+        if found is None:
+            return Match.NONE, {}
+        return Match.FULL, {"route": self, "path_params": {"lease_id": found[1]}}
 
-        return handle_leanly
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = parse_strictly(await StrictRequest(scope, receive).body())
+        try:
+            said = self._reader.validate_python(body)
+        except ValidationError as error:
+            faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+            raise RequestValidationError(faults, body=body) from None
+        answer = await run_sync(self._call, scope["path_params"]["lease_id"], said, self._services)
+        response = Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
+        await response(scope, receive, send)
 
 
 def _body_model(endpoint: Callable[..., Any]) -> type[BaseModel]:
