@@ -6,6 +6,8 @@ import fcntl
 import hashlib
 import subprocess
 import sys
+import tarfile
+import tempfile
 import venv
 from pathlib import Path
 
@@ -16,6 +18,10 @@ LOCKS = {"runtime": "requirements.lock", "dev": "requirements-dev.lock"}
 """What each level installs. The development lock holds the runtime's, at the same versions."""
 SOURCES = "requirements-sources.lock"
 """What development installs besides, without its dependencies: sources that tests read."""
+ARCHIVES = "requirements-archives.lock"
+"""Source archives that development takes single files out of: nothing of them is built or installed."""
+TAKEN = VENV / "sources"
+"""Where those files lie."""
 
 
 def main(level: str) -> None:
@@ -38,16 +44,34 @@ def _install(level: str) -> None:
     for stale in LOCKS:
         _stamp(stale).unlink(missing_ok=True)
     print(f"installing {LOCKS[level]}; the first time this takes minutes", flush=True)
-    _pip("-r", LOCKS[level])
+    _pip("install", "-r", LOCKS[level])
     if level == "dev":
-        _pip("--no-deps", "-r", SOURCES)
+        _pip("install", "--no-deps", "-r", SOURCES)
+        for line in (ROOT / ARCHIVES).read_text().splitlines():
+            if line and not line.startswith("#"):
+                _take(*line.split())
     # hatchling is in the lock: without isolation nothing unpinned is fetched to build with.
-    _pip("--no-deps", "--no-build-isolation", "--editable", ".")
+    _pip("install", "--no-deps", "--no-build-isolation", "--editable", ".")
 
 
-def _pip(*arguments: str) -> None:
-    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
-    outcome = subprocess.run(command, cwd=ROOT, check=False)
+def _take(pin: str, path: str) -> None:
+    """Put one file of a pinned source archive into TAKEN, under its path there."""
+    name = pin.partition("==")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        # pip reads an archive's metadata with what is installed: the locks bring setuptools.
+        _pip("download", "--no-deps", "--no-build-isolation", "--no-binary", name, "--dest", folder, pin)
+        (archive,) = Path(folder).glob("*.tar.gz")
+        with tarfile.open(archive) as opened:
+            (member,) = (each for each in opened.getmembers() if each.name.partition("/")[2] == path)
+            file = opened.extractfile(member)
+            assert file is not None
+            (TAKEN / path).parent.mkdir(parents=True, exist_ok=True)
+            (TAKEN / path).write_bytes(file.read())
+
+
+def _pip(command: str, *arguments: str) -> None:
+    command_line = [str(PYTHON), "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments]
+    outcome = subprocess.run(command_line, cwd=ROOT, check=False)
     if outcome.returncode:
         sys.exit("pip could not install what lehr needs; its message is above. The same make, run again, goes on.")
 
@@ -70,7 +94,8 @@ def _works() -> bool:
 
 
 def _digest(level: str) -> str:
-    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in (LOCKS[level], SOURCES, "pyproject.toml"))]
+    named = (LOCKS[level], SOURCES, ARCHIVES, "pyproject.toml")
+    parts = [str(ROOT).encode(), *((ROOT / name).read_bytes() for name in named)]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

@@ -54,7 +54,7 @@ def test_a_lock_holds_nothing_that_is_no_longer_asked_for(lock: str) -> None:
     assert direct == {canonicalize_name(requirement.name) for requirement in _asked(LOCKS[lock])}, "run make lock"
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, "requirements-sources.lock"])
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-sources.lock", "requirements-archives.lock"])
 def test_a_lock_is_pins_and_comments_alone(lock: str) -> None:
     lines = [line for line in document(lock).splitlines() if line and not line.lstrip().startswith("#")]
     assert [line for line in lines if not PIN.match(line)] == []

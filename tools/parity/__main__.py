@@ -2,8 +2,8 @@
 
 python -m tools.parity [--sources FOLDER] > docs/reference/parity.md
 
-FOLDER holds sources of frameworks that are not installed: `pip install --no-deps --target FOLDER megatron-core`, and
-DeepSpeed's source archive, unpacked there. What is said of a framework that is not here stays as it is on the page.
+FOLDER holds sources of frameworks that are not installed, for other versions than `make setup` brings, or where it
+has none. What is said of a framework that is not here stays as it is on the page.
 """
 
 from __future__ import annotations

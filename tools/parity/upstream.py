@@ -1,8 +1,7 @@
 """Other frameworks' scheduler sources, loaded without what the rest of these frameworks needs.
 
 timm imports torchvision, Megatron CUDA extensions, DeepSpeed a compiler and fastai half of PyPI; none of their
-schedulers does. `pip install --no-deps --target FOLDER timm megatron-core` is enough, with DeepSpeed's
-and fastai's sources unpacked there.
+schedulers does. `make setup` brings what requirements-sources.lock and requirements-archives.lock name.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class AbsentError(Exception):
 
 
 def folders() -> list[Path]:
-    """Where installed packages lie, and what stands on the path before them."""
-    return [Path(entry) for entry in sys.path if entry]
+    """Where installed packages lie, what stands on the path before them, and where `make setup` puts single files."""
+    return [*(Path(entry) for entry in sys.path if entry), Path(sys.prefix) / "sources"]
 
 
 def _package_folder(name: str) -> Path:

@@ -30,6 +30,7 @@ from lehr.schedules import (
 )
 from lehr.schedules.portable import FRAMEWORKS, export
 from tests.support.examples import PLAIN, example
+from tests.conftest import missing
 from tools.parity import running
 from tools.parity.upstream import AbsentError
 
@@ -44,7 +45,7 @@ def run(exported, steps):
     try:
         return running.rates(exported, steps)
     except AbsentError as absent:
-        pytest.skip(f"the source of {absent} is not installed")
+        missing(f"the source of {absent} is not installed: run make setup")
 
 
 def difference(schedule, exported, steps):

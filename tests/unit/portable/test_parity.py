@@ -10,6 +10,7 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 from lehr.schedules import FAMILIES
+from tests.conftest import missing
 from tools.parity.differences import DIFFERENCES
 from tools.parity.grid import COLUMNS, measure
 from tools.parity.names import COUNTERPARTS, MEASURED, NONE, public_names
@@ -71,5 +72,5 @@ def test_a_difference_is_as_large_as_the_page_tells(number, page):
     try:
         found = DIFFERENCES[number - 1].measure()
     except AbsentError as absent:
-        pytest.skip(f"the source of {absent} is not installed")
+        missing(f"the source of {absent} is not installed: run make setup")
     assert found == pytest.approx(float(page[str(number)][-1]), rel=0.06), MAKE
