@@ -50,8 +50,9 @@ FIT = """## Which schedule is this curve?
 `fit(rates)` takes the rates at all steps of a training, read off a log or a plot, and gives the nearest schedule of
 each family that a search could draw, the likeliest family first, with its largest and its root-mean-square error
 relative to the highest rate. A family with fewer parameters goes first where more of them explain no more than noise
-would. It takes seconds; `families=[…]` tries some only. The nearest of a family is looked for, not proved: restarts of
-uneven length are the hardest to find.
+would. It takes seconds; `families=[…]` tries some only. The same rates always have the same fit. The nearest of a
+family is looked for, not proved: a family's own curves, drawn with parameters such as a search draws, are met within
+0.5% of the highest rate (root mean square; a test draws them), nearly all of them within a millionth.
 
 ```python
 from lehr.schedules import fit

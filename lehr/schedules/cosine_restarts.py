@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from lehr.schedules import shapes
@@ -53,12 +54,13 @@ class CosineRestarts(Schedule):
 
     def _body(self, progress: float, levels: Levels) -> float:
         x = self._after_rise(progress)
-        begins = self._begins()
+        begins = self._begins
         k = reached(x + JUMP_SLACK, begins[1:-1])
         z = (x - take(begins, k)) / (take(begins, k + 1) - take(begins, k))
         restarts = [max(levels.top * self.cycle_decay**cycle, levels.last) for cycle in range(self.cycles)]
         return shapes.cosine(take(restarts, k), levels.last, z)
 
+    @cached_property
     def _begins(self) -> list[float]:
         """Where each cycle begins, in fractions x of what follows the rise, and the last one's end, 1."""
         c, g = self.cycles, self.cycle_growth
@@ -68,8 +70,8 @@ class CosineRestarts(Schedule):
     def _body_code(self, levels: Levels) -> list[str]:
         top, end = levels.top, levels.last
         return [
-            f"begins = {tuple(self._begins())!r}",
-            f"k = {shapes.reached_code(f'x + {JUMP_SLACK!r}', self._begins()[1:-1])}",
+            f"begins = {tuple(self._begins)!r}",
+            f"k = {shapes.reached_code(f'x + {JUMP_SLACK!r}', self._begins[1:-1])}",
             "z = (x - begins[k]) / (begins[k + 1] - begins[k])",
             f"restart = max({top!r} * {self.cycle_decay!r} ** k, {end!r})",
             f"value = restart * math.cos(math.pi / 2 * z) ** 2 + {end!r} * math.sin(math.pi / 2 * z) ** 2",

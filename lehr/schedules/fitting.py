@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules.base import Schedule
 from lehr.schedules.documents import unknown_family
-from lehr.schedules.nearest import Observed, nearest, score
+from lehr.schedules.nearest import nearest, score
+from lehr.schedules.observed import Observed
 from lehr.schedules.registry import FAMILIES
 from lehr.schedules.steps import MAX_CURVE_POINTS, spaced_steps
 

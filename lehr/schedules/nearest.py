@@ -1,7 +1,8 @@
 """The schedule of one family that is nearest to some rates.
 
 First many guesses of the family's own parameters are tried with the levels and the rise that can be read off the
-rates, then the best of them are improved with the simplex method: the shape alone, then everything together.
+rates. The best of each combination of choices and counts is improved a little with the simplex method, and the best of
+those further: the shape alone, then everything together.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from lehr.errors import InvalidScheduleError
 from lehr.schedules.base import Schedule
+from lehr.schedules.observed import Observed, cycles
 from lehr.schedules.parameters import Parameter, parameter_of
 from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, ShapeName
 from lehr.schedules.simplex import minimize
-from lehr.schedules.steps import spaced_steps
 
 COMMON = ("start_lr", "end_lr", "peak_lr", "warmup_fraction", "warmup_shape")
 MOMENTA = ("base_momentum", "max_momentum")
@@ -25,53 +26,21 @@ EXACT = 1e-18
 """A mean square, relative to the highest rate's, that leaves nothing to improve."""
 NEGLIGIBLE = 1e-14
 """A mean square below which a better one says nothing: printed rates have fewer digits."""
-NEARLY = 0.97
 COARSE = 3
 """How many rates there are to each one that guesses are compared with."""
+KINDS = 16
+"""How many combinations of choices and counts are improved a little."""
+HIGHEST = 1000.0
+"""How many times higher than the rates a curve's own top may be looked for."""
 GUESSES = 4
-"""How many guesses are improved."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Some rates of a curve with their progress, relative to its highest rate, and what can be read off them."""
-
-    progress: Sequence[float]
-    heights: Sequence[float]
-    highest: float
-    rises: Sequence[float]
-    """Where the rise may end: the progress of the first highest rate, and of the first that is nearly as high."""
-    drops: Sequence[float]
-    """The progress of each step whose rate is well below that of the step before."""
-    restarts: int
-    """How often, after the highest rate, a step's is well above that of the step before."""
-
-    @classmethod
-    def of(cls, rates: Sequence[float], points: int) -> Observed:
-        """At most so many of the rates, evenly spaced."""
-        steps, last, highest = spaced_steps(len(rates), points), len(rates) - 1, max(rates)
-        top = max(range(len(rates)), key=rates.__getitem__)
-        near = next(step for step, rate in enumerate(rates) if rate >= NEARLY * highest)
-        changes = list(itertools.pairwise(rates))
-        steepest = max(before / max(after, 1e-300) for before, after in changes)
-        drops = [k + 1 for k, (before, after) in enumerate(changes) if before > max(1.05, steepest**0.5) * after]
-        return cls(
-            progress=[step / last for step in steps],
-            heights=[rates[step] / highest for step in steps],
-            highest=highest,
-            rises=tuple({top / last: 1, near / last: 1}),
-            drops=[each / last for each in drops[:100]],
-            restarts=sum(after - before > 0.05 * highest for before, after in changes[top:]),
-        )
-
-    def error(self, schedule: Schedule, stride: int = 1) -> float:
-        """The mean square of the differences, relative to the highest rate's, at every so many of the rates."""
-        at, heights = self.progress[::stride], self.heights[::stride]
-        pairs = zip(at, heights, strict=True)
-        return sum((schedule.lr_at(at) / self.highest - height) ** 2 for at, height in pairs) / len(heights)
+"""How many of those are improved further."""
+LITTLE, FURTHER = 25, 80
+"""Evaluations for each number that is improved."""
 
 
 Guess = dict[str, Any]
+Tried = tuple[float, Guess]
+"""A guess after its error."""
 Axis = tuple[str, float, float, bool]
 """A number to improve: its name, its bounds, and whether its logarithm is what is varied."""
 
@@ -101,16 +70,15 @@ def _nearest(family: type[Schedule], observed: Observed, guesses: Sequence[Guess
     tried = _promising(family, observed, guesses)
     if not tried:
         return None
-    shape, levels = _axes(family, tried[0][1])
     if tried[0][0] > EXACT:
-        tried = sorted((_improve(family, observed, guess, shape) for _, guess in tried), key=_first)
-    for axes in ([*levels, *shape], [*shape, *levels]):
-        if tried[0][0] > EXACT:
-            tried[0] = min(tried[0], _improve(family, observed, tried[0][1], axes), key=_first)
+        for kept, parts in ((GUESSES, ("shape",)), (2, ("levels", "shape")), (1, ("shape", "levels"))):
+            improved = [_improve(family, observed, each, parts, effort=FURTHER) for each in tried[:kept]]
+            tried = sorted(improved, key=_first)
+        tried[0] = _rounded(family, observed, tried[0])
     error, guess = tried[0]
     own = [each for each in fields(family) if each.name not in (*COMMON, *MOMENTA)]
     discrete = sum(_count(guess.get(each.name)) for each in own if parameter_of(each).kind != "float")
-    return error, guess, len(shape) + len(levels) + discrete
+    return error, guess, sum(map(len, _axes(family, guess).values())) + discrete
 
 
 def _count(value: object) -> int:
@@ -118,20 +86,25 @@ def _count(value: object) -> int:
     return len(value) if isinstance(value, tuple) else 1
 
 
-def _promising(family: type[Schedule], observed: Observed, guesses: Sequence[Guess]) -> list[tuple[float, Guess]]:
+def _promising(family: type[Schedule], observed: Observed, guesses: Sequence[Guess]) -> list[Tried]:
     """The best guesses, each the best of its choices and counts, after their errors; none where nothing fits."""
     stride = COARSE if len(observed.heights) > 10 * COARSE else 1
-    best: dict[tuple[Any, ...], tuple[float, Guess]] = {}
+    best: dict[tuple[Any, ...], Tried] = {}
     for guess in guesses:
         kind = tuple(value for value in guess.values() if isinstance(value, str | int))
         error = _error(family, observed, guess, stride)
         if error < best.get(kind, (math.inf, guess))[0]:
             best[kind] = error, guess
-    chosen = [guess for _, guess in sorted(best.values(), key=_first)[:GUESSES]]
-    return sorted(((_error(family, observed, guess), guess) for guess in chosen), key=_first)
+    kinds = sorted(best.values(), key=_first)[:KINDS]
+    if len(kinds) > GUESSES and kinds[0][0] > EXACT:
+        improved = (
+            _improve(family, observed, each, ("shape", "levels"), effort=LITTLE, stride=stride) for each in kinds
+        )
+        kinds = sorted(improved, key=_first)[:GUESSES]
+    return sorted(((_error(family, observed, guess), guess) for _, guess in kinds), key=_first)
 
 
-def _first(tried: tuple[float, Guess]) -> float:
+def _first(tried: Tried) -> float:
     return tried[0]
 
 
@@ -139,18 +112,28 @@ def _guesses(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
     """Guesses: every combination of a rise and coarse values of the family's own parameters."""
     own = {each.name: parameter_of(each) for each in fields(family) if each.name not in (*COMMON, *MOMENTA)}
     grids = {name: _grid(name, parameter, observed) for name, parameter in own.items()}
-    if "cycle_growth" in grids:  # its restarts can be seen, but those that the end hides
-        grids["cycles"] = [observed.restarts + more for more in (1, 2, 3)]
-        grids["cycle_growth"] = [1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.0]
+    restarts = "cycle_growth" in grids
+    if restarts:
+        grids = {}
     if "timescale" in grids:
         grids["timescale"] = [None, *grids["timescale"]]
     if "curve_shape" in grids:  # the polynomial alone has the power
         grids["power"] = [1.0]
     for rise in _rises(family, observed):
-        for values in itertools.product(*grids.values()):
-            guess = {**rise, **dict(zip(grids, values, strict=True))}
-            guess |= {"curve_top": 1.0, "curve_end": observed.heights[-1]}
-            yield guess
+        combined = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
+        for values in cycles(observed, rise["warmup_fraction"]) if restarts else combined:
+            guess = {**rise, **values, "curve_end": observed.heights[-1]}
+            yield {**guess, "curve_top": _top(observed, guess)}
+
+
+def _top(observed: Observed, guess: Mapping[str, Any]) -> float:
+    """The top of a curve whose highest rate is 1: above it, where its swing shrinks from the first step on."""
+    if "swing_decay" not in guess:
+        return 1.0
+    crest = guess["warmup_fraction"] or 1 / (2 * guess["cycles"])
+    end, height = observed.heights[-1], observed.height(crest)
+    top = end + (height - end) / float(guess["swing_decay"] ** crest)
+    return min(max(top, 1 / HIGHEST), HIGHEST)
 
 
 def _rises(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
@@ -159,6 +142,8 @@ def _rises(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
     declared = {each.name: each for each in fields(family)}
     if not family.climbs:
         yield {"warmup_fraction": 0.0, "curve_start": first}
+    if 0 < observed.held < 1:
+        yield {"warmup_fraction": observed.held, "curve_start": 1.0, "warmup_shape": "linear"}
     for rise in observed.rises:
         if 0 < rise < 1 and first < 1:
             for shape in _rise_shapes(observed, rise):
@@ -188,14 +173,14 @@ def _grid(name: str, parameter: Parameter, observed: Observed) -> list[Any]:
     if parameter.kind == "int":
         return list(range(int(parameter.low), 13))
     if name.endswith("_fraction"):
-        return [0.05, 0.15, 0.3, 0.5, 0.7, 0.9] if parameter.open_low else [0.0, 0.15, 0.3, 0.5, 0.7, 0.9]
+        return [*([] if parameter.open_low else [0.0]), 0.05, 0.15, 0.3, 0.5, 0.7, 0.9]
     low, high = parameter.search or (0.01, 10.0)
     if parameter.log or parameter.search is None:
         return [low * (high / low) ** (k / 4) for k in range(5)]
     return [low + (high - low) * k / 4 for k in range(5)]
 
 
-def _axes(family: type[Schedule], guess: Guess) -> tuple[list[Axis], list[Axis]]:
+def _axes(family: type[Schedule], guess: Guess) -> dict[str, list[Axis]]:
     """The numbers that shape the curve, and those that are its levels."""
     shape: list[Axis] = []
     for each in fields(family):
@@ -206,35 +191,53 @@ def _axes(family: type[Schedule], guess: Guess) -> tuple[list[Axis], list[Axis]]
             log = parameter.log or each.name == "timescale"
             low, high = max(parameter.low, 1e-9 if log or parameter.open_low else parameter.low), parameter.high
             shape.append((each.name, low, math.nextafter(high, 0) if parameter.open_high else high, log))
-    levels: list[Axis] = [("curve_top", 0.1, 10.0, True)]
+    levels: list[Axis] = [("curve_top", 1 / HIGHEST, HIGHEST, True)]
     if guess["warmup_fraction"] > 0 or family.climbs:
         levels.append(("curve_start", 0.0, 1.0, False))
     if family.decays and guess["curve_end"] > 0:
         levels.append(("curve_end", 1e-12, 1.0, True))
-    return shape, levels
+    return {"shape": shape, "levels": levels}
 
 
-def _improve(family: type[Schedule], observed: Observed, guess: Guess, axes: Sequence[Axis]) -> tuple[float, Guess]:
+def _improve(
+    family: type[Schedule], observed: Observed, tried: Tried, parts: Sequence[str], *, effort: int, stride: int = 1
+) -> Tried:
     """The best guess that the simplex method finds on these axes, after its error."""
-    moved = [axis for axis in axes if guess.get(axis[0]) is not None]
-    if not moved:
-        return _error(family, observed, guess), guess
+    known, guess = tried
+    axes = _axes(family, guess)
+    moved = [axis for part in parts for axis in axes[part]]
+    if not moved or known <= EXACT:
+        return tried
 
     def at(point: Sequence[float]) -> Guess:
         values = {axis[0]: _within(value, axis) for axis, value in zip(moved, point, strict=True)}
         return {**guess, **values}
 
     start = [math.log(max(guess[name], low)) if log else guess[name] for name, low, _, log in moved]
-    scales = [0.2 if log else _scale(guess[name], low, high) for name, low, high, log in moved]
-    error: Callable[[Sequence[float]], float] = lambda point: _error(family, observed, at(point))  # noqa: E731
-    point, value = minimize(error, start, scales, evaluations=80 * len(moved), enough=EXACT)
-    return value, at(point)
+    scales = [_scale(guess[axis[0]], axis) for axis in moved]
+    error: Callable[[Sequence[float]], float] = lambda point: _error(family, observed, at(point), stride)  # noqa: E731
+    point, value = minimize(error, start, scales, evaluations=effort * len(moved), enough=EXACT)
+    return min((value, at(point)), tried, key=_first)
 
 
-def _scale(value: float, low: float, high: float) -> float:
-    """A first step: a twentieth of the bounds, inwards."""
-    step = min(high - low, 10.0) / 20
-    return step if value + step <= high else -step
+def _rounded(family: type[Schedule], observed: Observed, tried: Tried) -> Tried:
+    """The guess with numbers of few digits, or of whole steps, wherever that brings it nearer.
+
+    People choose such numbers; and a jump that is due at a step exactly must not come a step late by a last digit.
+    """
+    for each in _axes(family, tried[1])["shape"]:
+        value, last = tried[1][each[0]], observed.steps - 1
+        for nicer in (*(float(f"{value:.{digits}g}") for digits in (2, 3, 4)), round(value * last) / last):
+            guess = {**tried[1], each[0]: _within(math.log(nicer) if each[3] and nicer > 0 else nicer, each)}
+            tried = min((_error(family, observed, guess), guess), tried, key=_first)
+    return tried
+
+
+def _scale(value: float, axis: Axis) -> float:
+    """A first step: a fifth of the logarithm, or a twentieth of the bounds; inwards."""
+    _, low, high, log = axis
+    step = 0.2 if log else min(high - low, 10.0) / 20
+    return step if (value * math.exp(step) if log else value + step) <= high else -step
 
 
 def _within(value: float, axis: Axis) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 Point = list[float]
+SPREAD = 1e-6
+"""How far, relatively, the values at the corners may lie apart where the search ends."""
 
 
 def minimize(
@@ -18,7 +20,7 @@ def minimize(
     """A point with a low value near `start`, and the value.
 
     `scales` are the first steps along each axis. It ends after about so many `evaluations`, at a value of `enough`
-    or less, or when the simplex has shrunk to nothing. The function may be infinite, but not NaN.
+    or less, or when the values at all corners are nearly one. The function may be infinite, but not NaN.
     """
     corners = [list(start)]
     corners += [
@@ -26,7 +28,7 @@ def minimize(
     ]
     simplex = sorted(((function(corner), corner) for corner in corners), key=_value)
     left = evaluations - len(simplex)
-    while left > 0 and simplex[0][0] > enough and simplex[0][1] != simplex[-1][1]:
+    while left > 0 and simplex[0][0] > enough and simplex[-1][0] - simplex[0][0] > SPREAD * simplex[0][0]:
         center = [sum(axis) / len(start) for axis in zip(*(corner for _, corner in simplex[:-1]), strict=True)]
         worst_value, worst = simplex[-1]
         reflected = _at(function, center, worst, -1.0)

@@ -29,8 +29,8 @@ from lehr.schedules import (
     schedule_from_dict,
 )
 from lehr.schedules.portable import FRAMEWORKS, export
-from tests.support.examples import PLAIN, example
 from tests.conftest import missing
+from tests.support.examples import PLAIN, example
 from tools.parity import running
 from tools.parity.upstream import AbsentError
 
