@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lehr.cli import output, settings, tables
+from lehr.cli.diagnosis import show_findings
 from lehr.cli.failures import FAILED, INTERRUPTED
 from lehr.cli.follow import follow
 from lehr.cli.naming import find_study
@@ -66,7 +67,12 @@ def status(
     with Client(server) as client:
         if study is not None:
             found = find_study(client, study)
-            output.document(found.model_dump(mode="json")) if json else output.show(tables.study_details(found))
+            if json:
+                output.document(found.model_dump(mode="json"))
+                return
+            output.show(tables.study_details(found))
+            if found.best is not None:
+                show_findings(client.diagnosis(found.study_id).findings)
             return
         studies = list(client.studies())
     if json:
@@ -151,6 +157,7 @@ def _conclude(study: Study, server: str, json: bool) -> None:
 
 def _show_answer(answer: Answer) -> None:
     output.show(tables.answer_details(answer))
+    show_findings(answer.diagnosis)
     # In one line, however long: it is there to be pasted.
     output.write(dumps(answer.schedule.to_dict()))
 

@@ -20,7 +20,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
@@ -147,6 +147,10 @@ class Client:
     def leaderboard(self, study_id: str) -> Leaderboard:
         """The best of each family, at an equal number of trials."""
         return self._send(calls.leaderboard(study_id))
+
+    def diagnosis(self, study_id: str) -> StudyDiagnosis:
+        """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
+        return self._send(calls.diagnosis(study_id))
 
     def families(self) -> list[Family]:
         return (self._send(calls.families())).items

@@ -13,7 +13,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 Control = Literal["pause", "resume", "stop", "cancel"]
@@ -29,6 +29,7 @@ _TRIALS = TypeAdapter(Page[Trial])
 _CURVE = TypeAdapter(Curve)
 _ANSWER = TypeAdapter(Answer)
 _LEADERBOARD = TypeAdapter(Leaderboard)
+_DIAGNOSIS = TypeAdapter(StudyDiagnosis)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
 _EXPORT = TypeAdapter(ExportedSchedule)
@@ -98,6 +99,10 @@ def best(study_id: str, points: int | None) -> Call[Answer]:
 
 def leaderboard(study_id: str) -> Call[Leaderboard]:
     return Call("GET", path("studies", study_id, "leaderboard"), _LEADERBOARD)
+
+
+def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
+    return Call("GET", path("studies", study_id, "diagnosis"), _DIAGNOSIS)
 
 
 def families() -> Call[Page[Family]]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from lehr.errors import Fault, InvalidStudyError
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
 from lehr.wire.base import MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.diagnosis import Finding
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
@@ -173,6 +174,14 @@ class Study(Response):
     finished_at: datetime | None
 
 
+class StudyDiagnosis(Response):
+    """What is wrong with a study as far as it is. No findings: nothing that could be seen."""
+
+    study_id: str
+    state: StudyState
+    findings: list[Finding]
+
+
 class ResolvedStudy(Response):
     """What `?validate_only=true` answers."""
 
@@ -259,3 +268,4 @@ class Answer(Response):
     gain: Gain | None
     lr: LrCurve | None
     code: dict[str, str]
+    diagnosis: list[Finding] = Field(default_factory=list)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from lehr.wire.base import Request, Response, ScheduleDocument
+from lehr.wire.diagnosis import Finding
 
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
@@ -14,7 +15,10 @@ Origin = Literal["sampler", "user", "confirmation"]
 
 
 class Trial(Response):
-    """A trial's document. `step` is the last reported one; `losses` counts workers lost on it."""
+    """A trial's document. `step` is the last reported one; `losses` counts workers lost on it.
+
+    `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
+    """
 
     study_id: str
     trial: str
@@ -31,7 +35,7 @@ class Trial(Response):
     worker: str | None
     step: int | None
     horizon_steps: int | None
-    diagnosis: str | None
+    diagnosis: list[Finding] | None
     error: str | None
     revision: int
     queued_at: datetime

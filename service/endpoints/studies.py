@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import and_, or_, select
 
 from lehr.wire.problems import Page
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudySpec, StudyState
+from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
 from service.answers import answer_document, leaderboard_document
+from service.diagnosis.reading import study_diagnosis
 from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
@@ -109,7 +110,16 @@ def get_best(
 ) -> Any:
     """The answer: the best schedule so far, confirmed once the study is COMPLETED."""
     with services.database.read() as transaction:
-        return answer_document(transaction, find_study(transaction, study_id), points)
+        study = find_study(transaction, study_id)
+        answer = answer_document(transaction, study, points)
+        return answer.model_copy(update={"diagnosis": study_diagnosis(transaction, study).findings})
+
+
+@router.get("/{study_id}/diagnosis", response_model=StudyDiagnosis)
+def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
+    """What is wrong with the search and its best training, in words, with the numbers it rests on."""
+    with services.database.read() as transaction:
+        return study_diagnosis(transaction, find_study(transaction, study_id))
 
 
 @router.get("/{study_id}/leaderboard", response_model=Leaderboard)

@@ -12,6 +12,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import MAX_INT
 from lehr.wire.problems import Page
 from lehr.wire.trials import Curve, EnqueueTrial, Purpose, Trial, TrialState
+from service.diagnosis.reading import trial_diagnosis
 from service.documents import curve, find_study, trial_document
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
 from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
@@ -73,9 +74,10 @@ def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, 
 
 @router.get("/{number}", response_model=Trial)
 def get_trial(study_id: StudyId, number: TrialNumber, services: Provided) -> Any:
-    """A trial: schedule, state, value, attempts, timings, error."""
+    """A trial: schedule, state, value, attempts, timings, error, and what is wrong with it."""
     with services.database.read() as transaction:
-        return trial_document(find_trial(transaction, study_id, number))
+        trial = find_trial(transaction, study_id, number)
+        return trial_document(trial, trial_diagnosis(transaction, find_study(transaction, study_id), trial))
 
 
 @router.get("/{number}/curve", response_model=Curve)

@@ -7,7 +7,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings
 from lehr.cli import settings as client_settings
 from lehr.cli.app import app as command_line
 from lehr.schedules import FAMILIES
+from lehr.wire.diagnosis import FindingCode
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.studies import StudySpec
 from service.settings import Settings
@@ -135,6 +136,19 @@ def test_every_warning_is_explained_and_every_explained_warning_is_given() -> No
     explained = re.findall(r"^\| `([a-z_]+)` \|", document("docs/reference/warnings.md"), flags=re.MULTILINE)
     assert given
     assert set(explained) == given
+
+
+def test_every_finding_of_a_diagnosis_is_explained_and_every_explained_one_is_given() -> None:
+    explained = re.findall(r"^\| `([a-z_]+)` \|", document("docs/guide/diagnosis.md"), flags=re.MULTILINE)
+    given = {
+        keyword.value.value
+        for path in python_files("service/diagnosis")
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "Finding"
+        for keyword in node.keywords
+        if keyword.arg == "code" and isinstance(keyword.value, ast.Constant)
+    }
+    assert set(explained) == given == set(get_args(FindingCode))
 
 
 def test_the_first_study_of_the_readme_is_valid() -> None:

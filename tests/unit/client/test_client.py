@@ -60,6 +60,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "cancel": (lambda client: client.cancel("s1"), study()),
     "trial": (lambda client: client.trial("s1", 3), trial(3)),
     "enqueue": (lambda client: client.enqueue("s1", Constant(start_lr=0.1, end_lr=0.1)), trial(3)),
+    "diagnosis": (lambda client: client.diagnosis("s1"), {"study_id": "s1", "state": "RUNNING", "findings": []}),
     "families": (lambda client: client.families(), page()),
     "tasks": (lambda client: client.tasks(), page()),
     "workers": (lambda client: client.workers(), page()),

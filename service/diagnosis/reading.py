@@ -1,0 +1,130 @@
+"""From rows to diagnoses, when somebody asks: nothing of it is stored, and no list pays for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.diagnosis import Finding
+from lehr.wire.studies import SpaceSpec, StudyDiagnosis
+from lehr.wire.trials import TrialState
+from service.database import Transaction
+from service.diagnosis.curves import TrialCurve
+from service.diagnosis.neighbours import Neighbours, Tried, neighbours
+from service.diagnosis.results import Result, StudyResults
+from service.diagnosis.study import diagnose_study
+from service.diagnosis.trial import diagnose
+from service.ledger.rules import FINISHED_TRIAL_STATES
+from service.tables import ReportRow, StudyRow, TrialRow
+
+MAX_REPORTS = 2000
+"""Longer curves are read in even parts: the rules look at means of a dozen."""
+MAX_RESULTS = 2000
+"""Trials that a diagnosis looks at: the best, and the first, which are spread evenly over the space."""
+
+
+def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[Finding] | None:
+    """What is wrong with a trial; None until it has ended."""
+    if trial.state not in FINISHED_TRIAL_STATES:
+        return None
+    if trial.state not in ("COMPLETED", "DIVERGED"):
+        return []
+    return _of_trial(transaction, study, trial, _results(transaction, study))
+
+
+def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis:
+    objective = study.spec["objective"]
+    results = _results(transaction, study)
+    facts = StudyResults(
+        SpaceSpec.model_validate(study.spec["space"]),
+        objective["metric"],
+        objective["direction"],
+        results,
+        _repeats(transaction, study),
+    )
+    of_best: list[Finding] = []
+    if facts.completed:
+        best = select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == facts.completed[0].number)
+        of_best = _of_trial(transaction, study, transaction.session.execute(best).scalar_one(), results)
+    return StudyDiagnosis(study_id=study.id, state=study.state, findings=diagnose_study(facts, of_best))
+
+
+def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:
+    curve = _curve(transaction, study, trial)
+    return diagnose(curve, _neighbours(study, trial, results)) if curve is not None else []
+
+
+def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neighbours:
+    own = Tried(schedule_from_dict(trial.schedule).max_lr, trial.value)
+    tried = [Tried(one.schedule.max_lr, one.value) for one in results if one.number != trial.number]
+    return neighbours(own, tried, study.spec["objective"]["direction"])
+
+
+def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialCurve | None:
+    """The trial's curve; None where it has not reported."""
+    query = (
+        select(ReportRow.step, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
+        .where(ReportRow.trial_id == trial.id)
+        .order_by(ReportRow.step)
+    )
+    rows = transaction.session.execute(query).all()
+    if not rows or trial.horizon_steps is None:
+        return None
+    if len(rows) > MAX_REPORTS:
+        rows = [rows[round(index * (len(rows) - 1) / (MAX_REPORTS - 1))] for index in range(MAX_REPORTS)]
+    schedule = schedule_from_dict(trial.schedule)
+    objective = study.spec["objective"]
+    names = {name for row in rows for name in row.metrics}
+    return TrialCurve(
+        state=trial.state,
+        metric=objective["metric"],
+        direction=objective["direction"],
+        horizon_steps=trial.horizon_steps,
+        max_lr=schedule.max_lr,
+        rise_fraction=schedule.rise_fraction,
+        steps=[row.step for row in rows],
+        rates=[row.lr for row in rows],
+        train_loss=[row.train_loss for row in rows],
+        metrics={name: [row.metrics.get(name) for row in rows] for name in names},
+    )
+
+
+def _results(transaction: Transaction, study: StudyRow) -> list[Result]:
+    falling = study.spec["objective"]["direction"] == "maximize"
+    best = TrialRow.value.desc() if falling else TrialRow.value.asc()
+    chosen = {
+        row.number: row
+        for order in (TrialRow.number.asc(), best.nulls_last())
+        for row in transaction.session.execute(_ended(study, order)).all()
+    }
+    return [
+        Result(row.number, row.state, schedule_from_dict(row.schedule), row.value if row.state == "COMPLETED" else None)
+        for _, row in sorted(chosen.items())
+    ]
+
+
+def _ended(study: StudyRow, order: ColumnElement[Any]) -> Select[tuple[int, TrialState, dict[str, Any], float | None]]:
+    return (
+        select(TrialRow.number, TrialRow.state, TrialRow.schedule, TrialRow.value)
+        .where(
+            TrialRow.study_id == study.id,
+            TrialRow.purpose == "search",
+            TrialRow.state.in_(("COMPLETED", "DIVERGED")),
+        )
+        .order_by(order, TrialRow.number)
+        .limit(MAX_RESULTS // 2)
+    )
+
+
+def _repeats(transaction: Transaction, study: StudyRow) -> list[list[float]]:
+    """The confirmation's values, schedule by schedule."""
+    query = select(TrialRow.confirms, TrialRow.value).where(
+        TrialRow.study_id == study.id, TrialRow.confirms.is_not(None), TrialRow.state == "COMPLETED"
+    )
+    groups: dict[int, list[float]] = {}
+    for confirms, value in transaction.session.execute(query):
+        if confirms is not None and value is not None:
+            groups.setdefault(confirms, []).append(value)
+    return list(groups.values())

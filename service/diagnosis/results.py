@@ -1,0 +1,72 @@
+"""A study's results as the rules look at them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lehr.schedules import Schedule
+from lehr.wire.studies import Direction, SpaceSpec
+from lehr.wire.trials import TrialState
+from service.answer.finalists import loss
+
+SPAN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A search trial that has ended. `value` None unless COMPLETED."""
+
+    number: int
+    state: TrialState
+    schedule: Schedule
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResults:
+    """`results`: the search's, by number. `repeats`: values of equal schedules on different seeds, a list for each."""
+
+    space: SpaceSpec
+    metric: str
+    direction: Direction
+    results: Sequence[Result]
+    repeats: Sequence[Sequence[float]] = ()
+
+    @property
+    def completed(self) -> list[Result]:
+        """The best first."""
+        done = [one for one in self.results if one.value is not None]
+        return sorted(done, key=lambda one: (loss(one.value, self.direction), one.number))
+
+    @property
+    def values(self) -> list[float]:
+        return [one.value for one in self.completed if one.value is not None]
+
+    @property
+    def spans_decades(self) -> bool:
+        """Whether the highest of the completed trials' rates is at least ten times the lowest."""
+        rates = [one.schedule.max_lr for one in self.completed]
+        return bool(rates) and max(rates) >= SPAN * min(rates)
+
+    @property
+    def noise(self) -> Noise | None:
+        """How much a seed alone changes a value, pooled over schedules; None where nothing was repeated."""
+        groups = [group for group in self.repeats if len(group) >= 2]
+        freedom = sum(len(group) - 1 for group in groups)
+        if not freedom:
+            return None
+        squares = 0.0
+        for group in groups:
+            mean = math.fsum(group) / len(group)
+            squares += math.fsum((value - mean) ** 2 for value in group)
+        return Noise(math.sqrt(squares / freedom), freedom)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """A standard deviation, and the degrees of freedom it rests on."""
+
+    deviation: float
+    freedom: int

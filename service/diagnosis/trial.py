@@ -1,0 +1,40 @@
+"""All that is wrong with one training."""
+
+from __future__ import annotations
+
+from lehr.wire.diagnosis import Finding
+from service.diagnosis.curves import TrialCurve
+from service.diagnosis.diverged import diverged
+from service.diagnosis.horizon_too_short import horizon_too_short, still_falling
+from service.diagnosis.neighbours import Neighbours
+from service.diagnosis.overfits import overfits
+from service.diagnosis.rate_too_high import rate_too_high
+from service.diagnosis.rate_too_low import rate_too_low
+from service.diagnosis.warmup_too_short import warmup_too_short
+
+
+def diagnose(curve: TrialCurve, others: Neighbours | None = None) -> list[Finding]:
+    """At most one finding about the rate or the horizon, and one about overfitting. Empty for a healthy curve.
+
+    What `others` of the study showed overrules the curve. Where no lower rate did better, this one is not too high.
+    Where no higher one did, a loss that still falls asks for time, not for rate; and for neither, where lower ones did.
+    """
+    others = others or Neighbours()
+    about_the_rate = diverged(curve) or warmup_too_short(curve)
+    about_the_rate = about_the_rate or _too_high(curve, others) or _too_little(curve, others)
+    if about_the_rate is not None and about_the_rate.code in ("diverged", "rate_too_high"):
+        return [about_the_rate]
+    return [finding for finding in (about_the_rate, overfits(curve)) if finding is not None]
+
+
+def _too_high(curve: TrialCurve, others: Neighbours) -> Finding | None:
+    return None if others.lower_better is False else rate_too_high(curve)
+
+
+def _too_little(curve: TrialCurve, others: Neighbours) -> Finding | None:
+    if others.lower_better and not others.higher_better:
+        return None
+    too_low = rate_too_low(curve)
+    if too_low is not None:
+        return too_low if others.higher_better is not False else still_falling(too_low)
+    return None if others.higher_better else horizon_too_short(curve)
