@@ -22,6 +22,7 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
@@ -152,6 +153,10 @@ class AsyncClient:
     async def diagnosis(self, study_id: str) -> StudyDiagnosis:
         """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
         return await self._send(calls.diagnosis(study_id))
+
+    async def transfer(self, study_id: str, request: TransferRequest | Mapping[str, Any]) -> Transfer:
+        """The best schedule rescaled to another horizon, batch size or width, with the rules used."""
+        return await self._send(calls.transfer(study_id, request))
 
     async def families(self) -> list[Family]:
         return (await self._send(calls.families())).items

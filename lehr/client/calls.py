@@ -14,6 +14,7 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 Control = Literal["pause", "resume", "stop", "cancel"]
@@ -30,6 +31,7 @@ _CURVE = TypeAdapter(Curve)
 _ANSWER = TypeAdapter(Answer)
 _LEADERBOARD = TypeAdapter(Leaderboard)
 _DIAGNOSIS = TypeAdapter(StudyDiagnosis)
+_TRANSFER = TypeAdapter(Transfer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
 _EXPORT = TypeAdapter(ExportedSchedule)
@@ -103,6 +105,12 @@ def leaderboard(study_id: str) -> Call[Leaderboard]:
 
 def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
     return Call("GET", path("studies", study_id, "diagnosis"), _DIAGNOSIS)
+
+
+def transfer(study_id: str, request: TransferRequest | Mapping[str, Any]) -> Call[Transfer]:
+    """Repeatable: it changes nothing."""
+    body = _model(request) if isinstance(request, TransferRequest) else encode(dict(request))
+    return Call("POST", path("studies", study_id, "transfer"), _TRANSFER, body=body, headers=_JSON)
 
 
 def families() -> Call[Page[Family]]:

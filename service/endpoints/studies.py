@@ -10,6 +10,7 @@ from sqlalchemy import and_, or_, select
 
 from lehr.wire.problems import Page
 from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
+from lehr.wire.transfer import Transfer, TransferRequest
 from service.answers import answer_document, leaderboard_document
 from service.diagnosis.reading import study_diagnosis
 from service.documents import find_study
@@ -18,6 +19,8 @@ from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
 from service.tables import StudyRow
+from service.transfer.origin import setting
+from service.transfer.transfer import require_target, transfer
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"], route_class=StrictRoute)
 
@@ -120,6 +123,17 @@ def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
     """What is wrong with the search and its best training, in words, with the numbers it rests on."""
     with services.database.read() as transaction:
         return study_diagnosis(transaction, find_study(transaction, study_id))
+
+
+@router.post("/{study_id}/transfer", response_model=Transfer)
+def transfer_best(study_id: StudyId, request: TransferRequest, services: Provided) -> Any:
+    """The best schedule rescaled to another horizon, batch size or width, with the rules used and their sources."""
+    require_target(request)
+    with services.database.read() as transaction:
+        study = find_study(transaction, study_id)
+        best = answer_document(transaction, study, points=1)
+    known = setting(request, study.spec["task"]["params"], best.horizon_steps)
+    return transfer(study_id, best.trial, best.schedule, known, request)
 
 
 @router.get("/{study_id}/leaderboard", response_model=Leaderboard)

@@ -28,6 +28,7 @@ from lehr.errors import (
 from lehr.schedules import Constant
 from lehr.wire.leases import Claim, FinishBatch, Renewal, TrialAttempt, TrialFinish, WorkerInfo
 from lehr.wire.studies import StudySpec
+from lehr.wire.transfer import TransferRequest
 from tests.unit.client.stub import NOW, Script, page, problem, study, trial
 
 HASTY = Retry(attempts=4, first_pause_seconds=0.001, longest_pause_seconds=0.002)
@@ -50,6 +51,7 @@ def answers(*documents: Any) -> Script:
                    for each in documents])  # fmt: skip
 
 
+COSINE = {"family": "cosine", "start_lr": 0.1, "end_lr": 0.001}
 CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "create": (lambda client: client.create_study(SPEC, idempotency_key="k"), study()),
     "validate": (lambda client: client.create_study(SPEC, validate_only=True), {"spec": {}, "warnings": []}),
@@ -61,6 +63,21 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "trial": (lambda client: client.trial("s1", 3), trial(3)),
     "enqueue": (lambda client: client.enqueue("s1", Constant(start_lr=0.1, end_lr=0.1)), trial(3)),
     "diagnosis": (lambda client: client.diagnosis("s1"), {"study_id": "s1", "state": "RUNNING", "findings": []}),
+    "transfer": (
+        lambda client: client.transfer("s1", TransferRequest(batch_size=512)),
+        {
+            "study_id": "s1",
+            "trial": 2,
+            "origin": COSINE,
+            "schedule": COSINE,
+            "horizon_steps": 28,
+            "factor": 1.0,
+            "rescalings": [],
+            "groups": {},
+            "cautions": [],
+            "code": {},
+        },
+    ),
     "families": (lambda client: client.families(), page()),
     "tasks": (lambda client: client.tasks(), page()),
     "workers": (lambda client: client.workers(), page()),
