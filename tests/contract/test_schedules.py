@@ -161,7 +161,7 @@ def test_an_export_says_its_framework_code_and_exactness(client: TestClient, fra
     assert answer["framework"] == framework
     assert answer["code"]
     assert answer["note"]
-    assert answer["exact"] is (framework != "transformers_trainer")
+    assert answer["exact"] is True
 
 
 def test_an_exported_torch_scheduler_has_the_schedules_rates(client: TestClient) -> None:

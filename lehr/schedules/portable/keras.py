@@ -15,7 +15,28 @@ TABLE_NOTE = (
     "Keras has no such schedule: {reason}. The code computes the rates by step from the formula, once, and looks them "
     "up; Keras keeps them in 32 bits."
 )
-MOMENTUM_NOTE = " Keras schedules rates alone: set the momentum of `momentum_at(step)` in a callback."
+MOMENTUM_NOTE = (
+    " Keras schedules rates alone: the callback `Momentum()` sets the momentum of each step, or Adam's beta_1. A"
+    " compiled training step would keep its momentum, so other backends than torch need run_eagerly=True."
+)
+MOMENTUM_USAGE = """optimizer = keras.optimizers.SGD(learning_rate=schedule, momentum=momentum_at(0))
+model.fit(…, callbacks=[Momentum()])"""
+MOMENTUM = '''
+
+class Momentum(keras.callbacks.Callback):
+    """Sets the momentum (or Adam's beta_1) of each step."""
+
+    def on_train_begin(self, logs=None):
+        if keras.backend.backend() != "torch" and not self.model.run_eagerly:
+            raise RuntimeError("a compiled training step keeps its momentum: give compile(...) run_eagerly=True")
+        if getattr(self.model.optimizer, "momentum", None) == 0:
+            raise ValueError("an SGD made without momentum keeps no velocity: make it with momentum=momentum_at(0)")
+
+    def on_train_batch_begin(self, batch, logs=None):
+        optimizer = self.model.optimizer
+        name = "beta_1" if hasattr(optimizer, "beta_1") else "momentum"
+        setattr(optimizer, name, momentum_at(int(optimizer.iterations.value)))
+'''
 
 
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
@@ -87,17 +108,18 @@ def by_step(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, b
     whole = horizon_steps <= MAX_TABLE_STEPS
     points = horizon_steps if whole else MAX_TABLE_STEPS
     note = TABLE_NOTE.format(reason=reason)
-    if schedule.momentum_levels is not None:
+    cycled = schedule.momentum_levels is not None
+    if cycled:
         note += MOMENTUM_NOTE
     if not whole:
         note += f" It keeps {points} points of the horizon and takes the nearest one before."
     lines = [
-        header(schedule, horizon_steps, USAGE),
+        header(schedule, horizon_steps, MOMENTUM_USAGE if cycled else USAGE),
         "import math\n\nimport keras\n\n",
         functions(schedule, horizon_steps) + "\n",
         _class_code(horizon_steps, points),
     ]
-    return "\n".join(lines), whole and schedule.momentum_levels is None, note
+    return "\n".join(lines) + (MOMENTUM if cycled else ""), whole, note
 
 
 def _class_code(horizon_steps: int, points: int) -> str:

@@ -58,10 +58,11 @@ def make_scheduler(optimizer):
 def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
     """The code of a Trainer's arguments, whether they give the very rates, and a note. Raises CannotExpressError.
 
-    The Trainer lays most schedules over max_steps + 1 steps, of which it takes all but the last.
+    The Trainer lays most schedules over max_steps + 1 steps, of which it takes all but the last. Those that it has
+    under a name which counts steps of its own are given that one.
     """
     laid = lay(schedule, horizon_steps)
-    named = _named(laid)
+    named = _counted(laid) or _named(laid)
     arguments = {
         "max_steps": horizon_steps,
         "learning_rate": laid.top,
@@ -141,6 +142,20 @@ def _wsd(laid: Laid) -> Named:
     require(cooldown in COOLDOWNS, f"it has no {cooldown} cooldown")
     require(laid.shape in (None, "linear", "cosine"), f"it has no {laid.shape} warm-up")
     require(not laid.rise or laid.start == laid.end, "its warm-up starts from the rate that the cooldown falls to")
+    return _stable(laid, cooldown, steps)
+
+
+def _counted(laid: Laid) -> Named | None:
+    """A line or half a cosine wave as a cooldown without a hold, which does not look at how long the training is."""
+    family = laid.choice("anneal") if laid.schedule.family == "one_cycle" else laid.schedule.family
+    if family not in ("linear", "cosine") or (laid.rise and laid.start != laid.end):
+        return None
+    if laid.shape not in (None, "linear", "cosine") or getattr(laid.schedule, "phases", "two") != "two":
+        return None
+    return _stable(laid, family, laid.body)
+
+
+def _stable(laid: Laid, cooldown: str, steps: int) -> Named:
     keywords = {
         "num_stable_steps": laid.body - steps,
         "num_decay_steps": steps,

@@ -8,6 +8,7 @@ import math
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 import torch
 
@@ -117,6 +118,9 @@ OWN: dict[str, list[Schedule]] = {
         Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_fraction=0.2, warmup_shape="cosine", cooldown="sqrt"),
     ],
     "transformers_trainer": [
+        example("linear"),
+        example("cosine", 0.2, "cosine", start=0.01, end=0.01),
+        OneCycle(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_shape="linear"),
         example("constant", 0.1, start=0.0),
         example("cosine", 0.1),
         Wsd(start_lr=0.01, peak_lr=0.5, end_lr=0.01, warmup_fraction=0.2, cooldown="sqrt"),
@@ -159,7 +163,7 @@ def test_what_a_framework_cannot_express_is_said_with_the_reason(framework):
 
 
 def test_the_trainers_lateness_is_what_the_note_tells():
-    schedule = example("linear", 0.1, start=0.0)
+    schedule = example("polynomial", 0.1, start=0.0, power=2.0)
     exported = export(schedule, "transformers_trainer", 101)
     assert not exported.exact
     assert f"{difference(schedule, exported, 101):.2g} of the highest rate" in exported.note
@@ -177,6 +181,31 @@ def test_cycled_momentum_is_carried_along(framework):
     scheduler = names["make_scheduler"](optimizer)
     theirs = running.stepped(optimizer, lambda _number: scheduler.step(), 41, key="momentum")
     assert theirs == pytest.approx(ours, rel=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "RMSprop", "Adam"])
+def test_keras_trains_with_the_momentum_of_each_step(optimizer):
+    import keras
+
+    schedule = OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, base_momentum=0.85, max_momentum=0.95)
+    exported = export(schedule, "keras", 12)
+    assert exported.exact
+    names = running.execute(exported.code)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    given = {} if optimizer == "Adam" else {"momentum": names["momentum_at"](0)}
+    model.compile(getattr(keras.optimizers, optimizer)(learning_rate=names["schedule"], **given), "mse")
+    rates, momenta = [], []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            rates.append(float(model.optimizer.learning_rate))
+            momenta.append(getattr(model.optimizer, "beta_1" if optimizer == "Adam" else "momentum"))
+
+    data = np.zeros((12, 1))
+    model.fit(data, data, batch_size=2, epochs=2, verbose=0, callbacks=[names["Momentum"](), Watch()])
+    ours = schedule.curve(12)
+    assert rates == pytest.approx(ours.lr, rel=1e-6)
+    assert momenta == pytest.approx(ours.momentum, rel=1e-12)
 
 
 @pytest.mark.parametrize("framework", PYTHON)
