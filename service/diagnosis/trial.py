@@ -7,6 +7,7 @@ from service.diagnosis.curves import TrialCurve
 from service.diagnosis.diverged import diverged
 from service.diagnosis.horizon_too_short import horizon_too_short, still_falling
 from service.diagnosis.neighbours import Neighbours
+from service.diagnosis.outdone import outdone
 from service.diagnosis.overfits import overfits
 from service.diagnosis.rate_too_high import rate_too_high
 from service.diagnosis.rate_too_low import rate_too_low
@@ -28,7 +29,7 @@ def diagnose(curve: TrialCurve, others: Neighbours | None = None) -> list[Findin
 
 
 def _too_high(curve: TrialCurve, others: Neighbours) -> Finding | None:
-    return None if others.lower_better is False else rate_too_high(curve)
+    return None if others.lower_better is False else rate_too_high(curve) or outdone(curve, others)
 
 
 def _too_little(curve: TrialCurve, others: Neighbours) -> Finding | None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lehr.wire.studies import Direction
 from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
 from service.diagnosis.trend import jitter, kendall_z
@@ -141,12 +142,33 @@ def test_no_rate_is_too_high_where_no_lower_one_did_better() -> None:
     assert codes(made, Neighbours(lower_better=True)) == ["rate_too_high"]
 
 
-def test_neighbours_are_two_to_ten_times_away_and_divergence_is_worst() -> None:
+def better(own: Tried, tried: list[Tried], direction: Direction = "maximize") -> tuple[bool | None, bool | None]:
+    found = neighbours(own, tried, direction)
+    return found.higher_better, found.lower_better
+
+
+def test_neighbours_are_twice_away_the_higher_ones_ten_times_at_most_and_divergence_is_worst() -> None:
     own = Tried(0.1, 0.8)
-    assert neighbours(own, [], "maximize") == Neighbours(None, None)
-    assert neighbours(own, [Tried(0.15, 0.9), Tried(2.0, 0.9)], "maximize") == Neighbours(None, None)
-    assert neighbours(own, [Tried(0.2, 0.9), Tried(0.01, 0.7)], "maximize") == Neighbours(True, False)
-    assert neighbours(own, [Tried(1.0, None), Tried(0.05, 0.7)], "minimize") == Neighbours(False, True)
+    assert better(own, []) == (None, None)
+    assert better(own, [Tried(0.15, 0.9), Tried(2.0, 0.9), Tried(0.09, 0.9)]) == (None, None)
+    assert better(own, [Tried(0.2, 0.9), Tried(0.0001, 0.7)]) == (True, False)
+    assert better(own, [Tried(1.0, None), Tried(0.05, 0.7)], "minimize") == (False, True)
+
+
+def test_a_calm_training_that_lower_rates_far_outdo_had_too_high_a_rate() -> None:
+    dead = curve([2.31, 2.305, *[2.3] * 10], metric="val_accuracy", direction="maximize")
+    grid = [Tried(10 ** (-4 + index / 2), value) for index, value in enumerate([0.2, 0.5, 0.8, 0.9, 0.95, 0.97, 0.96])]
+    own = Tried(3.0, 0.1)
+    (finding,) = diagnose(dead, neighbours(own, [*grid, Tried(10.0, 0.1)], "maximize"))
+    assert finding.code == "rate_too_high"
+    assert finding.evidence["lower"] == 0.97
+    assert finding.evidence["own"] == 0.1
+    assert diagnose(dead, neighbours(own, grid[:5], "maximize")) == []
+
+
+def test_noise_among_good_rates_outdoes_nobody() -> None:
+    closed_in = [Tried(0.03 * 1.1**index, 0.95 + 0.002 * (index % 5)) for index in range(20)]
+    assert diagnose(curve(settling()), neighbours(Tried(0.5, 0.95), closed_in, "maximize")) == []
 
 
 @given(st.lists(st.none() | st.floats(-1e300, 1e300), min_size=1, max_size=30), st.randoms(use_true_random=False))
