@@ -10,14 +10,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
-from lehr.schedules import arrays, shapes
+from lehr.schedules import arrays
 from lehr.schedules.contradictions import rate_faults
 from lehr.schedules.parameters import field_fault, parameter, parameter_of
-from lehr.schedules.shapes import SHAPE_NAMES, SHAPES, Levels, ShapeName, clamp
+from lehr.schedules.shapes import SHAPE_NAMES, Levels, ShapeName
 from lehr.schedules.steps import progress_at, spaced_steps
 
 if TYPE_CHECKING:
@@ -38,15 +37,6 @@ class Curve:
     step: tuple[int, ...]
     lr: tuple[float, ...]
     momentum: tuple[float, ...] | None
-
-
-class Frame(NamedTuple):
-    """What a curve is drawn in: its levels, the part of the horizon that it rises in, and its limits."""
-
-    levels: Levels
-    rise: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,39 +97,15 @@ class Schedule(ABC):
         if faults:
             raise InvalidScheduleError(faults)
 
-    @abstractmethod
-    def _body(self, progress: float, levels: Levels) -> float:
-        """The value after the rise, at progress in [rise_fraction, 1), on its way from the top to the last level.
-
-        It is called with a float, or with an array of them: written with operators and `elementwise`
-        alone, it does for both.
-        """
-
-    @abstractmethod
-    def _body_code(self, levels: Levels) -> list[str]:
-        """`_body` for one float as lines of Python that set `value` from `progress` and, after the rise, x."""
-
-    def _rise(self, z: float, levels: Levels) -> float:
-        """The value of the rise where z in [0, 1) of it is done; for arrays too."""
-        return SHAPES[self.warmup_shape](levels.first, levels.top, z)
-
-    def _rise_code(self, levels: Levels) -> list[str]:
-        """`_rise` for one float as lines of Python that set `value` from x, its z."""
-        return [f"value = {shapes.code(self.warmup_shape, levels.first, levels.top)}"]
-
-    def _limits(self, levels: Levels) -> tuple[float, float]:
-        """The lowest and the highest value that the curve through these levels may take."""
-        return min(levels), max(levels)
-
     @property
     def levels(self) -> Levels:
         """The rates that the curve goes through: the first, the one after the rise, the last."""
         return Levels(self.start_lr, self.start_lr if self.peak_lr is None else self.peak_lr, self.end_lr)
 
     @property
+    @abstractmethod
     def min_lr(self) -> float:
         """The lowest rate, or a bound below it."""
-        return self._limits(self.levels)[0]
 
     @property
     def max_lr(self) -> float:
@@ -176,23 +142,21 @@ class Schedule(ABC):
                 )
             )
 
+    @abstractmethod
     def lr_at(self, progress: float) -> float:
         """The rate at a progress; before 0 it is `start_lr`, after 1 `end_lr`."""
-        return self._through(progress, self._rates)
 
+    @abstractmethod
     def momentum_at(self, progress: float) -> float | None:
         """The momentum at a progress, None where the schedule leaves it alone."""
-        levels = self.momentum_levels
-        return None if levels is None else self._through(progress, self._frame(levels))
 
+    @abstractmethod
     def lr_array(self, progress: Array) -> Array:
         """The rates at an array of progress, none of them NaN."""
-        return self._through_array(progress, self.levels)
 
+    @abstractmethod
     def momentum_array(self, progress: Array) -> Array | None:
         """The momenta at an array of progress, None where the schedule leaves momentum alone."""
-        levels = self.momentum_levels
-        return None if levels is None else self._through_array(progress, levels)
 
     def lr(self, step: int, horizon: int) -> float:
         """The rate at a step, counted from 0, of `horizon` steps; beyond them the last one's."""
@@ -226,43 +190,6 @@ class Schedule(ABC):
             if value is not None and not unused:
                 document[each.name] = list(value) if isinstance(value, tuple) else value
         return document
-
-    def _after_rise(self, progress: float) -> float:
-        """How much of what follows the rise is done, in [0, 1]."""
-        return (progress - self.rise_fraction) / (1 - self.rise_fraction)
-
-    @cached_property
-    def _rates(self) -> Frame:
-        return self._frame(self.levels)
-
-    def _frame(self, levels: Levels) -> Frame:
-        return Frame(levels, self.rise_fraction, *self._limits(levels))
-
-    def _through(self, progress: float, frame: Frame) -> float:
-        """The schedule's curve drawn through three levels: rates, or the momenta that mirror them."""
-        levels, rise, low, high = frame
-        progress = known(progress)
-        if progress <= 0:
-            return levels.first
-        if progress >= 1:
-            return levels.last
-        value = self._rise(progress / rise, levels) if progress < rise else self._body(progress, levels)
-        return value if low <= value <= high else clamp(value, low, high)
-
-    def _through_array(self, progress: Array, levels: Levels) -> Array:
-        """`_through`, element by element."""
-        _, rise, low, high = self._frame(levels)
-        values = progress * 0.0 + levels.top
-        rises, falls = progress < rise, (progress >= rise) & (progress < 1)
-        # Arrays pass for floats here: see `_body`.
-        if rises.any():
-            values[rises] = self._rise(progress[rises] / rise, levels)  # type: ignore[arg-type]
-        if falls.any():
-            values[falls] = self._body(progress[falls], levels)  # type: ignore[arg-type]
-        values = values.clip(low, high)
-        values[progress <= 0] = levels.first
-        values[progress >= 1] = levels.last
-        return values
 
     def _contradictions(self) -> Iterator[Fault]:
         """Faults between fields that are each valid alone. Families add theirs."""

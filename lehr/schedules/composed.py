@@ -125,12 +125,6 @@ class Composed(Schedule, ABC):
         """The JSON Schema of the field that holds the parts; what lies in a part is checked when it is read."""
         return {**PART_SCHEMA, "description": "a closed-form schedule's document"}
 
-    def _body(self, progress: float, levels: Levels) -> float:
-        raise NotImplementedError  # the parts have bodies
-
-    def _body_code(self, levels: Levels) -> list[str]:
-        raise NotImplementedError
-
     def _contradictions(self) -> Iterator[Fault]:
         if self.depth > MAX_DEPTH:
             bound = f"at most {MAX_DEPTH} schedules within one another"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Constant(Schedule):
+class Constant(Shaped):
     """One rate throughout: what every other family has to beat.
 
     lr(x) = top, which is `start_lr`, or `peak_lr` after a warm-up; `end_lr` is the same rate.

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cosine(Schedule):
+class Cosine(Shaped):
     """Half a cosine wave from the top to end_lr, flat at both ends.
 
     lr(x) = end + (top - end) (1 + cos πx) / 2, written as top cos²(πx/2) + end sin²(πx/2).

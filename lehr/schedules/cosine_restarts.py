@@ -7,14 +7,15 @@ from functools import cached_property
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.base import JUMP_SLACK
 from lehr.schedules.elementwise import reached, take
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class CosineRestarts(Schedule):
+class CosineRestarts(Shaped):
     """Anneals along half a cosine wave several times over, each time from a restarted rate to end_lr.
 
     With `cycles` c, `cycle_growth` g and `cycle_decay` d, cycle k of 0..c-1 is g^k times as long as

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class CycledSchedule(Schedule, ABC):
+class CycledSchedule(Shaped, ABC):
     """Rises from start_lr to peak_lr by itself, and may cycle momentum against the rate.
 
     The momentum is drawn by the rate's own formula through other levels: `max_momentum` where the rate

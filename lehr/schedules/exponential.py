@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exponential(Schedule):
+class Exponential(Shaped):
     """Falls by an equal factor at each step, from the top to end_lr.
 
     lr(x) = top^(1 - x) end^x.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.composed import Composed
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.steps import progress_at
 
 HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
@@ -87,7 +88,7 @@ def torch_code(schedule: Schedule, horizon_steps: int) -> str:
     return "\n".join(parts)
 
 
-def rise_function(schedule: Schedule, horizon_steps: int) -> str:
+def rise_function(schedule: Shaped, horizon_steps: int) -> str:
     """The definition of `warmup_lr_at(step)`, None from the step on that the rate has reached its top at."""
     rise, levels = schedule.rise_fraction, schedule.levels
     low, high = min(levels.first, levels.top), max(levels.first, levels.top)
@@ -111,6 +112,7 @@ def _functions(which: str, what: str, schedule: Schedule, horizon_steps: int) ->
         yield from _part_functions(f"_{which}", which, what, schedule)
         at_step.append(f"return _{which}(min(max(progress, 0.0), 1.0))")
     else:
+        assert isinstance(schedule, Shaped)
         at_step += _curve(schedule, which)
     yield _function(f"{which}_at(step)", f"The {what} at a step, counted from 0.", at_step)
 
@@ -123,6 +125,7 @@ def _part_functions(name: str, which: str, what: str, schedule: Schedule) -> Ite
             yield from _part_functions(part_name, which, what, part)
         lines = ["progress = min(max(progress, 0.0), 1.0)", *schedule._value_code(names, which)]
     else:
+        assert isinstance(schedule, Shaped)
         lines = _curve(schedule, which)
     yield _function(f"{name}(progress)", f"The {what} of the {schedule.family} part.", lines)
 
@@ -132,7 +135,7 @@ def _function(signature: str, doc: str, lines: list[str]) -> str:
     return f'def {signature}:\n    """{doc}"""\n{text}\n\n'
 
 
-def _curve(schedule: Schedule, which: str) -> list[str]:
+def _curve(schedule: Shaped, which: str) -> list[str]:
     """Lines that return the value at `progress` of a family's curve."""
     levels = schedule.levels if which == "lr" else schedule.momentum_levels
     assert levels is not None

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
 from lehr.schedules.elementwise import maximum
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldSchedule(Schedule, ABC):
+class HeldSchedule(Shaped, ABC):
     """Holds the top for `hold_fraction` of the horizon after any warm-up, then falls."""
 
     hold_fraction: float = parameter(

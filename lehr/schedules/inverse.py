@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
 from lehr.schedules.elementwise import maximum
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 TINY = 2.0**-1022
@@ -18,7 +18,7 @@ TINY = 2.0**-1022
 
 
 @dataclass(frozen=True, kw_only=True)
-class InverseSchedule(Schedule, ABC):
+class InverseSchedule(Shaped, ABC):
     """Falls as (1 + t/τ)^-q from the top, t being the time since the rise, and is at end_lr at the last step.
 
     Two rates and the power q fix τ: without `timescale` the curve is the pure inverse power through both. With a

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class KDecay(Schedule):
+class KDecay(Shaped):
     """Follows half a cosine wave or a polynomial in x^k: the greater k, the longer the rate stays high.
 
     lr(x) = end + (top - end) (1 + cos πx^k) / 2 (`cosine`) or end + (top - end) (1 - x^k)^power (`polynomial`).

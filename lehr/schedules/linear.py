@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import Schedule
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Schedule):
+class Linear(Shaped):
     """A straight line from the top to end_lr.
 
     lr(x) = top (1 - x) + end x.

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from lehr.errors import Fault
 from lehr.schedules import shapes
-from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.base import JUMP_SLACK
 from lehr.schedules.elementwise import reached
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 PRESETS = ((0.5, 0.75), (0.3, 0.6, 0.8), (0.6, 0.8), (0.33, 0.67), (0.8,))
@@ -18,7 +19,7 @@ PRESETS = ((0.5, 0.75), (0.3, 0.6, 0.8), (0.6, 0.8), (0.33, 0.67), (0.8,))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiStep(Schedule):
+class MultiStep(Shaped):
     """Drops by equal factors at chosen fractions of the horizon, down to end_lr.
 
     lr(p) = top^(1 - k/n) end^(k/n), where k of the n `milestones` are at or before p.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
 from lehr.schedules.elementwise import reached, take
 from lehr.schedules.monotone import hermite_ends
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels, linear, reached_code
 
 CUBIC = (
@@ -20,7 +20,7 @@ CUBIC = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Piecewise(Schedule):
+class Piecewise(Shaped):
     """Goes through the rates given at knots: by straight lines, or by a cubic that never overshoots.
 
     Between two neighbours (p0, y0) and (p1, y1) of the points (w, top), (knots, rates), (1, end), with

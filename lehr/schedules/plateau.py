@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule, known
+from lehr.schedules.base import known
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plateau(Schedule):
+class Plateau(Shaped):
     """Multiplies the rate by a factor, down to end_lr, whenever a metric has stopped improving.
 
     It depends on the metric: after any warm-up no progress alone has a rate, and `lr_at`, curves and previews

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial(Schedule):
+class Polynomial(Shaped):
     """Falls with a power of what is left of the horizon, from the top to end_lr.
 
     lr(x) = end + (top - end) (1 - x)^power. A power of 1 is a straight line.

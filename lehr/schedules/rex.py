@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rex(Schedule):
+class Rex(Shaped):
     """Falls slowly at first and ever faster towards the end, to end_lr.
 
     lr(x) = end + (top - end) (1 - x) / (1 - bend x). A bend of 1/2 is the paper's, one of 0 a straight line.

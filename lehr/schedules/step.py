@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import shapes
-from lehr.schedules.base import JUMP_SLACK, Schedule
+from lehr.schedules.base import JUMP_SLACK
 from lehr.schedules.elementwise import reached
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Schedule):
+class Step(Shaped):
     """Drops by equal factors at equal intervals, down to end_lr.
 
     lr(x) = top^(1 - k/d) end^(k/d), where d is `drops` and k counts the drops done: the i-th, of d,

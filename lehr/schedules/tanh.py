@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from lehr.schedules import elementwise
-from lehr.schedules.base import Schedule
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tanh(Schedule):
+class Tanh(Shaped):
     """Falls along the part of a hyperbolic tangent from `lower` to `upper`, to end_lr.
 
     lr(x) = end + (top - end) (tanh u - tanh s) / (tanh u - tanh l) with s = l + (u - l) x, l and u being lower and

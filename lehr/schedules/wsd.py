@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lehr.errors import Fault
-from lehr.schedules.base import Schedule
 from lehr.schedules.elementwise import cos, maximum, sqrt
 from lehr.schedules.parameters import parameter
+from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels, exponential
 
 Cooldown = Literal["linear", "cosine", "sqrt", "square", "exponential"]
@@ -23,7 +23,7 @@ CODE: dict[Cooldown, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wsd(Schedule):
+class Wsd(Shaped):
     """Warm-up, stable, decay: holds the top, then cools down to end_lr over the last part of the horizon.
 
     With c = `cooldown_fraction` of the whole horizon and z = max(0, (p - (1 - c)) / c) the fraction
