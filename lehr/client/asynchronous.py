@@ -18,6 +18,7 @@ from lehr.client.retries import Retry, TransientAnswer, policy
 from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
@@ -153,6 +154,10 @@ class AsyncClient:
     async def diagnosis(self, study_id: str) -> StudyDiagnosis:
         """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
         return await self._send(calls.diagnosis(study_id))
+
+    async def front(self, study_id: str, target: float) -> Front:
+        """The trials that reach a value of the objective soonest, and those that end better for more steps."""
+        return await self._send(calls.front(study_id, target))
 
     async def transfer(self, study_id: str, request: TransferRequest | Mapping[str, Any]) -> Transfer:
         """The best schedule rescaled to another horizon, batch size or width, with the rules used."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 from lehr.client.call import Call, encode, path, query
 from lehr.schedules import Schedule
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
@@ -31,6 +32,7 @@ _CURVE = TypeAdapter(Curve)
 _ANSWER = TypeAdapter(Answer)
 _LEADERBOARD = TypeAdapter(Leaderboard)
 _DIAGNOSIS = TypeAdapter(StudyDiagnosis)
+_FRONT = TypeAdapter(Front)
 _TRANSFER = TypeAdapter(Transfer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
@@ -105,6 +107,10 @@ def leaderboard(study_id: str) -> Call[Leaderboard]:
 
 def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
     return Call("GET", path("studies", study_id, "diagnosis"), _DIAGNOSIS)
+
+
+def front(study_id: str, target: float) -> Call[Front]:
+    return Call("GET", path("studies", study_id, "front"), _FRONT, params=query(target=target))
 
 
 def transfer(study_id: str, request: TransferRequest | Mapping[str, Any]) -> Call[Transfer]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import and_, or_, select
 
+from lehr.wire.front import Front
 from lehr.wire.problems import Page
 from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
 from lehr.wire.transfer import Transfer, TransferRequest
@@ -15,6 +16,7 @@ from service.answers import answer_document, leaderboard_document
 from service.diagnosis.reading import study_diagnosis
 from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
+from service.front.reading import front_document
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
@@ -123,6 +125,17 @@ def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
     """What is wrong with the search and its best training, in words, with the numbers it rests on."""
     with services.database.read() as transaction:
         return study_diagnosis(transaction, find_study(transaction, study_id))
+
+
+@router.get("/{study_id}/front", response_model=Front)
+def get_front(
+    study_id: StudyId,
+    services: Provided,
+    target: Annotated[float, Query(allow_inf_nan=False, description="the objective's value to reach")],
+) -> Any:
+    """More than one aim: the trials that reach a target soonest, and those that end better for more steps."""
+    with services.database.read() as transaction:
+        return front_document(transaction, find_study(transaction, study_id), target)
 
 
 @router.post("/{study_id}/transfer", response_model=Transfer)

@@ -63,6 +63,19 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "trial": (lambda client: client.trial("s1", 3), trial(3)),
     "enqueue": (lambda client: client.enqueue("s1", Constant(start_lr=0.1, end_lr=0.1)), trial(3)),
     "diagnosis": (lambda client: client.diagnosis("s1"), {"study_id": "s1", "state": "RUNNING", "findings": []}),
+    "front": (
+        lambda client: client.front("s1", 0.9),
+        {
+            "study_id": "s1",
+            "state": "RUNNING",
+            "metric": "val_accuracy",
+            "direction": "maximize",
+            "target": 0.9,
+            "items": [],
+            "reached": 0,
+            "examined": 3,
+        },
+    ),
     "transfer": (
         lambda client: client.transfer("s1", TransferRequest(batch_size=512)),
         {

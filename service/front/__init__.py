@@ -1,0 +1,1 @@
+"""More than one aim: the best value, and the fewest steps to a target."""

@@ -1,0 +1,45 @@
+"""The front holds what nothing beats, and all of it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lehr.schedules import Constant
+from lehr.wire.front import FrontTrial
+from service.answer.finalists import loss
+from service.front.front import pareto_front, steps_to
+
+SCHEDULE = Constant(start_lr=0.1, end_lr=0.1)
+
+
+def trials(pairs: list[tuple[int, float]]) -> list[FrontTrial]:
+    return [
+        FrontTrial(trial=number, schedule=SCHEDULE, value=value, steps=steps)
+        for number, (steps, value) in enumerate(pairs)
+    ]
+
+
+def beats(one: FrontTrial, other: FrontTrial, direction: str) -> bool:
+    aims = [(each.steps, loss(each.value, direction)) for each in (one, other)]
+    return aims[0] != aims[1] and all(left <= right for left, right in zip(*aims, strict=True))
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9).map(float))), st.sampled_from(["maximize", "minimize"]))
+def test_the_front_is_every_trial_that_no_other_beats(pairs: list[tuple[int, float]], direction: str) -> None:
+    all_of_them = trials(pairs)
+    front = pareto_front(all_of_them, direction)
+    unbeaten = {
+        (one.steps, one.value) for one in all_of_them if not any(beats(other, one, direction) for other in all_of_them)
+    }
+    assert {(one.steps, one.value) for one in front} == unbeaten
+    assert len(front) == len(unbeaten)
+    assert [one.steps for one in front] == sorted(one.steps for one in front)
+
+
+@pytest.mark.parametrize(("target", "steps"), [(0.5, 10), (0.7, 30), (0.8, 40), (0.95, None)])
+def test_the_first_report_as_good_as_the_target_counts(target: float, steps: int | None) -> None:
+    reports = [(9, 0.6), (19, None), (29, 0.75), (39, 0.8), (49, 0.7)]
+    assert steps_to(target, reports, "maximize") == steps
+    assert steps_to(-target, [(step, value and -value) for step, value in reports], "minimize") == steps
