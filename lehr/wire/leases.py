@@ -34,9 +34,10 @@ class WorkerInfo(Request):
 
 
 class Claim(Request):
-    """`wait_seconds`: how long to wait for work before 204."""
+    """`study`: take trials of this one alone. `wait_seconds`: how long to wait for work before 204."""
 
     worker: WorkerInfo
+    study: Id | None = None
     max_trials: Annotated[int, Field(ge=1, le=1024)] = 1
     wait_seconds: Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS)] = 0
 

@@ -40,6 +40,9 @@ STUDIES_WITH_WORK = (
 )
 """Ids of the studies that could give a trial of one of these tasks now, in the order of the queue."""
 
+STUDY_WITH_WORK = STUDIES_WITH_WORK.where(StudyRow.id == bindparam("study"))
+"""The same of the one study that a training script asks for."""
+
 WAITING_TRIALS = (
     select(TrialRow)
     .where(TrialRow.study_id == bindparam("study"), TrialRow.state == "WAITING")
@@ -76,7 +79,8 @@ class Claims:
         with self.database.read() as transaction:
             if key is not None and (lease := _find_lease(transaction, claim.worker.id, key)) is not None:
                 return lease.answer
-            found = transaction.connection.execute(STUDIES_WITH_WORK, {"tasks": task_names(claim)})
+            statement = STUDIES_WITH_WORK if claim.study is None else STUDY_WITH_WORK
+            found = transaction.connection.execute(statement, {"tasks": task_names(claim), "study": claim.study})
             candidates = list(found.scalars())
         for study_id in candidates:
             if (answer := self._claim_from(study_id, claim, key)) is not None:

@@ -170,6 +170,13 @@ def test_the_documents_of_the_worker_protocol_are_valid() -> None:
         model.model_validate_json(text)
 
 
+def test_the_python_of_the_guide_to_own_tasks_stands_in_examples_that_tests_run() -> None:
+    examples = [path.read_text() for path in (ROOT / "examples").rglob("*.py")]
+    blocks = re.findall(r"```python\n(.*?)```", document("docs/guide/own-task.md"), flags=re.DOTALL)
+    assert blocks
+    assert [block for block in blocks if not any(block in example for example in examples)] == []
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document(page))

@@ -43,10 +43,15 @@ def test_one_file_in_each_program_reads_the_environment(program: str) -> None:
     assert len(files_where(_reads_environment, program)) <= 1
 
 
-def test_only_workers_and_the_live_scheduler_import_torch() -> None:
-    # lehr/torch.py is for training scripts, which have torch; a test shows that nothing of lehr loads it by itself.
-    assert files_where(imports("torch"), "lehr", "service") == {"lehr/torch.py"}
-    assert files_where(imports("lehr.torch"), "lehr", "service", "workers") == set()
+# For training scripts, which have the framework; a test shows that nothing of lehr loads torch by itself.
+FRAMEWORKS = {"torch": "lehr/torch.py", "transformers": "lehr/transformers.py", "lightning": "lehr/lightning.py",
+              "keras": "lehr/keras.py"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("framework", "door"), FRAMEWORKS.items())
+def test_each_framework_has_one_door_in_lehr_which_nothing_else_opens(framework: str, door: str) -> None:
+    assert files_where(imports(framework), "lehr", "service") == {door}
+    assert files_where(imports(f"lehr.{framework}"), "lehr", "service", "workers") == set()
 
 
 def test_only_the_server_imports_sqlalchemy() -> None:

@@ -50,6 +50,19 @@ def test_a_claim_without_work_answers_204(worker: FakeWorker) -> None:
     assert worker.claim() is None
 
 
+def test_a_claim_that_names_a_study_gets_trials_of_no_other(client: TestClient, worker: FakeWorker) -> None:
+    urgent = post_study(client, priority=5, budget={"trials": 1, "parallel": 1})
+    wanted = post_study(client, budget={"trials": 1, "parallel": 1})
+    lease = worker.claim(study=wanted)
+    assert lease is not None
+    assert lease["study"]["study_id"] == wanted
+    assert worker.claim(study=wanted) is None, "its budget is spent"
+    assert worker.claim(study="unknown") is None
+    other = worker.claim()
+    assert other is not None
+    assert other["study"]["study_id"] == urgent
+
+
 def test_a_repeated_claim_gets_the_same_lease_and_never_a_second_one(client: TestClient, worker: FakeWorker) -> None:
     study_id = post_study(client)
     first = worker.claim(key="same")

@@ -71,13 +71,16 @@ class FakeWorker:
         self.name = name
         self.tasks = tasks or ["digits"]
 
-    def claim(self, max_trials: int = 1, key: str | None = None, wait_seconds: float = 0) -> dict[str, Any] | None:
+    def claim(
+        self, max_trials: int = 1, key: str | None = None, wait_seconds: float = 0, *, study: str | None = None
+    ) -> dict[str, Any] | None:
         answer = self.client.post(
             "/v1/leases",
             json={
                 "worker": {"id": self.name, "name": self.name, "device": "cpu", "tasks": self.tasks, "labels": {}},
                 "max_trials": max_trials,
                 "wait_seconds": wait_seconds,
+                "study": study,
             },
             headers={"Idempotency-Key": key or f"key-{next(_keys)}"},
         )

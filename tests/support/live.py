@@ -17,11 +17,11 @@ START_SECONDS = 30.0
 
 
 @contextmanager
-def listening(database_url: str, **changes: Any) -> Iterator[str]:
+def listening(database_url: str, *, port: int = 0, **changes: Any) -> Iterator[str]:
     """The server's URL. `changes`: settings other than the tests' usual ones."""
     app = create_app(settings_for(database_url, **changes))
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", access_log=False, lifespan="on")
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="on")
     )
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
