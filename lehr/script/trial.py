@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from lehr.client import Client
 from lehr.errors import ConflictError, Fault, InvalidValueError, LostLeaseError, NotFoundError
-from lehr.schedules import Schedule
+from lehr.schedules import Plateau, PlateauState, Schedule
+from lehr.schedules.steps import progress_at
 from lehr.script.keeper import Keeper
 from lehr.script.patience import keep_trying
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, FinishBatch, FinishState, Lease, Renewal, Report, TrialFinish
@@ -50,6 +51,8 @@ class ScriptTrial:
         self._client = client
         self._lease_id = lease.lease_id
         self._keeper = Keeper(client, lease, horizon_steps)
+        self._plateau = PlateauState(self.schedule) if isinstance(self.schedule, Plateau) else None
+        self._awaited = {self.metric, *([self._plateau.plateau.metric] if self._plateau else [])}
         self._value: float | None = None
         self._last_step = -1
         self._divergence: str | None = None
@@ -57,7 +60,9 @@ class ScriptTrial:
         self._keeper.start()
 
     def lr(self, step: int) -> float:
-        """The rate of a step, counted from 0."""
+        """The rate of a step, counted from 0. That of a `plateau` depends on what was reported before."""
+        if self._plateau is not None:
+            return self._plateau.lr_at(progress_at(step, self.horizon_steps))
         return self.schedule.lr(step, self.horizon_steps)
 
     def momentum(self, step: int) -> float | None:
@@ -95,6 +100,9 @@ class ScriptTrial:
         self._keeper.put(self._written(step, values, loss, epoch), checkpoint)
         self._last_step = max(self._last_step, step)
         self._value = values.get(self.metric, self._value)
+        self._awaited -= values.keys()
+        if self._plateau is not None and self._plateau.plateau.metric in values:
+            self._plateau.step(values[self._plateau.plateau.metric])
         for name, value in (("train_loss", loss), (self.metric, values.get(self.metric))):
             if value is not None and not math.isfinite(value) and self._divergence is None:
                 self._divergence = f"{name} became {value} at step {step}"
@@ -166,12 +174,9 @@ class ScriptTrial:
             return "DIVERGED", None, self._divergence
         if self._keeper.directive == "prune" and self._last_step < self.horizon_steps - 1:
             return "PRUNED", self._value, None
-        if self._value is None:
-            return (
-                "FAILED",
-                None,
-                f"the script never reported {self.metric}: trial.report(step, {{{self.metric!r}: …}})",
-            )
+        if self._value is None or self._awaited:
+            name = min(self._awaited)
+            return "FAILED", None, f"the script never reported {name}: trial.report(step, {{{name!r}: …}})"
         return "COMPLETED", self._value, None
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import torch
 
 from lehr.client import Client
 from lehr.errors import ConflictError, InvalidValueError
@@ -270,3 +271,29 @@ def test_a_schedule_that_cycles_momentum_tells_it_by_step(url: str, client: Clie
             schedule.momentum(step, STEPS) for step in range(STEPS)
         ]
         assert trial.momentum(0) == 0.95
+
+
+def test_the_rates_of_a_plateau_follow_what_the_script_reports(url: str, client: Client, spec: dict[str, Any]) -> None:
+    study = client.create_study(spec)
+    plateau = {"family": "plateau", "start_lr": 0.1, "end_lr": 0.001, "metric": "judge", "factor": 0.5, "patience": 1}
+    client.enqueue(study.study_id, plateau)
+    client.enqueue(study.study_id, plateau)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1, min_lr=0.001)
+    ours, truth = [], []
+    with ScriptClient(url) as scripts:
+        trials = scripts.trials(study, horizon_steps=12)
+        trial = next(trials)
+        for step, judge in enumerate([1.0, 0.9, 0.9, 0.9, 0.8, math.nan, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8]):
+            ours.append(trial.lr(step))
+            truth.append(optimizer.param_groups[0]["lr"])
+            trial.report(step, {"loss": 1.0, "judge": judge})
+            theirs.step(judge)
+        next(trials).report(11, {"loss": 1.0})
+        scripts.__exit__(None, None, None)
+    assert ours == truth
+    assert ours[0] > ours[-1]
+    heeded, deaf = numbered(client, study.study_id).values()
+    assert (heeded.state, deaf.state) == ("COMPLETED", "FAILED")
+    assert client.curve(study.study_id, 0).lr == truth
+    assert "never reported judge" in (deaf.error or "")
