@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import socket
@@ -24,6 +25,8 @@ from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudySpec
 
 CLAIM_WAIT_SECONDS = 2.0
 """How long the server holds a claim when there is no work: how soon a study that others finish is noticed."""
+
+log = logging.getLogger("lehr.script")
 
 HorizonSteps = int | Callable[[Mapping[str, Any]], int]
 
@@ -57,6 +60,10 @@ class ScriptClient:
             self._leave(error)
         finally:
             self._client.close()
+
+    def close(self) -> None:
+        """Give back a trial that is still open, and let the connections go. The client is of no use afterwards."""
+        self.__exit__(None, None, None)
 
     def _leave(self, error: BaseException | None = None) -> None:
         """End a trial that is still open: the script went on without having asked for the next one."""
@@ -124,7 +131,10 @@ class ScriptClient:
             lease = keep_trying(partial(self._client.claim, claim, idempotency_key=uuid.uuid4().hex), never)
             if lease is not None:
                 return lease
-            if keep_trying(partial(self._client.study, study_id), never).state in FINISHED_STUDY_STATES:
+            study = keep_trying(partial(self._client.study, study_id), never)
+            if study.state == "FAILED":
+                log.error("study %s failed: %s", study_id, study.reason)
+            if study.state in FINISHED_STUDY_STATES:
                 return None
             wait_seconds = CLAIM_WAIT_SECONDS
 

@@ -179,13 +179,16 @@ def test_a_loss_that_is_no_number_makes_the_trial_diverged(
     assert client.curve(trial.study_id, 0).step == [4]
 
 
-def test_a_trial_without_its_objective_fails_with_what_to_do(url: str, client: Client, spec: dict[str, Any]) -> None:
+def test_a_trial_without_its_objective_fails_with_what_to_do(
+    url: str, client: Client, spec: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     with ScriptClient(url) as scripts:
         for trial in scripts.trials(spec | {"budget": {"trials": 1}}, horizon_steps=STEPS):
             trial.report(3, {"accuracy": 0.5})
     (done,) = client.trials(trial.study_id)
     assert done.state == "FAILED"
     assert "trial.report(step, {'loss': …})" in (done.error or "")
+    assert f"study {trial.study_id} failed: " in caplog.text
 
 
 def test_a_cancelled_study_stops_the_training_and_the_loop(url: str, client: Client, spec: dict[str, Any]) -> None:
@@ -253,7 +256,7 @@ def test_a_server_that_goes_away_is_waited_for(sqlite_url: str, spec: dict[str, 
             assert client.trial(trial.study_id, 0).value == value
             assert client.curve(trial.study_id, 0).step == list(range(STEPS))
         following.end()
-        scripts.__exit__(None, None, None)
+        scripts.close()
     finally:
         back.set()
         thread.join()
@@ -290,7 +293,6 @@ def test_the_rates_of_a_plateau_follow_what_the_script_reports(url: str, client:
             trial.report(step, {"loss": 1.0, "judge": judge})
             theirs.step(judge)
         next(trials).report(11, {"loss": 1.0})
-        scripts.__exit__(None, None, None)
     assert ours == truth
     assert ours[0] > ours[-1]
     heeded, deaf = numbered(client, study.study_id).values()
