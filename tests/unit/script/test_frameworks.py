@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -138,6 +139,23 @@ def test_a_training_stops_soon_after_its_trial_should(
             module.train(trial)
     # The plain loop looks where it reports, every ten steps; the callbacks look at every step.
     assert len(seen) == (10 if framework == "script" else 5)
+
+
+@pytest.mark.parametrize(
+    ("framework", "name", "option"),
+    [("transformers", "TrainingArguments", "gradient_accumulation_steps"),
+     ("lightning", "Trainer", "accumulate_grad_batches")],
+)  # fmt: skip
+def test_steps_are_those_of_the_optimizer_where_gradients_are_accumulated(
+    url: str, client: Client, monkeypatch: pytest.MonkeyPatch, framework: str, name: str, option: str
+) -> None:
+    module, horizon = example(framework), HORIZONS[framework]
+    monkeypatch.setattr(module, name, partial(getattr(module, name), **{option: 2}))
+    study = client.create_study(module.STUDY | {"name": f"accumulated-{framework}", "space": {"families": ["cosine"]}})
+    with watching(framework, monkeypatch) as seen, ScriptClient(url) as scripts:
+        trial = next(scripts.trials(study, horizon_steps=horizon))
+        module.train(trial)
+    assert [rate for rate, _ in seen] == [trial.lr(step) for step in range(horizon)]
 
 
 def test_the_trainer_logs_the_rate_that_it_trains_with(
