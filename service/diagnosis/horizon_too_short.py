@@ -7,6 +7,8 @@ from service.diagnosis.curves import HIGH, TRAIN_LOSS, TrialCurve
 from service.diagnosis.trend import kendall_z
 
 REMEDY = "Lengthen the horizon, first to twice as many epochs."
+END_FALL = 0.05
+"""In the last quarter of its reports the loss fell by this part of itself."""
 MIN_REPORTS = 4
 LATE_FALL = 0.25
 """In the second half of the time at a high rate the loss fell by this part of itself."""
@@ -40,13 +42,21 @@ def horizon_too_short(curve: TrialCurve) -> Finding | None:
     )
 
 
-def still_falling(too_low: Finding) -> Finding:
-    """What a curve of too low a rate shows where higher rates were tried and did no better."""
-    seen = too_low.evidence
+def still_falling(curve: TrialCurve, too_low: Finding) -> Finding | None:
+    """What a curve of too low a rate shows where higher rates were tried and did no better.
+
+    None where the loss has come to rest by the end: annealing has then used what the rate had left.
+    """
+    assert curve.loss is not None  # the finding is about it
+    loss = curve.loss.binned()
+    before = loss.values[-1 - max(1, len(loss) // 4)]
+    if loss.last > (1 - END_FALL) * before:
+        return None
+    seen = {**too_low.evidence, "before": before, "end": loss.last}
     return Finding(
         code="horizon_too_short",
-        message=f"the loss still fell steeply and smoothly, from {seen['middle']:.3g} to {seen['last']:.3g} in the "
-        "second half of the summed rate, and higher rates did no better: a longer training would",
+        message=f"{loss.name} still fell at the end, from {before:.3g} to {loss.last:.3g} in the last quarter, "
+        "and higher rates did no better: a longer training would",
         remedy=REMEDY,
         evidence=seen,
     )

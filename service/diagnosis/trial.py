@@ -37,5 +37,5 @@ def _too_little(curve: TrialCurve, others: Neighbours) -> Finding | None:
         return None
     too_low = rate_too_low(curve)
     if too_low is not None:
-        return too_low if others.higher_better is not False else still_falling(too_low)
+        return too_low if others.higher_better is not False else still_falling(curve, too_low)
     return None if others.higher_better else horizon_too_short(curve)

@@ -130,6 +130,13 @@ def test_of_what_still_falls_the_other_trials_say_whether_rate_or_time_is_missin
     assert codes(made, Neighbours(higher_better=False, lower_better=True)) == []
 
 
+def test_a_loss_that_annealing_has_brought_to_rest_asks_for_no_longer_horizon() -> None:
+    resting = [2.3 - 0.3 * index for index in range(6)] + [0.6, 0.59, 0.585, 0.582, 0.581, 0.58]
+    made = curve(resting, schedule=COSINE)
+    assert codes(made) == ["rate_too_low"]
+    assert codes(made, Neighbours(higher_better=False, lower_better=False)) == []
+
+
 def test_a_full_rate_that_still_gains_asks_for_a_longer_horizon() -> None:
     bumps = [0.0, 0.02, 0, 0.02, 0, 0.07, 0, 0.08, 0, 0.07, 0, 0]
     falling = [1.2 * math.exp(-0.14 * index) + bump for index, bump in enumerate(bumps)]
