@@ -1,0 +1,67 @@
+"""A trial trained in a process that is killed with -9 on the way: what a test starts there."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
+from workers.checkpoints import Checkpoints
+from workers.device import configure_torch
+from workers.outcomes import Finished, Outcome
+from workers.solo import SoloTrainer
+from workers.storage import open_storage
+
+
+class Notebook:
+    """A desk that writes down what is handed in, as a server would, and kills the process after `last_step`."""
+
+    draining = False
+
+    def __init__(self, file: Path, last_step: int) -> None:
+        self._file = file
+        self._last_step = last_step
+
+    def note(self, **keys: Any) -> None:
+        with self._file.open("a") as file:
+            file.write(json.dumps(keys) + "\n")
+
+    def start(self, trial: LeasedTrial) -> None: ...
+
+    def open(self, trial: LeasedTrial, horizon_steps: int) -> None: ...
+
+    def step(self, trial: str, step: int) -> None:
+        if step == self._last_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def put(self, trial: str, reports: Sequence[Report]) -> None:
+        for report in reports:
+            self.note(report=report.model_dump())
+
+    def pending(self, trial: str) -> list[Report]:
+        return []
+
+    def announce(self, trial: str, checkpoint: str) -> None:
+        self.note(saved=checkpoint)
+
+    def directive(self, trial: str) -> Directive:
+        return "continue"
+
+    def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
+        assert isinstance(outcome, Finished)
+        self.note(state=outcome.state, value=outcome.value, error=outcome.error)
+
+
+def attempt(study: LeasedStudy, trial: LeasedTrial, folder: Path, last_step: int) -> None:
+    """Train until `last_step` is done, then be killed; to the end where it lies beyond."""
+    device = torch.device("cpu")
+    configure_torch(device, threads=1)
+    checkpoints = Checkpoints(open_storage(str(folder / "checkpoints")))
+    trainer = SoloTrainer(device, checkpoints, checkpoint_seconds=1e-6, data_dir=folder)
+    trainer.train(study, [trial], Notebook(folder / "notes.jsonl", last_step))

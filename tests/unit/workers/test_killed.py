@@ -1,0 +1,69 @@
+"""kill -9 at twenty drawn steps: what the attempts report together is the uninterrupted curve, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import random
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.leases import LeasedStudy, LeasedTrial
+from tests.unit.workers.killed import attempt
+from tests.unit.workers.runs import run_of, train
+from workers.tasks.registry import TASKS
+
+KILLS = 20
+PRELOADED = ["tests.unit.workers.killed", "torch._dynamo", *(f"workers.tasks.{task}.task" for task in TASKS)]
+POEM = "Größe, cœur, 日本\nto be or not to be\n" * 40
+COSINE = {"family": "cosine", "start_lr": 0.05, "end_lr": 0.001}
+PLATEAU = {"family": "plateau", "start_lr": 0.05, "end_lr": 1e-4, "patience": 1}
+TEXT = {"file": "poem.txt", "context": 16, "layers": 1, "heads": 2, "head_width": 4, "dropout": 0.1}
+CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("digits", {"model": "cnn", "hidden": 16, "epochs": 6, "batch_size": 128, "optimizer": "nesterov"}, COSINE),
+    ("digits", {"model": "mlp", "epochs": 8, "batch_size": 128, "optimizer": "rmsprop"}, PLATEAU),
+    ("text", {**TEXT, "epochs": 3, "batch_size": 8, "optimizer": "adamw"}, COSINE),
+    ("tabular", {"file": "wine", "epochs": 12, "batch_size": 16, "dropout": 0.2, "optimizer": "adam"}, COSINE),
+]
+
+
+def leased(schedule: dict[str, Any]) -> LeasedTrial:
+    keys = {"trial": "t", "number": 0, "attempt": 1, "purpose": "search", "seed": 5, "horizon_fraction": 1.0}
+    return LeasedTrial.model_validate(keys | {"schedule": schedule, "checkpoint": None})
+
+
+@pytest.mark.parametrize(("task", "params", "schedule"), CASES, ids=lambda case: case if isinstance(case, str) else "")
+def test_a_trial_killed_twenty_times_equals_one_that_never_was(
+    task: str, params: dict[str, Any], schedule: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "poem.txt").write_text(POEM)
+    whole = run_of(task, params, schedule_from_dict(schedule), data_dir=tmp_path, seed=5)
+    expected = train(whole)
+    kills = sorted(random.Random(task).sample(range(1, whole.horizon_steps), KILLS))
+    print("killed after steps", kills)
+    study = LeasedStudy(
+        study_id="s", task={"name": task, "params": params}, objective={"metric": "val_loss", "direction": "minimize"}
+    )
+    # A server of forks that has imported all of it: a process of its own for each attempt, at little cost.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    endings = []
+    for last_step in [*kills, whole.horizon_steps + 1]:
+        process = context.Process(target=attempt, args=(study, leased(schedule), tmp_path, last_step))
+        process.start()
+        process.join(60)
+        endings.append(process.exitcode)
+        process.close()
+    assert endings == [-signal.SIGKILL] * KILLS + [0]
+    notes = [json.loads(line) for line in (tmp_path / "notes.jsonl").read_text().splitlines()]
+    assert sum("saved" in note for note in notes) > KILLS / 2, "it went on from checkpoints"
+    assert notes[-1] == {"state": "COMPLETED", "value": expected[-1].metrics["val_loss"], "error": None}
+    told: dict[int, Any] = {}
+    for report in (note["report"] for note in notes if "report" in note):
+        # A step that was trained again gave the very same numbers.
+        assert told.setdefault(report["step"], report) == report
+    assert [told[step] for step in sorted(told)] == [report.model_dump() for report in expected]
