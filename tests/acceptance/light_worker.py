@@ -1,0 +1,28 @@
+"""A worker without a training process of its own: one that starts in milliseconds where torch is imported already."""
+
+from __future__ import annotations
+
+import torch
+
+from lehr.client import Client
+from lehr.wire.leases import WorkerInfo
+from workers.checkpoints import Checkpoints
+from workers.device import configure_torch
+from workers.drain import Drain
+from workers.logs import configure_logs
+from workers.loop import LeaseLoop
+from workers.solo import SoloTrainer
+from workers.storage import open_storage
+from workers.tasks.registry import offers
+
+
+def work(url: str, name: str, checkpoints: str, checkpoint_seconds: float) -> None:
+    """Until SIGTERM."""
+    drain = Drain()
+    drain.install()
+    configure_logs("warning", "console")
+    device = torch.device("cpu")
+    configure_torch(device, threads=1)
+    info = WorkerInfo(id=name, name=name, device="cpu", tasks=list(offers(["digits"])))
+    trainer = SoloTrainer(device, Checkpoints(open_storage(checkpoints)), checkpoint_seconds)
+    LeaseLoop(Client(url, retry=None), info, trainer, drain).run()
