@@ -165,13 +165,13 @@ def test_a_wrong_table_is_refused_before_training(content: str, params: Any, sai
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "table.parquet").write_bytes(b"PAR1\xff\xfe")
+    (tmp_path / "table.csv").write_bytes(b"PAR1\xff\xfe")
     with pytest.raises(InvalidDataError, match="this is no text"):
-        run_of("tabular", {"file": "table.parquet"}, data_dir=tmp_path)
+        run_of("tabular", {"file": "table.csv"}, data_dir=tmp_path)
 
 
 def test_a_missing_table_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError, match=rf"{tmp_path}/none\.csv\. Put a CSV file there"):
+    with pytest.raises(MissingDataError, match=rf"{tmp_path}/none\.csv\. Put a CSV or Parquet file there"):
         run_of("tabular", {"file": "none.csv"}, data_dir=tmp_path)
 
 

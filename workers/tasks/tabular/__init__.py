@@ -1,1 +1,1 @@
-"""Tables from CSV files, or those that come with scikit-learn: classification and regression."""
+"""Tables from CSV and Parquet files, or those that come with scikit-learn: classification and regression."""

@@ -19,7 +19,9 @@ class TabularParams(HeldOutParams):
 
     file: Annotated[
         FileName,
-        Field(description="a CSV file in the data folder, or a table of scikit-learn: breast_cancer, wine, diabetes"),
+        Field(
+            description="a CSV or Parquet file in the data folder, or scikit-learn's breast_cancer, wine or diabetes"
+        ),
     ] = "breast_cancer"
     target: Annotated[ColumnName | None, Field(description="the column to predict; null: the last one")] = None
     goal: Annotated[

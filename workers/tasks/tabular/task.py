@@ -15,7 +15,7 @@ from workers.tasks.files import Stamp
 from workers.tasks.tabular.encoding import Encoded, Question, encode
 from workers.tasks.tabular.models import build_model
 from workers.tasks.tabular.params import TabularParams
-from workers.tasks.tabular.table import locate, read
+from workers.tasks.tabular.sources import locate, read
 from workers.tasks.task import Task, TensorData
 
 
