@@ -32,6 +32,7 @@ FIRST_LABELS = "train-labels-idx1-ubyte"
 
 
 def assert_holds(found: ImageSet, train: tuple[Any, Any], test: tuple[Any, Any]) -> None:
+    assert found.test is not None
     for part, (images, labels) in ((found.train, train), (found.test, test)):
         assert np.array_equal(part.images.numpy().reshape(images.shape), images)
         assert np.array_equal(part.labels.numpy(), labels)
@@ -178,6 +179,7 @@ def test_a_data_set_that_lacks_a_file_names_it(tmp_path: Path) -> None:
 @pytest.mark.skipif(not DEBIAN_FASHION_MNIST.exists(), reason="Debian's Fashion-MNIST is not here")
 def test_debians_fashion_mnist_is_read_whole(tmp_path: Path) -> None:
     found = find("fashion_mnist", tmp_path).read()
+    assert found.test is not None
     assert np.bincount(found.train.labels).tolist() == [6000] * 10
     assert np.bincount(found.test.labels).tolist() == [1000] * 10
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import lzma
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +11,7 @@ import torch
 from jsonschema import Draft202012Validator
 
 from lehr.schedules import schedule_from_dict
+from tests.support.shared_data import CIFAR_10, write_cifar10
 from tests.unit.workers.image_files import drawn, write_cifar10_binary, write_idx
 from tests.unit.workers.runs import assert_resumes, run_of, train
 from workers.solo import build_task
@@ -27,7 +26,6 @@ CPU = torch.device("cpu")
 MODELS = get_args(ModelName)
 SMALL = {"data": "mnist", "hidden": 8, "width": 2, "epochs": 2, "batch_size": 16}
 RATE = {"sgd": 0.05, "adamw": 0.003, "rmsprop": 0.001}
-SHARED_CIFAR = Path(__file__).resolve().parents[4] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -144,20 +142,10 @@ def test_an_mlp_learns_fashion_mnist(tmp_path: Path) -> None:
     assert accuracy > 0.8
 
 
-@pytest.mark.skipif(not (SHARED_CIFAR / "cifar10_train.npz.xz").exists(), reason="the packed CIFAR-10 is not here")
-def test_a_cnn_learns_cifar_10_from_repacked_jpegs(tmp_path: Path) -> None:
-    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    with lzma.open(SHARED_CIFAR / "cifar10_train.npz.xz") as file:
-        packed = np.load(io.BytesIO(file.read()))
-    jpeg, offsets, labels = packed["jpeg"], packed["offsets"], packed["labels"]
-    # Drawn, since the file may lie sorted by class.
-    chosen = np.random.default_rng(0).permutation(len(labels))[:3600]
-    pixels = [
-        np.asarray(image.open(io.BytesIO(jpeg[offsets[at] : offsets[at + 1]].tobytes()))).transpose(2, 0, 1)
-        for at in chosen
-    ]
-    parts = [(np.stack(pixels[at : at + 600]), labels[chosen[at : at + 600]]) for at in range(0, 3600, 600)]
-    write_cifar10_binary(tmp_path / "cifar10", parts)
+@pytest.mark.skipif(not CIFAR_10["train"].exists(), reason="the packed CIFAR-10 is not here")
+def test_a_resnet_learns_cifar_10_from_repacked_jpegs(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    write_cifar10(tmp_path / "cifar10", train=3000, test=600)
     params = {"data": "cifar10", "model": "resnet", "width": 4, "epochs": 3, "optimizer": "adamw"}
     accuracy = train(run_of("images", params, cosine("adamw"), data_dir=tmp_path))[-1].metrics["val_accuracy"]
     assert accuracy is not None

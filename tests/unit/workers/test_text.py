@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from torch.nn import functional
 
 from lehr.schedules import schedule_from_dict
+from tests.support.shared_data import SHAKESPEARE
 from tests.unit.workers.runs import assert_resumes, run_of, train
 from workers.solo import build_task
 from workers.tasks.files import InvalidDataError, MissingDataError
@@ -26,7 +27,6 @@ from workers.tasks.text.params import TextParams
 CPU = torch.device("cpu")
 TINY = {"file": "poem.txt", "context": 16, "layers": 2, "heads": 2, "head_width": 4, "epochs": 2, "batch_size": 8}
 RATE = {"sgd": 0.1, "adamw": 0.01, "rmsprop": 0.003}
-SHAKESPEARE = Path(__file__).resolve().parents[4] / "shared" / "data" / "tinyshakespeare.txt"
 POEM = "Größe, cœur, 日本\nto be or not to be\n" * 40
 
 

@@ -1,1 +1,1 @@
-"""Images from files: MNIST, Fashion-MNIST, CIFAR-10 and CIFAR-100."""
+"""Images from files: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, and folders of pictures."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """The two parts that a data set is published in."""
+    """The two parts that a data set is published in; a folder of pictures may have no second one."""
 
     train: Part
-    test: Part
+    test: Part | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A data set's files, not yet read. `read` raises InvalidDataError."""
+
+    files: list[Path]
+    shape: Shape
+    read: Callable[[], ImageSet]
 
 
 def checked(part: Part, shape: Shape, source: Path) -> Part:

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from workers.tasks.files import FileName
 from workers.tasks.params import ActivationName, HeldOutParams, PrecisionName
 
-DataName = Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+PublishedName = Literal["mnist", "fashion_mnist", "cifar10", "cifar100"]
+DataName = Literal["mnist", "fashion_mnist", "cifar10", "cifar100", "folder"]
 ModelName = Literal["mlp", "cnn", "resnet"]
 ValidationName = Literal["held_out", "test"]
 
@@ -16,7 +18,13 @@ ValidationName = Literal["held_out", "test"]
 class ImagesParams(HeldOutParams):
     """Parameters of the task `images`."""
 
-    data: Annotated[DataName, Field(description="the data set")] = "fashion_mnist"
+    data: Annotated[DataName, Field(description="the data set; folder: pictures of your own")] = "fashion_mnist"
+    folder: Annotated[
+        FileName, Field(description="with `data: folder`: the folder of class folders, in the data folder")
+    ] = "images"
+    side: Annotated[
+        int, Field(ge=8, le=512, description="with `data: folder`: pictures are cut to squares of so many pixels")
+    ] = 32
     model: Annotated[ModelName, Field(description="the classifier")] = "mlp"
     activation: Annotated[ActivationName, Field(description="between layers")] = "relu"
     hidden: Annotated[int, Field(ge=1, le=8192, description="width of the hidden layer of mlp and cnn")] = 128

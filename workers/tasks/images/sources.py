@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from workers.tasks.files import MissingDataError
 from workers.tasks.images import cifar, idx
-from workers.tasks.images.imageset import ImageSet, Shape
-from workers.tasks.images.params import DataName
+from workers.tasks.images.imageset import Found, ImageSet, Shape
+from workers.tasks.images.params import PublishedName
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts it."""
@@ -33,19 +34,6 @@ class Source:
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A data set's files, not yet read."""
-
-    files: list[Path]
-    format: Format
-    shape: Shape
-
-    def read(self) -> ImageSet:
-        """Raises InvalidDataError."""
-        return self.format.read(self.files, self.shape)
-
-
 _IDX = Format(idx.locate, idx.read)
 
 
@@ -56,7 +44,7 @@ def _cifar(name: str) -> tuple[Format, ...]:
 _FOUR_FILES = (
     "the four files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte"
 )
-SOURCES: Mapping[DataName, Source] = {
+SOURCES: Mapping[PublishedName, Source] = {
     "mnist": Source(
         Shape(channels=1, side=28, classes=10),
         ("mnist", "mnist/raw", "MNIST/raw"),
@@ -88,7 +76,7 @@ SOURCES: Mapping[DataName, Source] = {
 }
 
 
-def find(name: DataName, data_dir: Path) -> Found:
+def find(name: PublishedName, data_dir: Path) -> Found:
     """Raises MissingDataError."""
     source = SOURCES[name]
     folders: Sequence[Path] = [data_dir / folder for folder in source.folders]
@@ -96,5 +84,5 @@ def find(name: DataName, data_dir: Path) -> Found:
         for format_ in source.formats:
             files = format_.locate(folder)
             if files:
-                return Found(files, format_, source.shape)
+                return Found(files, source.shape, partial(format_.read, files, source.shape))
     raise MissingDataError(name, folders, source.remedy)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from lehr.errors import Fault, InvalidValueError
 from workers.tasks.classification import Classification
 from workers.tasks.files import Stamp, stamp
+from workers.tasks.images import folders
 from workers.tasks.images.augmentation import draw, padded, shown
-from workers.tasks.images.imageset import ImageSet, Part
+from workers.tasks.images.imageset import Found, ImageSet, Part, Shape
 from workers.tasks.images.models import build_model
 from workers.tasks.images.params import DataName, ImagesParams, ValidationName
-from workers.tasks.images.sources import SOURCES, Found, find
+from workers.tasks.images.sources import find
 from workers.tasks.params import PrecisionName
 from workers.tasks.precision import with_precision
 from workers.tasks.splitting import split
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 255.0
+NO_TEST = "Hold out training images, or put train and test folders into the folder."
 
 
 class Images(Classification):
@@ -46,19 +49,26 @@ class Images(Classification):
         Raises MissingDataError and InvalidDataError.
         """
         params = self.params
-        found = find(params.data, self.data_dir)
         choice = _Choice(
-            data=params.data,
+            source=self._source,
             validate_on=params.validate_on,
             validation_fraction=params.validation_fraction,
             split_seed=params.split_seed,
             train_limit=params.train_limit,
             crop=params.crop,
         )
-        return _prepared(self.data_dir, stamp(found.files), choice, device)
+        return _prepared(stamp(_find(self._source).files), choice, device)
+
+    @property
+    def _source(self) -> _Source:
+        return _Source(self.params.data, self.params.folder, self.params.side, self.data_dir)
+
+    @cached_property
+    def _shape(self) -> Shape:
+        return _find(self._source).shape
 
     def build_model(self) -> nn.Module:
-        return with_precision(build_model(self.params, SOURCES[self.params.data].shape), self.params.precision)
+        return with_precision(build_model(self.params, self._shape), self.params.precision)
 
     def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
         if not self.params.flip and not self.params.crop:
@@ -66,14 +76,31 @@ class Images(Classification):
         return draw(train_size, seed, epoch, flip=self.params.flip, crop=self.params.crop)
 
     def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        return shown(inputs, draws, SOURCES[self.params.data].shape.side)
+        return shown(inputs, draws, self._shape.side)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Which images: of a published data set, or a folder's, cut to `side` pixels."""
+
+    data: DataName
+    folder: str
+    side: int
+    data_dir: Path
+
+
+def _find(source: _Source) -> Found:
+    """Raises MissingDataError and InvalidDataError."""
+    if source.data == "folder":
+        return folders.find(source.folder, source.side, source.data_dir)
+    return find(source.data, source.data_dir)
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """What decides the tensors that are trained on."""
 
-    data: DataName
+    source: _Source
     validate_on: ValidationName
     validation_fraction: float
     split_seed: int
@@ -83,9 +110,8 @@ class _Choice:
 
 # One at a time: a search trains the same data in every trial, and the largest sets fill a small machine.
 @lru_cache(maxsize=1)
-def _prepared(data_dir: Path, files: Stamp, choice: _Choice, device: torch.device) -> TensorData:
-    found: Found = find(choice.data, data_dir)
-    train, val = _parts(found.read(), choice)
+def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> TensorData:
+    train, val = _parts(_find(choice.source).read(), choice)
     train_images, val_images = (part.images.to(device).float() / BRIGHTEST for part in (train, val))
     deviation, mean = torch.std_mean(train_images, dim=(0, 2, 3), keepdim=True)
     # A channel that never changes has no deviation to divide by.
@@ -102,6 +128,10 @@ def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
     """The training and the validation part. The images of a smaller `train_limit` are among those of a larger."""
     train, val = split(len(images.train.labels), choice.validation_fraction, choice.split_seed)
     if choice.validate_on == "test":
+        if images.test is None:
+            raise InvalidValueError(
+                Fault("task.params.validate_on", "the folder has no test part", "held_out", "test", NO_TEST)
+            )
         kept = torch.cat([train, val])[: choice.train_limit]
         return _chosen(images.train, kept), images.test
     return _chosen(images.train, train[: choice.train_limit]), _chosen(images.train, val)
