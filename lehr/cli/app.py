@@ -9,6 +9,7 @@ import typer
 
 import lehr
 from lehr.cli import control, demo, diagnosis, exporting, front, leaderboard, modules, preview, studies, transfer, up
+from lehr.cli.data import app as data
 from lehr.cli.failures import LehrGroup
 from lehr.cli.output import write
 
@@ -46,3 +47,4 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
 for panel, commands in COMMANDS:
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(data, name="data", rich_help_panel=MACHINES)

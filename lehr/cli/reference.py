@@ -29,11 +29,14 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def _command(name: str, command: Any) -> str:
+def _command(name: str, command: Any, level: str = "##") -> str:
+    if hasattr(command, "commands"):
+        inner = [_command(f"{name} {each}", command.commands[each], level + "#") for each in command.commands]
+        return "\n".join([f"{level} lehr {name}", "", command.help or "", "", *inner])
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name != "help"]
     usage = " ".join(["lehr", name, *(_argument_name(each) for each in arguments)])
-    lines = [f"## lehr {name}", "", f"`{usage}{' [options]' if options else ''}`", "", command.help or "", ""]
+    lines = [f"{level} lehr {name}", "", f"`{usage}{' [options]' if options else ''}`", "", command.help or "", ""]
     rows = [_row(_argument_name(each), each) for each in arguments]
     rows += [_row(", ".join(each.opts + each.secondary_opts), each) for each in options]
     if rows:

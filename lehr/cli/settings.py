@@ -18,7 +18,8 @@ HOST_VARIABLE = "LEHR_HOST"
 PORT_VARIABLE = "LEHR_PORT"
 DEVICE_VARIABLE = "LEHR_DEVICE"
 DATA_VARIABLE = "LEHR_DATA"
-VARIABLES = (SERVER_VARIABLE, HOST_VARIABLE, PORT_VARIABLE, DEVICE_VARIABLE, DATA_VARIABLE)
+DATA_DIR_VARIABLE = "LEHR_DATA_DIR"
+VARIABLES = (SERVER_VARIABLE, HOST_VARIABLE, PORT_VARIABLE, DEVICE_VARIABLE, DATA_VARIABLE, DATA_DIR_VARIABLE)
 
 DEFAULT_DATA = Path("lehr-data")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -36,6 +37,10 @@ DeviceOption = Annotated[
 ]
 DataOption = Annotated[
     Path, typer.Option("--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder of database, checkpoints and logs.")
+]
+DataDirOption = Annotated[
+    Path,
+    typer.Option("--data-dir", metavar="DIR", envvar=DATA_DIR_VARIABLE, help="Where workers look for data sets."),
 ]
 DEFAULT_SERVER = DEFAULT_URL
 

@@ -15,9 +15,10 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
+from lehr import datasets
 from lehr.errors import Fault, InvalidValueError, NotFoundError
 
-DEFAULT_DATA_DIR = Path("lehr-data/datasets")
+DEFAULT_DATA_DIR = datasets.DEFAULT_DATA_DIR
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_. -]*"
 FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=200)]
 

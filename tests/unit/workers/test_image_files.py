@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lehr.datasets.catalogue import DEBIAN_FASHION_MNIST
 from tests.unit.workers.image_files import (
     drawn,
     idx_bytes,
@@ -22,7 +23,7 @@ from tests.unit.workers.image_files import (
 )
 from workers.tasks.files import InvalidDataError, MissingDataError
 from workers.tasks.images.imageset import ImageSet
-from workers.tasks.images.sources import DEBIAN_FASHION_MNIST, find
+from workers.tasks.images.sources import find
 
 GREY = (drawn(30, (28, 28), 10), drawn(20, (28, 28), 10, seed=1))
 COLOUR = [drawn(20, (3, 32, 32), 10, seed=seed) for seed in range(6)]
@@ -161,7 +162,7 @@ def test_a_missing_data_set_says_where_it_was_looked_for_and_where_it_comes_from
 
 @pytest.mark.skipif(DEBIAN_FASHION_MNIST.exists(), reason="Debian's Fashion-MNIST is here")
 def test_fashion_mnist_is_looked_for_where_debian_puts_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingDataError, match=r"/usr/share/datasets/fashion-mnist\. Install .*dataset-fashion-mnist"):
+    with pytest.raises(MissingDataError, match=r"/usr/share/datasets/fashion-mnist\. .*dataset-fashion-mnist"):
         find("fashion_mnist", tmp_path)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
+from lehr.datasets.catalogue import DEBIAN_FASHION_MNIST
 from lehr.schedules import schedule_from_dict
 from tests.support.shared_data import CIFAR_10, write_cifar10
 from tests.unit.workers.image_files import drawn, write_cifar10_binary, write_idx
@@ -18,7 +19,6 @@ from workers.solo import build_task
 from workers.tasks.files import MissingDataError
 from workers.tasks.images.augmentation import draw, padded, shown
 from workers.tasks.images.params import ImagesParams, ModelName
-from workers.tasks.images.sources import DEBIAN_FASHION_MNIST
 from workers.tasks.params import InvalidParamsError, parse_params
 from workers.tasks.registry import offers
 

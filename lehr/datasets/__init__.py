@@ -1,0 +1,7 @@
+"""The public data sets that tasks know by name: where they lie, where they come from, how they are got."""
+
+from lehr.datasets.catalogue import DATASETS as DATASETS
+from lehr.datasets.catalogue import DEFAULT_DATA_DIR as DEFAULT_DATA_DIR
+from lehr.datasets.catalogue import Dataset as Dataset
+from lehr.datasets.catalogue import RemoteFile as RemoteFile
+from lehr.datasets.catalogue import find_dataset as find_dataset
