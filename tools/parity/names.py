@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lehr.schedules import Constant, Cosine, CosineRestarts, Exponential, OneCycle, Piecewise, Schedule
+from tools.parity import plateaus
 from tools.parity.grid import difference
 from tools.parity.specimens import STEPS
 
@@ -28,6 +29,7 @@ COUNTERPARTS: Mapping[str, Mapping[str, str]] = {
         "ReduceLROnPlateau": "plateau",
         "SequentialLR": "warm-ups, wsd, flat_cosine, knee, joined",
         "StepLR": "step, multistep",
+        "SWALR": NONE + "leads the rate of another scheduler to a constant one",
     },
     "optax": {
         "constant_schedule": "constant",
@@ -40,6 +42,7 @@ COUNTERPARTS: Mapping[str, Mapping[str, str]] = {
         "piecewise_constant_schedule": "step, multistep",
         "piecewise_interpolate_schedule": "piecewise (linear)",
         "polynomial_schedule": "polynomial",
+        "reduce_on_plateau": "plateau (patience one less, threshold rtol)",
         "sgdr_schedule": "cosine_restarts",
         "warmup_constant_schedule": "constant with a warm-up",
         "warmup_cosine_decay_schedule": "cosine with a warm-up",
@@ -50,8 +53,10 @@ COUNTERPARTS: Mapping[str, Mapping[str, str]] = {
         "CosineDecayRestarts": "cosine_restarts",
         "ExponentialDecay": "exponential; step where staircase",
         "InverseTimeDecay": "inverse_time",
+        "LearningRateScheduler": NONE + "any function of the user's",
         "PiecewiseConstantDecay": "step, multistep",
         "PolynomialDecay": "linear, polynomial",
+        "ReduceLROnPlateau": "plateau (patience and cooldown one less, threshold absolute)",
     },
     "transformers": {
         "constant": "constant",
@@ -72,19 +77,27 @@ TOP, END, LAST = 0.5, 0.001, STEPS - 1
 
 
 def public_names() -> dict[str, set[str]]:
-    """The schedules that the installed frameworks offer."""
+    """The schedules that the installed frameworks offer, the adaptive ones and callbacks too."""
+    import keras.callbacks
     import keras.optimizers.schedules
+    import optax.contrib
     import optax.schedules
     import torch.optim.lr_scheduler as torch_lr
+    import torch.optim.swa_utils
     from transformers import SchedulerType
 
+    swa = {name for name in vars(torch.optim.swa_utils) if name.endswith("LR")}
     torchs = {name: each for name, each in vars(torch_lr).items() if inspect.isclass(each)}
     classes = {name for name, each in torchs.items() if each.__module__ == torch_lr.__name__ and name[0] != "_"}
     endings = ("_schedule", "_schedules", "_decay")
     functions = {name for name in vars(optax.schedules) if name.endswith(endings) and name[0] != "_"}
-    keras_classes = {name for name, each in vars(keras.optimizers.schedules).items() if inspect.isclass(each)}
+    functions |= {name for name in vars(optax.contrib) if name.endswith("_plateau") and name[0] != "_"}
+    callbacks = {name for name in vars(keras.callbacks) if "LR" in name or "LearningRate" in name}
+    keras_classes = callbacks | {
+        name for name, each in vars(keras.optimizers.schedules).items() if inspect.isclass(each)
+    }
     return {
-        "torch": classes - {"LRScheduler"},
+        "torch": (classes | swa) - {"LRScheduler"},
         "optax": functions,
         "Keras": keras_classes - {"LearningRateSchedule"},
         "transformers": {each.value for each in SchedulerType},
@@ -96,26 +109,6 @@ def _optax(schedule: Schedule, configured: Callable[[Any], Any]) -> float:
 
     theirs = configured(optax)
     return difference(schedule, [float(theirs(step)) for step in range(STEPS)])
-
-
-def _plateau() -> float:
-    """The rates of torch's ReduceLROnPlateau, against those of the state that lehr keeps, over made-up losses."""
-    import torch
-
-    from lehr.schedules import Plateau
-    from lehr.schedules.plateau_state import PlateauState
-    from lehr.schedules.portable import export
-
-    schedule = Plateau(start_lr=TOP, end_lr=END, factor=0.5, patience=3, cooldown=2)
-    names: dict[str, Any] = {}
-    exec(export(schedule, "torch_builtin", 10).code, names)
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=7.0)
-    theirs, ours, worst = names["make_scheduler"](optimizer), PlateauState(schedule), 0.0
-    for step in range(200):
-        loss = 1 / (1 + step % 40 + step // 80)
-        theirs.step(loss)
-        worst = max(worst, abs(float(optimizer.param_groups[0]["lr"]) - ours.step(loss)) / TOP)
-    return worst
 
 
 WARM: dict[str, Any] = {"start_lr": 0.1, "peak_lr": TOP, "warmup_fraction": 0.2}
@@ -146,7 +139,9 @@ MEASURED: Mapping[tuple[str, str], Callable[[], float]] = {
     ("optax", "sgdr_schedule"): lambda: _optax(
         CosineRestarts(start_lr=TOP, end_lr=END, cycles=4), lambda optax: optax.sgdr_schedule([CYCLE] * 4)
     ),
-    ("torch", "ReduceLROnPlateau"): _plateau,
-    ("transformers", "reduce_lr_on_plateau"): _plateau,  # the same class
+    ("torch", "ReduceLROnPlateau"): plateaus.torchs,
+    ("transformers", "reduce_lr_on_plateau"): plateaus.torchs,  # the same class
+    ("optax", "reduce_on_plateau"): plateaus.optaxs,
+    ("Keras", "ReduceLROnPlateau"): plateaus.kerass,
 }
 """Schedules that exports do not use, measured by themselves."""

@@ -77,7 +77,9 @@ def _families(grid: Grid, old: Rows) -> Iterator[str]:
 
 def adaptive_row(family: str) -> str:
     """The row of a family whose rates a metric shapes."""
-    has = {"torch_builtin": "equal " + _figure(MEASURED["torch", "ReduceLROnPlateau"]()) + "<br>`ReduceLROnPlateau`"}
+    names = {"torch_builtin": ("torch", "ReduceLROnPlateau"), "transformers": ("transformers", "reduce_lr_on_plateau"),
+             "optax": ("optax", "reduce_on_plateau"), "keras": ("Keras", "ReduceLROnPlateau")}  # fmt: skip
+    has = {framework: f"equal {_figure(MEASURED[name]())}<br>`{name[1]}`" for framework, name in names.items()}
     return f"| `{family}` | " + " | ".join(has.get(framework, "–") for framework in COLUMNS) + " |"
 
 
