@@ -84,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
     )
+    parser.add_argument(
+        "--cohort", metavar="auto|off|K", help="trials to train together (default off; auto: as many as are fastest)"
+    )
+    parser.add_argument("--calibration", metavar="DIR", help="what was measured (default lehr-data/calibration)")
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: those built in)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
     parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")

@@ -18,6 +18,10 @@ class AllowedTasks:
     trainer: Trainer
     names: frozenset[str]
 
+    @property
+    def wanted(self) -> int:
+        return self.trainer.wanted
+
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         name = str(study.task.get("name"))
         if name in self.names:

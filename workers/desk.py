@@ -43,9 +43,16 @@ class Desk(Protocol):
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
         """The trial's training is over; nothing more is heard of it."""
 
+    def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
+        """The same for trials that end at once: their results go out in one call."""
+
 
 class Trainer(Protocol):
     """Trains the trials of one lease, one after the other or together. Never raises."""
+
+    @property
+    def wanted(self) -> int:
+        """How many trials the next lease should have: as many as it would train together, of the study it saw last."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         """Returns when every trial that was started has ended. After one that FAILED, and where the worker drains,

@@ -43,7 +43,8 @@ class LeaseLoop:
         self, server: LeaseServer, worker: WorkerInfo, trainer: Trainer, drain: Drain, max_trials: int = 1
     ) -> None:
         self._server = server
-        self._claim = Claim(worker=worker, max_trials=max_trials, wait_seconds=CLAIM_WAIT_SECONDS)
+        self._worker = worker
+        self._max_trials = max_trials
         self._trainer = trainer
         self._drain = drain
 
@@ -57,10 +58,10 @@ class LeaseLoop:
     def _next_lease(self) -> Lease | None:
         # One key for all repetitions: a claim whose answer was lost gets the same lease again.
         key = uuid.uuid4().hex
+        most = max(self._max_trials, self._trainer.wanted)
+        request = Claim(worker=self._worker, max_trials=most, wait_seconds=CLAIM_WAIT_SECONDS)
         try:
-            return keep_trying(
-                lambda: self._server.claim(self._claim, idempotency_key=key), self._drain.requested, "claim"
-            )
+            return keep_trying(lambda: self._server.claim(request, idempotency_key=key), self._drain.requested, "claim")
         except UnreachableError:
             return None
         except ServerError:
@@ -112,43 +113,55 @@ class _LeaseWork:
         return self._board.directive(trial)
 
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
-        log = self._logs[trial.trial]
-        match outcome:
-            case Finished():
-                self._finish(trial, outcome)
-            case Dropped(directive):
-                self._drop(trial, discard=directive != "lost")
-                log.info("trial_dropped", directive=directive)
-            case Interrupted():
-                log.info("trial_interrupted")
+        self.end_all([(trial, outcome)])
 
-    def _finish(self, trial: LeasedTrial, outcome: Finished) -> None:
-        log = self._logs[trial.trial]
-        # The result goes last: once it is counted, the server hears no report of the trial any more.
-        if not self._outbox.flush(trial.trial):
-            return
-        result = TrialFinish(
-            trial=trial.trial, attempt=trial.attempt, state=outcome.state, value=outcome.value, error=outcome.error
-        )
-        batch = FinishBatch(trials=[result])
+    def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
+        finished = []
+        for trial, outcome in outcomes:
+            match outcome:
+                case Finished():
+                    finished.append((trial, outcome))
+                case Dropped(directive):
+                    self._drop(trial, discard=directive != "lost")
+                    self._logs[trial.trial].info("trial_dropped", directive=directive)
+                case Interrupted():
+                    self._logs[trial.trial].info("trial_interrupted")
+        # A result goes last: once it is counted, the server hears no report of the trial any more.
+        ready = [(trial, outcome) for trial, outcome in finished if self._outbox.flush(trial.trial)]
+        if ready:
+            self._finish(ready)
+
+    def _finish(self, results: Sequence[tuple[LeasedTrial, Finished]]) -> None:
+        batch = FinishBatch(trials=[_result(trial, outcome) for trial, outcome in results])
         try:
             answer = keep_trying(
                 lambda: self._server.finish(self._lease.lease_id, batch), self._drain.overdue, "finish"
             )
         except LostLeaseError:
-            self._drop(trial, discard=False)
-            log.warning("trial_lost")
+            for trial, _ in results:
+                self._drop(trial, discard=False)
+                self._logs[trial.trial].warning("trial_lost")
         except UnreachableError:
-            log.warning("trial_not_finished", reason="the server did not answer before the worker had to end")
+            reason = "the server did not answer before the worker had to end"
+            log.warning("trials_not_finished", trials=[trial.number for trial, _ in results], reason=reason)
         except ServerError as error:
-            self._drop(trial, discard=is_lost(error))
-            log.error("finish_refused", error=str(error))
+            self._refused(results, error)
         else:
-            lost = answer.trials.get(trial.trial) == "lost"
-            self._drop(trial, discard=not lost)
-            log.info(
-                "trial_finished", state=outcome.state, value=outcome.value, error=_last_line(outcome.error), lost=lost
-            )
+            for trial, outcome in results:
+                lost = answer.trials.get(trial.trial) == "lost"
+                self._drop(trial, discard=not lost)
+                words = {"value": outcome.value, "error": _last_line(outcome.error), "lost": lost}
+                self._logs[trial.trial].info("trial_finished", state=outcome.state, **words)
+
+    def _refused(self, results: Sequence[tuple[LeasedTrial, Finished]], error: ServerError) -> None:
+        """A call is refused as a whole: one by one, only the result that is at fault is lost."""
+        if len(results) > 1:
+            for result in results:
+                self._finish([result])
+            return
+        ((trial, _),) = results
+        self._drop(trial, discard=is_lost(error))
+        self._logs[trial.trial].error("finish_refused", error=str(error))
 
     def _drop(self, trial: LeasedTrial, *, discard: bool) -> None:
         """Nothing more is sent for this trial."""
@@ -179,6 +192,12 @@ def _log_of(lease: Lease, trial: LeasedTrial) -> structlog.typing.FilteringBound
     keys = {"trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
     bound: structlog.typing.FilteringBoundLogger = log.bind(study=lease.study.study_id, **keys)
     return bound
+
+
+def _result(trial: LeasedTrial, outcome: Finished) -> TrialFinish:
+    return TrialFinish(
+        trial=trial.trial, attempt=trial.attempt, state=outcome.state, value=outcome.value, error=outcome.error
+    )
 
 
 def _last_line(error: str | None) -> str | None:

@@ -113,7 +113,7 @@ class Run:
     def _report(self, step: int) -> Report:
         train_loss = float(self._loss_sum) / self._data.train_size
         self._loss_sum.zero_()
-        metrics = {name: _number(value) for name, value in self._evaluate().items()}
+        metrics = {name: _number(value) for name, value in self.evaluate().items()}
         report = Report(
             step=step,
             epoch=self._epoch(step),
@@ -125,7 +125,7 @@ class Run:
             raise DivergedError("val_loss", report)
         return report
 
-    def _evaluate(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         self.model.eval()
         with torch.no_grad():
             values = self._task.evaluate(self.model, self._data)

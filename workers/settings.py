@@ -32,6 +32,12 @@ class WorkerSettings(BaseSettings):
         TASKS
     )
     trials_per_lease: Annotated[int, Field(ge=1, le=1024, description="trials to take at once")] = 1
+    cohort: Annotated[
+        int | None, Field(ge=1, le=1024, description="trials to train together; auto: as many as are fastest")
+    ] = 1
+    calibration: Annotated[Path, Field(description="folder of what was measured for `cohort`")] = Path(
+        "lehr-data/calibration"
+    )
     threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads per operation")] = 1
     checkpoint_seconds: Annotated[
         float, Field(gt=0, allow_inf_nan=False, description="between two saves of a trial")
@@ -60,6 +66,11 @@ class WorkerSettings(BaseSettings):
                 f"that package in this environment, with an entry point of the group {GROUP!r})"
             )
         return tuple(dict.fromkeys(names))
+
+    @field_validator("cohort", mode="before")
+    @classmethod
+    def _chosen(cls, value: Any) -> Any:
+        return {"auto": None, "off": 1}.get(value, value) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

@@ -44,6 +44,10 @@ class SoloTrainer:
         self._checkpoint_seconds = checkpoint_seconds
         self._data_dir = data_dir
 
+    @property
+    def wanted(self) -> int:
+        return 1
+
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         for trial in trials:
             if desk.draining:
@@ -73,7 +77,7 @@ class SoloTrainer:
 
     def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
         task = build_task(study.task, self._data_dir)
-        metric = _objective_metric(task, study.objective)
+        metric = objective_metric(task, study.objective)
         run = Run(task, trial.schedule, trial.seed, self._device, trial.horizon_fraction)
         training = _Training(
             run=run,
@@ -82,7 +86,7 @@ class SoloTrainer:
             desk=desk,
             checkpoints=self._checkpoints,
             cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
-            fingerprint=_fingerprint(study, trial, run.horizon_steps),
+            fingerprint=fingerprint_of(study, trial, run.horizon_steps),
         )
         training.resume()
         return training
@@ -172,7 +176,7 @@ class _Training:
         self.cadence.saved(started, time.monotonic())
 
 
-def _objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
+def objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
     metric = str(objective.get("metric"))
     if metric not in task.metrics:
         bound = f"one of {', '.join(task.metrics)}"
@@ -183,7 +187,7 @@ def _objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
     return metric
 
 
-def _fingerprint(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
+def fingerprint_of(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
     """Tells a run from all others: another database may use the same trial's name for another run."""
     identity = [study.study_id, trial.trial, study.task, trial.schedule.to_dict(), trial.seed, horizon_steps]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

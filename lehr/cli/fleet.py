@@ -130,7 +130,7 @@ class Fleet:
         if device == "auto" and gpu_count() > 1:
             device = f"cuda:{index % gpu_count()}"
         name = f"{socket.gethostname()}/{index}"
-        place = ["--checkpoints", str(self._folder.checkpoints)]
+        place = ["--checkpoints", str(self._folder.checkpoints), "--calibration", str(self._folder.calibration)]
         return ["workers", "--server", self.url, "--device", device, "--name", name, *place]
 
     def _await_ready(self) -> None:

@@ -48,6 +48,9 @@ def worker(
         str | None, typer.Option("--data-dir", metavar="DIR", help="Where data sets lie; else LEHR_DATA_DIR.")
     ] = None,
     max_trials: Annotated[int | None, typer.Option("--max-trials", min=1, help="Trials to lease at once.")] = None,
+    cohort: Annotated[
+        str | None, typer.Option("--cohort", metavar="auto|off|K", help="Trials to train together; else LEHR_COHORT.")
+    ] = None,
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="NAME,…", help="What it may train; else LEHR_TASKS.")
     ] = None,
@@ -60,6 +63,7 @@ def worker(
         "--checkpoints": checkpoints,
         "--data-dir": data_dir,
         "--max-trials": max_trials,
+        "--cohort": cohort,
         "--tasks": tasks,
     }
     become("workers", flags(options))

@@ -10,7 +10,20 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from lehr.wire.leases import Directive, LeasedTrial, Report
-from workers.child.messages import Ended, News, Opened, Order, Pulse, Reported, Saved, Setup, Started, Train, Word
+from workers.child.messages import (
+    AllEnded,
+    Ended,
+    News,
+    Opened,
+    Order,
+    Pulse,
+    Reported,
+    Saved,
+    Setup,
+    Started,
+    Train,
+    Word,
+)
 from workers.outcomes import Outcome
 
 PULSE_SECONDS = 0.5
@@ -82,10 +95,14 @@ class Link:
         return self._word.directives.get(trial, "continue")
 
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
+        self.end_all([(trial, outcome)])
+
+    def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
         self._pulse()
-        self.send(Ended(trial.trial, outcome))
-        for kept in (self._pending, self._acknowledged, self._steps):
-            kept.pop(trial.trial, None)
+        self.send(AllEnded(tuple(Ended(trial.trial, outcome) for trial, outcome in outcomes)))
+        for trial, _ in outcomes:
+            for kept in (self._pending, self._acknowledged, self._steps):
+                kept.pop(trial.trial, None)
 
     def _listen(self) -> None:
         told: Mapping[str, int] = {}

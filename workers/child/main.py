@@ -59,12 +59,15 @@ def _work(link: Link) -> None:
             trainer = _get_ready(order.settings, link)
         elif trainer is not None:
             trainer.train(order.study, order.trials, link)
-            link.send(Rested())
+            link.send(Rested(trainer.wanted))
 
 
 def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     # Only here: torch takes seconds to import, in which the worker does its part.
     from workers.checkpoints import Checkpoints
+    from workers.cohort.advisor import Advisor
+    from workers.cohort.choice import ChoiceCache
+    from workers.cohort.trainer import CohortTrainer
     from workers.device import configure_torch, describe, resolve_device
     from workers.solo import SoloTrainer
     from workers.storage import open_storage
@@ -78,6 +81,17 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
         link.send(Refused(error.faults))
         return None
     configure_torch(device, settings.threads)
-    trainer = SoloTrainer(device, checkpoints, settings.checkpoint_seconds, data_dir=settings.data_dir)
+    seconds, data_dir = settings.checkpoint_seconds, settings.data_dir
+    solo = SoloTrainer(device, checkpoints, seconds, data_dir=data_dir)
+    choices = ChoiceCache(settings.calibration)
+    advisor = Advisor(device, choices, fixed_size=settings.cohort, data_dir=data_dir)
     link.send(Ready(describe(device), tasks))
-    return trainer
+    return CohortTrainer(
+        solo,
+        advisor,
+        device,
+        checkpoints,
+        checkpoint_seconds=seconds,
+        trials_per_lease=settings.trials_per_lease,
+        data_dir=data_dir,
+    )

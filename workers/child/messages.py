@@ -100,8 +100,17 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class AllEnded:
+    """From the process: these ended at once."""
+
+    endings: tuple[Ended, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rested:
-    """From the process: it is done with what it was given, and waits."""
+    """From the process: it is done with what it was given, and waits. `wanted`: for how many trials."""
+
+    wanted: int
 
 
-News = Ready | Refused | Started | Opened | Reported | Saved | Ended | Pulse | Logged | Rested
+News = Ready | Refused | Started | Opened | Reported | Saved | AllEnded | Pulse | Logged | Rested

@@ -15,7 +15,7 @@ from lehr.errors import LehrError, ServerError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.child.census import descendants, memory_bytes
 from workers.child.course import Course
-from workers.child.messages import Ended, Logged, News, Opened, Pulse, Reported, Rested, Saved, Started, Train, Word
+from workers.child.messages import AllEnded, Logged, News, Opened, Pulse, Reported, Rested, Saved, Started, Train, Word
 from workers.child.process import TrainingProcess
 from workers.desk import Desk
 from workers.failures import MIB, HangError, ProcessEndedError, over_limit
@@ -61,6 +61,7 @@ class Session:
         self._looked_seconds = -math.inf
         self._rested = False
         self._ended = False
+        self.wanted = 1
         self.is_sound = True
         """Whether the process may train other trials."""
 
@@ -86,8 +87,16 @@ class Session:
 
     def _hear(self, news: News) -> None:
         match news:
-            case Rested():
-                self._rested = True
+            case Rested(wanted):
+                self._rested, self.wanted = True, wanted
+            case AllEnded(endings):
+                courses = [self._courses[ending.trial] for ending in endings]
+                self._end_all(
+                    [
+                        (course, self._judged(course, ending.outcome))
+                        for course, ending in zip(courses, endings, strict=True)
+                    ]
+                )
             case Logged(level, event, keys):
                 getattr(log, level)(event, **keys)
             case Pulse(steps):
@@ -95,10 +104,10 @@ class Session:
                 for trial in steps.keys() & self._courses.keys():
                     self._courses[trial].steps = steps[trial]
                     self._desk.step(trial, steps[trial])
-            case Started() | Opened() | Reported() | Saved() | Ended():
+            case Started() | Opened() | Reported() | Saved():
                 self._hear_of(self._courses[news.trial], news)
 
-    def _hear_of(self, course: Course, news: Started | Opened | Reported | Saved | Ended) -> None:
+    def _hear_of(self, course: Course, news: Started | Opened | Reported | Saved) -> None:
         match news:
             case Started():
                 course.started = True
@@ -111,8 +120,6 @@ class Session:
                 self._desk.put(trial, reports)
             case Saved(trial, checkpoint):
                 self._desk.announce(trial, checkpoint)
-            case Ended(_, outcome):
-                self._end(course, self._judged(course, outcome))
 
     def _note(self, course: Course, reports: Sequence[Report]) -> None:
         course.sent += len(reports)
@@ -129,8 +136,12 @@ class Session:
         return outcome
 
     def _end(self, course: Course, outcome: Outcome) -> None:
-        course.ended = True
-        self._desk.end(course.trial, outcome)
+        self._end_all([(course, outcome)])
+
+    def _end_all(self, endings: Sequence[tuple[Course, Outcome]]) -> None:
+        for course, _ in endings:
+            course.ended = True
+        self._desk.end_all([(course.trial, outcome) for course, outcome in endings])
 
     def _attend(self, now: float) -> None:
         """Every tick: tell the process what is new, and end it if it does not do as it should."""

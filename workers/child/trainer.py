@@ -36,6 +36,8 @@ class ChildTrainer:
         self._settings = settings
         self._storage = open_storage(settings.checkpoints)
         self._limits = limits
+        self.wanted = 1
+        """What the process said last that it would train together."""
         self._process = self._start()
         self._ready: Ready | None = None
 
@@ -59,6 +61,7 @@ class ChildTrainer:
             self.ready()
             session = Session(self._process, study, waiting.popleft(), desk=desk, limits=self._limits)
             waiting.extendleft(reversed(session.complete()))
+            self.wanted = session.wanted
             if not session.is_sound:
                 self._replace()
 

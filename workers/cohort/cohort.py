@@ -86,6 +86,11 @@ class Cohort:
         # Elsewhere than on the CPU a look at the losses would wait for the device.
         return self._diverged(stack) if self._device.type == "cpu" else []
 
+    def evaluate(self) -> list[dict[str, float]]:
+        """Every member's metrics, as it is now."""
+        assert self._stack is not None, "nobody has joined"
+        return self._model.evaluate(self._stack.weights, self._stack.buffers, self._data)
+
     def state(self, member: Member) -> dict[str, Any]:
         """What `Run.state` would say of the member: all that the rest of its training depends on."""
         assert self._stack is not None, "nobody has joined"
@@ -134,7 +139,7 @@ class Cohort:
         return inputs.unflatten(0, batch.shape), targets.unflatten(0, batch.shape)
 
     def _end_of_epoch(self, stack: Stack) -> Told:
-        metrics = self._model.evaluate(stack.weights, stack.buffers, self._data)
+        metrics = self.evaluate()
         told = dict(self._diverged(stack))
         sums = stack.loss_sums.tolist()
         stack.loss_sums.zero_()

@@ -13,6 +13,10 @@ from lehr.client import Client
 from lehr.wire.leases import WorkerInfo
 from tests.unit.workers.fake_server import FakeServer
 from workers.checkpoints import Checkpoints
+from workers.cohort.advisor import Advisor
+from workers.cohort.choice import ChoiceCache
+from workers.cohort.trainer import CohortTrainer
+from workers.desk import Trainer
 from workers.device import configure_torch
 from workers.drain import Drain
 from workers.loop import LeaseLoop
@@ -37,12 +41,18 @@ def working(
     max_trials: int = 1,
     checkpoint_seconds: float = 10.0,
     data_dir: Path = DEFAULT_DATA_DIR,
+    together: int | None = None,
 ) -> Iterator[Drain]:
-    """A worker that works while the block runs, and is drained at its end."""
+    """A worker that works while the block runs, and is drained at its end. `together`: trains cohorts of so many."""
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     drain = Drain()
-    trainer = SoloTrainer(device, Checkpoints(open_storage(str(folder))), checkpoint_seconds, data_dir=data_dir)
+    checkpoints = Checkpoints(open_storage(str(folder)))
+    solo = SoloTrainer(device, checkpoints, checkpoint_seconds, data_dir=data_dir)
+    trainer: Trainer = solo
+    if together is not None:
+        advisor = Advisor(device, ChoiceCache(folder / "choices"), fixed_size=together, data_dir=data_dir)
+        trainer = CohortTrainer(solo, advisor, device, checkpoints, checkpoint_seconds=checkpoint_seconds)
     worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
     client = Client(server.url, retry=None, timeout=5)
     loop = LeaseLoop(client, worker, trainer, drain, max_trials)

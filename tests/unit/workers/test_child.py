@@ -61,6 +61,10 @@ class Recorder:
     def directive(self, trial: str) -> Directive:
         return self.said
 
+    def end_all(self, outcomes: Any) -> None:
+        for trial, outcome in outcomes:
+            self.end(trial, outcome)
+
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
         assert trial.trial not in self.outcomes
         self.outcomes[trial.trial] = outcome

@@ -18,6 +18,8 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "LEHR_DATA_DIR": "/data",
         "LEHR_WORKER_NAME": "box/0",
         "LEHR_TASKS": " digits , digits",
+        "LEHR_COHORT": "off",
+        "LEHR_CALIBRATION": "/measured",
         "LEHR_LOG_LEVEL": "WARNING",
         "LEHR_LOG_FORMAT": "json",
         "LEHR_SOMETHING_OF_THE_SERVER": "1",
@@ -33,6 +35,8 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "data_dir": Path("/data"),
         "worker_name": "box/0",
         "tasks": ("digits",),
+        "cohort": 1,
+        "calibration": Path("/measured"),
         "log_level": "warning",
         "log_format": "json",
     }
@@ -41,3 +45,14 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
 def test_an_unknown_task_is_refused_with_what_is_installed() -> None:
     with pytest.raises(ValidationError, match="not installed: magic"):
         WorkerSettings(tasks=("magic",))
+
+
+@pytest.mark.parametrize(("given", "meant"), [("auto", None), ("off", 1), ("8", 8)])
+def test_a_cohort_is_as_many_as_are_fastest_none_or_a_number(given: str, meant: int | None) -> None:
+    assert WorkerSettings(cohort=given).cohort == meant
+
+
+@pytest.mark.parametrize("given", ["0", "many", "1025"])
+def test_another_cohort_is_refused(given: str) -> None:
+    with pytest.raises(ValidationError, match="cohort"):
+        WorkerSettings(cohort=given)

@@ -1,0 +1,169 @@
+"""Trials an hour: lehr against one process per trial, and against Ray Tune with Optuna.
+
+    python benchmarks/trials_per_hour/run.py [--case digits-mlp] [--rounds 2] [--ray-python PYTHON] [--output FILE]
+
+The same task, schedules from the same space and the same cores; the arms take turns, round after round. lehr's
+arms are whole studies through the service: from the POST to the answer, TPE asking, one worker for each core,
+everything stored. Its processes run before the time begins, as a service's do; so does ray. The probe that chooses
+the cohort's size runs once, in the first, short study, and its time is told.
+
+`--ray-python`: a Python of a virtual environment of its own, made so (ray is no dependency of lehr):
+
+    python -m venv ray-venv
+    ray-venv/bin/pip install "ray[tune]" optuna torch numpy scikit-learn pyarrow pydantic pydantic-settings \
+        structlog httpx tenacity fsspec pyyaml --extra-index-url https://download.pytorch.org/whl/cpu
+
+Without it that column stays empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.trials_per_hour.arms import Setting, bare_loop, process_per_trial, ray_tune, service
+
+FASHION = "/usr/share/datasets"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`trials`: of lehr's studies; the other arms train fewer, and are given per trial."""
+
+    task: dict[str, Any]
+    trials: int
+    few: int
+
+
+CASES = {
+    "digits-mlp": Case({"name": "digits", "params": {"model": "mlp", "epochs": 10}}, 256, 8),
+    "fashion-mlp": Case(
+        {"name": "images", "params": {"model": "mlp", "epochs": 2, "batch_size": 128, "train_limit": 20000}}, 32, 6
+    ),
+    "fashion-cnn": Case(
+        {
+            "name": "images",
+            "params": {"model": "cnn", "width": 8, "epochs": 1, "batch_size": 128, "train_limit": 10000},
+        },
+        8,
+        4,
+    ),
+}
+
+
+def main() -> None:
+    arguments = _arguments()
+    rows: dict[str, dict[str, Any]] = {}
+    for name in arguments.case or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            rows[name] = _measure(name, Path(folder), arguments)
+        print(name, json.dumps(rows[name]), flush=True)
+        if arguments.output:
+            _keep(Path(arguments.output), name, rows[name], arguments)
+
+
+def _measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    case, cores = CASES[name], len(os.sched_getaffinity(0))
+    setting = Setting(case.task, arguments.data_dir, cores, folder)
+    with service(setting, "auto") as fused, service(setting, "off") as alone:
+        first = fused.study(2 * cores, cores)
+        alone.study(2 * cores, cores)
+        choice = _choice(folder / "calibration")
+        parallel = cores * max(1, choice["size"])
+        arms: dict[str, tuple[int, Callable[[int], float]]] = {
+            "process": (case.few, lambda count: process_per_trial(setting, count)),
+            "lehr alone": (max(case.few, case.trials // 4), lambda count: alone.study(count, cores)),
+            "lehr": (case.trials, lambda count: fused.study(count, parallel)),
+            "bare": (case.trials, lambda count: bare_loop(setting, count, max(1, choice["size"]))),
+        }
+        if arguments.ray_python:
+            arms["ray"] = (case.few, lambda count: ray_tune(setting, count, arguments.ray_python))
+        seconds: dict[str, list[float]] = {arm: [] for arm in arms}
+        for _ in range(arguments.rounds):
+            for arm, (count, run) in arms.items():
+                seconds[arm].append(run(count) / count)
+    rates = {arm: round(3600 / statistics.median(found)) for arm, found in seconds.items()}
+    return {"rates": rates, "choice": choice, "first_study_seconds": round(first, 1)}
+
+
+def _choice(folder: Path) -> dict[str, Any]:
+    (file,) = folder.glob("*.json")
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def _keep(path: Path, name: str, row: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Cases may be measured one by one: what is there of the others stays."""
+    beside = path.with_suffix(".json")
+    rows = json.loads(beside.read_text()) if beside.exists() else {}
+    rows[name] = {**row, "date": str(datetime.datetime.now(datetime.UTC).date())}
+    beside.write_text(json.dumps(rows, indent=1) + "\n")
+    lines = [_header(arguments), "", *_table(rows), "", *_curves(rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _table(rows: dict[str, Any]) -> list[str]:
+    lines = [
+        "| task | (a) process per trial | (b) Ray Tune + Optuna | lehr, trials alone | lehr | lehr / (a) | lehr / (b) "
+        "| bare loop | share kept | trials together |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in rows.items():
+        rates = row["rates"]
+        ray = rates.get("ray")
+        against_ray = f"{rates['lehr'] / ray:.2f}" if ray else "-"
+        lines.append(
+            f"| {name} | {rates['process']} | {ray or '-'} | {rates['lehr alone']} | {rates['lehr']} "
+            f"| {rates['lehr'] / rates['process']:.2f} | {against_ray} "
+            f"| {rates['bare']} | {rates['lehr'] / rates['bare']:.0%} | {row['choice']['size']} |"
+        )
+    return lines
+
+
+def _curves(rows: dict[str, Any]) -> list[str]:
+    """Speed by the number of trials together, as the probe measured it."""
+    lines = ["| task | trials together: speed of alone, by the probe | the probe's words |", "|---|---|---|"]
+    for name, row in rows.items():
+        seconds = {int(size): value for size, value in row["choice"]["epoch_seconds"].items()}
+        found = ", ".join(f"{size}: {size * seconds[0] / value:.2f}" for size, value in seconds.items() if size)
+        lines.append(f"| {name} | {found} | {row['choice']['reason']} |")
+    return lines
+
+
+def _header(arguments: argparse.Namespace) -> str:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "optuna"))
+    if arguments.ray_python:
+        script = "import ray, optuna; print(f'ray {ray.__version__} with optuna {optuna.__version__}')"
+        found = subprocess.run([arguments.ray_python, "-c", script], check=True, capture_output=True, text=True)
+        packages += f", {found.stdout.strip()}"
+    today = datetime.datetime.now(datetime.UTC).date()
+    return (
+        f"# Trials an hour\n\n{today}, {len(os.sched_getaffinity(0))} cores, {platform.machine()}, CPU only, "
+        f"Python {platform.python_version()}, {packages}. Medians of {arguments.rounds} rounds, in turn.\n\n"
+        "`python benchmarks/trials_per_hour/run.py --ray-python … --output benchmarks/trials_per_hour/results.md`"
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", choices=list(CASES))
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--data-dir", default=FASHION, help="holds fashion-mnist/")
+    parser.add_argument("--ray-python", default=None)
+    parser.add_argument("--output", default=None)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Says how many trials of a task to train together on this worker's device: measured once, kept, corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import torch
+
+from workers.cohort.choice import Choice, ChoiceCache
+from workers.cohort.probe import probe
+from workers.device import describe
+from workers.solo import build_task
+from workers.tasks.files import DEFAULT_DATA_DIR
+
+log = structlog.get_logger(__name__)
+
+
+class Advisor:
+    """One choice for each task with its parameters."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        choices: ChoiceCache,
+        *,
+        fixed_size: int | None = None,
+        data_dir: Path = DEFAULT_DATA_DIR,
+    ) -> None:
+        """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best."""
+        self._device = device
+        self._choices = choices
+        self._fixed_size = fixed_size
+        self._data_dir = data_dir
+        self._known: dict[str, Choice] = {}
+
+    def choice(self, task: Mapping[str, Any]) -> Choice:
+        """Measured now if it never was. Never raises: what cannot be measured is trained alone, and fails by name."""
+        name = repr(sorted(task.items()))
+        if name not in self._known:
+            found = self._found(task)
+            log.info("cohort_chosen", task=task.get("name"), size=found.size, reason=found.reason)
+            self._known[name] = found
+        return self._known[name]
+
+    def halve(self, task: Mapping[str, Any]) -> None:
+        """So many did not fit into memory."""
+        self._correct(task, self.choice(task).halved())
+
+    def forbid(self, task: Mapping[str, Any], error: Exception) -> None:
+        """Training together failed: for as long as this process lives, these are trained alone."""
+        self._known[repr(sorted(task.items()))] = Choice(
+            1, f"together they failed: {type(error).__name__}: {error}"[:300]
+        )
+
+    def _found(self, task: Mapping[str, Any]) -> Choice:
+        if self._fixed_size is not None:
+            return Choice(self._fixed_size, "the worker's operator chose it")
+        kept = self._choices.load(self._key(task))
+        return kept if kept is not None else self._measured(task)
+
+    def _measured(self, task: Mapping[str, Any]) -> Choice:
+        try:
+            choice = probe(build_task(task, self._data_dir), self._device)
+        except Exception as error:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
+            return Choice(1, f"could not be measured: {type(error).__name__}: {error}"[:300])
+        self._choices.store(self._key(task), choice)
+        return choice
+
+    def _correct(self, task: Mapping[str, Any], choice: Choice) -> None:
+        self._known[repr(sorted(task.items()))] = choice
+        if self._fixed_size is None:
+            self._choices.store(self._key(task), choice)
+
+    def _key(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "task": dict(task),
+            "device": describe(self._device),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        }

@@ -1,0 +1,68 @@
+"""How a task's trials are trained on a device: alone or so many together, and what was measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+VERSION = 1
+"""Of the probe: what another version measured counts for nothing."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`size`: trials at once, 1 for alone. `reason`: why, for people. `epoch_seconds`: measured, by the number of
+    trials together: what an epoch of all of them takes; 0 stands for a trial alone.
+    """
+
+    size: int
+    reason: str
+    epoch_seconds: dict[int, float] = field(default_factory=dict)
+
+    def halved(self) -> Choice:
+        """After the device's memory did not suffice."""
+        return Choice(max(1, self.size // 2), f"{self.size} together did not fit into memory", self.epoch_seconds)
+
+
+class ChoiceCache:
+    """Choices by task, device and torch, a file each, in a folder that several workers may share."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, key: dict[str, Any]) -> Choice | None:
+        """None for what was never measured, or cannot be read."""
+        try:
+            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+            seconds = {int(size): float(value) for size, value in found["epoch_seconds"].items()}
+            return Choice(int(found["size"]), str(found["reason"]), seconds)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("choice_ignored", path=str(self._path(key)), error=str(error))
+            return None
+
+    def store(self, key: dict[str, Any], choice: Choice) -> None:
+        """A folder that cannot be written costs a probe in every process, and nothing else."""
+        path = self._path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, beside = tempfile.mkstemp(prefix=".choice.", dir=path.parent)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({**asdict(choice), "key": key}, file, indent=1)
+            os.replace(beside, path)
+        except OSError as error:
+            log.warning("choice_not_kept", path=str(path), error=str(error))
+
+    def _path(self, key: dict[str, Any]) -> Path:
+        digest = hashlib.sha256(json.dumps([VERSION, key], sort_keys=True).encode()).hexdigest()
+        return self._folder / f"{digest[:32]}.json"

@@ -1,0 +1,163 @@
+"""Measures how a task trains fastest on a device: alone, or so many trials together.
+
+A trial alone trains a few steps, then cohorts of 2, 4, 8, … members do, until more members bring nothing,
+memory would run out or the probe has taken its time. What counts is epochs of trials a second,
+evaluation included.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+import torch
+
+from lehr.schedules import Schedule, schedule_from_dict
+from workers.cohort.choice import Choice
+from workers.cohort.cohort import Cohort
+from workers.cohort.member import new_member
+from workers.cohort.memory import free_bytes, is_out_of_memory, used_bytes
+from workers.cohort.model import NotFusibleError
+from workers.run import Run
+from workers.tasks.task import Task, TensorData
+
+PROBE_SECONDS = 2.5
+"""The probe begins no further size after this time."""
+MAX_SIZE = 64
+FEWEST_STEPS = 3
+MOST_STEPS = 20
+STEPS_SECONDS = 0.2
+"""Steps are measured for so long, if there are enough of them."""
+WORTH = 1.1
+"""A cohort must be so many times as fast as the trials alone: a cohort delays its first result."""
+STILL_GROWS = 1.03
+"""A larger cohort must be so many times as fast as a smaller one."""
+MEMORY_SHARE = 0.7
+"""Of the memory that is free, what a cohort may take."""
+QUIET_RATE = 1e-4
+
+log = structlog.get_logger(__name__)
+
+
+def probe(task: Task, device: torch.device, most: int = MAX_SIZE) -> Choice:
+    """The fastest size up to `most`. Raises what the task itself raises when it trains alone."""
+    data = task.data(device)
+    schedule = schedule_from_dict({"family": "constant", "start_lr": QUIET_RATE, "end_lr": QUIET_RATE})
+    bench = _Bench(task, data, device, schedule)
+    begun = bench.now()
+    seconds = {0: bench.alone()}
+    reason = ""
+    size = 2
+    while size <= most and not reason and bench.now() - begun < PROBE_SECONDS:
+        try:
+            if size == 2:
+                bench.check_agreement()
+            seconds[size] = bench.together(size)
+            reason = bench.limit(size) or _enough(seconds, size)
+        except NotFusibleError as error:
+            return Choice(1, f"cannot be fused: {error}", seconds)
+        except Exception as error:  # noqa: BLE001 - whatever vmap refuses, the trial alone may train
+            if not is_out_of_memory(error):
+                return Choice(1, f"cannot be fused: {type(error).__name__}: {_first_line(error)}", seconds)
+            reason = f"{size} together did not fit into memory"
+        size *= 2
+    return _chosen(seconds, reason)
+
+
+def _chosen(seconds: dict[int, float], reason: str) -> Choice:
+    speeds = {size: max(size, 1) / value for size, value in seconds.items()}
+    best = max(speeds, key=lambda size: speeds[size])
+    gain = speeds[best] / speeds[0]
+    if best and gain >= WORTH:
+        return Choice(best, f"{best} together are {gain:.2f} times as fast as alone{reason and '; '}{reason}", seconds)
+    fused = max((speed for size, speed in speeds.items() if size), default=None)
+    if fused is None:
+        return Choice(1, reason or "steps are too long to measure more than one trial", seconds)
+    return Choice(1, f"together they reach {fused / speeds[0]:.2f} of the speed alone", seconds)
+
+
+def _enough(seconds: dict[int, float], size: int) -> str:
+    """Why a larger cohort is not tried: two sizes in a row that brought nothing."""
+    if size < 8:
+        return ""
+    speeds = [each / seconds[each] for each in (size // 4, size // 2, size)]
+    return "" if max(speeds[1:]) > STILL_GROWS * speeds[0] else "more bring nothing"
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:200]
+
+
+class _Bench:
+    def __init__(self, task: Task, data: TensorData, device: torch.device, schedule: Schedule) -> None:
+        self._task = task
+        self._data = data
+        self._device = device
+        self._schedule = schedule
+        self._steps = task.params.steps_per_epoch(data.train_size)
+        self._free = free_bytes(device)
+        self._before = used_bytes(device)
+
+    def alone(self) -> float:
+        """Seconds that an epoch of one trial takes."""
+        run = Run(self._task, self._schedule, 0, self._device)
+        return self._epoch(run.advance, run.evaluate, lambda: run.finished)
+
+    def together(self, size: int) -> float:
+        """Seconds that an epoch of so many trials takes."""
+        cohort = self._cohort(size)
+        return self._epoch(cohort.advance, cohort.evaluate, lambda: cohort.members[0].finished)
+
+    def limit(self, size: int) -> str:
+        """Why twice as many would not fit, if so."""
+        if self._free is None:
+            return ""
+        taken = max(0, used_bytes(self._device) - self._before)
+        return f"{2 * size} would not fit into memory" if 2 * taken > MEMORY_SHARE * self._free else ""
+
+    def check_agreement(self) -> None:
+        """Raises NotFusibleError where members do not train as alone: the model keeps what torch cannot see, say."""
+        run = Run(self._task, self._schedule, 0, self._device)
+        cohort = self._cohort(2)
+        for _ in range(min(2, run.horizon_steps)):
+            run.advance()
+            cohort.advance()
+        alone, together = run.state()["model"], cohort.state(cohort.members[0])["model"]
+        for name, value in alone.items():
+            if not torch.allclose(value, together[name], rtol=1e-3, atol=1e-5):
+                raise NotFusibleError(f"after two steps {name} is not what it is alone")
+
+    def _cohort(self, size: int) -> Cohort:
+        cohort = Cohort(self._task, self._data, self._device)
+        members = [
+            new_member(self._task, self._data, self._schedule, seed, name="", fraction=1.0, device=self._device)
+            for seed in range(size)
+        ]
+        cohort.join(members, [None] * size)
+        return cohort
+
+    def _epoch(
+        self, advance: Callable[[], object], evaluate: Callable[[], object], finished: Callable[[], bool]
+    ) -> float:
+        advance()
+        steps: list[float] = []
+        while not finished() and len(steps) < MOST_STEPS:
+            steps.append(self._seconds(advance))
+            if len(steps) >= FEWEST_STEPS and sum(steps) > STEPS_SECONDS:
+                break
+        # What disturbs a step makes it only longer, and an epoch's last step reports: neither is what is asked for.
+        return sorted(steps or [0.0])[len(steps) // 4] * self._steps + self._seconds(evaluate)
+
+    def _seconds(self, act: Callable[[], object]) -> float:
+        begun = self.now()
+        act()
+        return self.now() - begun
+
+    def now(self) -> float:
+        """Seconds, once the device has done what it was asked to."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        # Others may use the cores too: on one thread, only the time counts in which this process had one.
+        alone = self._device.type == "cpu" and torch.get_num_threads() == 1
+        return time.process_time() if alone else time.perf_counter()

@@ -1,0 +1,144 @@
+"""Leased trials trained together, with their reports, directives and checkpoints."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from lehr.errors import ServerError
+from lehr.wire.leases import LeasedTrial, Report
+from workers.checkpoints import Cadence, Checkpoints
+from workers.cohort.cohort import Cohort
+from workers.cohort.member import Member
+from workers.desk import Desk
+from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.run import DivergedError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Entrant:
+    """A leased trial as a member of a cohort. `value` is the objective's last reported value."""
+
+    trial: LeasedTrial
+    member: Member
+    fingerprint: str
+    state: dict[str, Any] | None = None
+    value: float | None = None
+
+
+class CohortTraining:
+    """One attempt at trials that are at the same position of their epochs."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        entrants: Sequence[Entrant],
+        *,
+        metric: str,
+        desk: Desk,
+        end: Callable[[Sequence[tuple[LeasedTrial, Outcome]]], None],
+        checkpoints: Checkpoints,
+        cadence: Cadence,
+    ) -> None:
+        """`end`: told of all trials that end at once."""
+        self._cohort = cohort
+        self._entrants = {entrant.member: entrant for entrant in entrants}
+        self._metric = metric
+        self._desk = desk
+        self._tell_ended = end
+        self._checkpoints = checkpoints
+        self._cadence = cadence
+
+    def complete(self) -> None:
+        """Train until each has ended. Raises what training raises; who has not ended then is still to be."""
+        entrants = list(self._entrants.values())
+        self._cohort.join([entrant.member for entrant in entrants], [entrant.state for entrant in entrants])
+        self._end({entrant.member: self._finished(entrant) for entrant in entrants if entrant.member.finished})
+        while self._cohort.members:
+            self._end(self._ended_from_outside())
+            if self._cohort.members:
+                self._advance()
+
+    def _advance(self) -> None:
+        ended: dict[Member, Outcome] = {}
+        for member, told in self._cohort.advance():
+            entrant = self._entrants[member]
+            if isinstance(told, DivergedError):
+                self._desk.put(entrant.trial.trial, [told.report])
+                ended[member] = Finished("DIVERGED", error=str(told))
+                continue
+            entrant.value = told.metrics[self._metric]
+            self._desk.put(entrant.trial.trial, [told])
+            if member.finished:
+                ended[member] = self._finished(entrant)
+        for member in self._cohort.members:
+            self._desk.step(member.name, member.step)
+        self._end(ended)
+        if self._cadence.due(time.monotonic()):
+            self._save(self._cohort.members)
+
+    def _ended_from_outside(self) -> dict[Member, Outcome]:
+        if self._desk.draining:
+            self._save(self._cohort.members)
+            return {member: Interrupted() for member in self._cohort.members}
+        told = {member: self._told(self._entrants[member]) for member in self._cohort.members}
+        return {member: outcome for member, outcome in told.items() if outcome is not None}
+
+    def _told(self, entrant: Entrant) -> Outcome | None:
+        try:
+            directive = self._desk.directive(entrant.trial.trial)
+        except ServerError:
+            return Finished("FAILED", error=storable_error(traceback.format_exc()))
+        if directive == "continue":
+            return None
+        return Finished("PRUNED", entrant.value) if directive == "prune" else Dropped(directive)
+
+    def _finished(self, entrant: Entrant) -> Outcome:
+        if entrant.value is None:
+            step = entrant.member.step - 1
+            return Finished("DIVERGED", error=f"{self._metric} became non-finite at step {step}")
+        return Finished("COMPLETED", entrant.value)
+
+    def _end(self, outcomes: dict[Member, Outcome]) -> None:
+        if not outcomes:
+            return
+        self._cohort.leave(outcomes)
+        self._tell_ended([(self._entrants.pop(member).trial, outcome) for member, outcome in outcomes.items()])
+
+    def _save(self, members: Sequence[Member]) -> None:
+        started = time.monotonic()
+        for member in members:
+            entrant = self._entrants[member]
+            name = entrant.trial.trial
+            # As alone: reports that are still on their way are saved too.
+            pending = [report.model_dump_json() for report in self._desk.pending(name)]
+            run = self._cohort.state(member)
+            state = {"fingerprint": entrant.fingerprint, "run": run, "value": entrant.value, "reports": pending}
+            try:
+                place = self._checkpoints.save(name, member.step, state)
+            except OSError as error:
+                log.warning("checkpoint_failed", trial=name, step=member.step, error=str(error))
+            else:
+                self._desk.announce(name, place)
+        log.debug("cohort_saved", trials=len(members))
+        self._cadence.saved(started, time.monotonic())
+
+
+def resume(entrant: Entrant, desk: Desk, checkpoints: Checkpoints) -> None:
+    """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
+    trial = entrant.trial
+    desk.open(trial, entrant.member.horizon_steps)
+    state = checkpoints.load(trial.trial, entrant.fingerprint, trial.checkpoint)
+    if state is None:
+        return
+    entrant.state, entrant.value = state["run"], state["value"]
+    entrant.member.step = state["run"]["step"]
+    desk.put(trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+    log.info("trial_resumed", trial=trial.trial, step=entrant.member.step)
