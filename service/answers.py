@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 
 from lehr.schedules import schedule_from_dict
-from lehr.wire.studies import Answer, Confirmation, Leaderboard, LrCurve
-from service.answer.confirmation import Confirmed, ConfirmRun, choose_winner
-from service.answer.document import MAX_POINTS, StudyFacts, answer, confirmation
+from lehr.wire.answers import Answer, Confirmation, Leaderboard, LrCurve
+from service.answer.confirmation import Confirmed, ConfirmRun
+from service.answer.document import MAX_POINTS, Measured, StudyFacts, answer, confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.leaderboard import COUNTED, leaderboard
+from service.answer.plan import Plan
+from service.answer.recommendation import recommendation
 from service.database import Transaction
 from service.documents import best_trial, spread
 from service.ledger.progression import search_trials
@@ -19,14 +23,47 @@ from service.tables import ReportRow, StudyRow, TrialRow
 
 def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
     """The best schedule so far. Raises ConflictError while nothing has completed."""
-    best = best_trial(transaction, study)
-    numbers = [*(study.finalists or []), *([best.number] if best is not None else [])]
-    trials = {trial.number: trial for trial in search_trials(transaction, study, numbers)}
-    document = answer(_facts(study), list(trials.values()), _confirmed(transaction, study, trials), points)
+    plan = _plan(study)
+    trials = _trials(transaction, study, plan)
+    measured = _measured(transaction, study, plan, trials) if plan is not None else None
+    document = answer(_facts(study), _chosen(transaction, study, plan, trials), measured, points)
     if not document.schedule.adaptive:
         return document
     lr = _recorded_rates(transaction, study, document.trial, document.schedule.start_lr)
     return document.model_copy(update={"lr": _thinned(lr, points)})
+
+
+def _plan(study: StudyRow) -> Plan | None:
+    return None if study.confirmation is None else Plan.from_json(study.confirmation)
+
+
+def _trials(transaction: Transaction, study: StudyRow, plan: Plan | None) -> dict[int, SearchTrial]:
+    found = search_trials(transaction, study, plan.numbers) if plan is not None else []
+    return {trial.number: trial for trial in found}
+
+
+def _chosen(
+    transaction: Transaction, study: StudyRow, plan: Plan | None, trials: Mapping[int, SearchTrial]
+) -> SearchTrial | None:
+    """The plan's answer, or who leads the race; before it the best of the search."""
+    if plan is not None:
+        return trials[plan.racing[0] if plan.answer is None else plan.answer]
+    best = best_trial(transaction, study)
+    return next(iter(search_trials(transaction, study, [best.number])), None) if best is not None else None
+
+
+def _measured(
+    transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
+) -> Measured | None:
+    if plan.answer is None:
+        return None
+    confirmed = _confirmed(transaction, study, plan, trials)
+    return Measured(
+        answer=confirmed[plan.answer],
+        baseline=confirmed[plan.baseline] if plan.baseline is not None else None,
+        compared=tuple(confirmed[number] for number in plan.compared if number != plan.answer),
+        recommendation=recommendation(plan, trials),
+    )
 
 
 def _recorded_rates(transaction: Transaction, study: StudyRow, number: int, first: float) -> list[tuple[int, float]]:
@@ -45,17 +82,19 @@ def _thinned(lr: list[tuple[int, float]], points: int | None) -> LrCurve:
     return LrCurve(step=[step for step, _ in kept], value=[rate for _, rate in kept])
 
 
-def _confirmed(transaction: Transaction, study: StudyRow, trials: dict[int, SearchTrial]) -> list[Confirmed]:
-    """The finalists' runs on the seeds that all of them have been through, so that equal numbers are compared."""
+def _confirmed(
+    transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
+) -> dict[int, Confirmed]:
+    """The runs on the answer's seeds that all measured have been through, so that equal numbers are compared."""
     query = (
         select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value)
-        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None))
+        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None), TrialRow.seed.in_(plan.final_seeds))
         .order_by(TrialRow.number)
     )
     runs = list(transaction.session.execute(query))
     unfinished = {seed for _, seed, state, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
-    return [
-        Confirmed(
+    return {
+        number: Confirmed(
             trials[number],
             tuple(
                 ConfirmRun(seed, state, value)
@@ -63,29 +102,27 @@ def _confirmed(transaction: Transaction, study: StudyRow, trials: dict[int, Sear
                 if confirms == number and seed not in unfinished
             ),
         )
-        for number in study.finalists or []
-    ]
+        for number in plan.measured
+    }
 
 
 def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboard:
     """The families of the study, with what is known so far."""
-    facts, trials = _facts(study), _ended_trials(transaction, study)
-    finalists = {trial.number: trial for trial in trials if trial.number in (study.finalists or [])}
-    confirmed: dict[str, list[Confirmed]] = {}
-    for each in _confirmed(transaction, study, finalists):
-        confirmed.setdefault(each.trial.schedule.family, []).append(each)
-    found: dict[str, Confirmation] = {}
-    for family, candidates in confirmed.items():
-        winner = choose_winner(candidates, facts.direction)
-        document = confirmation(winner) if winner is not None else None
-        if document is not None:
-            found[family] = document
+    facts, plan = _facts(study), _plan(study)
+    confirmed: dict[str, Confirmation] = {}
+    if plan is not None and plan.answer is not None:
+        for each in _confirmed(transaction, study, plan, _trials(transaction, study, plan)).values():
+            # The answer comes first: of its family it is the best.
+            if (document := confirmation(each)) is not None:
+                confirmed.setdefault(each.trial.schedule.family, document)
     return Leaderboard(
         study_id=facts.study_id,
         state=facts.state,
         metric=facts.metric,
         direction=facts.direction,
-        items=leaderboard(trials, study.spec["space"]["families"], facts.direction, found),
+        items=leaderboard(
+            _ended_trials(transaction, study), study.spec["space"]["families"], facts.direction, confirmed
+        ),
     )
 
 

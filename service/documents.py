@@ -13,6 +13,7 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
 from lehr.wire.studies import BestSoFar, Progress, SpaceSpec, Study, Warning_
 from lehr.wire.trials import Curve, Trial
+from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
 from service.database import Transaction
 from service.fleet import Fleet
@@ -91,12 +92,16 @@ def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
 
 
 def _planned(study: StudyRow, counts: dict[str, int]) -> int:
-    """All trainings: the budget, and the confirmation's (at most, until its finalists are known)."""
-    if study.finalists is not None or study.state in FINISHED_STUDY_STATES:
-        return sum(counts.values())
+    """All trainings: the budget, and the confirmation's (at most, until its race is over)."""
+    known = sum(counts.values())
+    if study.state in FINISHED_STUDY_STATES:
+        return known
+    if study.confirmation is not None:
+        return known + Plan.from_json(study.confirmation).runs_to_come
     search = study.trials_created if study.state == "STOPPING" else study.budget_trials
-    confirm = study.spec["confirm"]
-    return search + ((confirm["top"] + 1) * confirm["seeds"] if confirm else 0)
+    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
+    measured = 1 + baseline["constant"] + len(baseline["schedules"])
+    return search + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
 
 
 def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:

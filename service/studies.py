@@ -129,12 +129,7 @@ class Studies:
                 raise ConflictError(
                     f"the budget of {study.budget_trials} trials is spent; start a study with a larger budget"
                 )
-            trial = new_trial(study, schedule.to_dict(), purpose="search", origin="user")
-            trial.point = _point(study, schedule)
-            trial.seed = study.spec["sampler"]["seed"]
-            trial.queued_at = transaction.now
-            study.trials_created += 1
-            transaction.session.add(trial)
+            trial = _enqueue(transaction, study, schedule)
             touch(study, trial)
             log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
             return trial.number
@@ -173,6 +168,8 @@ class Studies:
                 created_at=transaction.now,
             )
             transaction.session.add(study)
+            for schedule in spec.baseline.schedules:
+                _enqueue(transaction, study, schedule)
         log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)
         return study.id
 
@@ -199,6 +196,17 @@ def _state_before_pause(study: StudyRow) -> StudyState:
     if study.finalists is not None:
         return "CONFIRMING"
     return "RUNNING" if study.started_at is not None else "QUEUED"
+
+
+def _enqueue(transaction: Transaction, study: StudyRow, schedule: Schedule) -> TrialRow:
+    """A search trial of a user's schedule, paid from the budget."""
+    trial = new_trial(study, schedule.to_dict(), purpose="search", origin="user")
+    trial.point = _point(study, schedule)
+    trial.seed = study.spec["sampler"]["seed"]
+    trial.queued_at = transaction.now
+    study.trials_created += 1
+    transaction.session.add(trial)
+    return trial
 
 
 def _require_metric(schedule: Schedule, task: KnownTask | None) -> None:

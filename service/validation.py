@@ -34,7 +34,7 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     `task` None: no worker has ever offered it, so its parameters cannot be checked.
     Raises InvalidStudyError with every fault found.
     """
-    faults = [*_budget_faults(spec, max_trials)]
+    faults = [*_budget_faults(spec, max_trials), *_baseline_faults(spec)]
     faults += [fault for fault in (check_pruner(spec.pruner.name), check_sampler(spec.sampler.name)) if fault]
     params = spec.task.params
     if task is not None:
@@ -60,6 +60,16 @@ def _budget_faults(spec: StudySpec, max_trials: int) -> list[Fault]:
             spec.budget.trials,
             "Ask for fewer trials, or have the operator raise LEHR_MAX_TRIALS.",
         )
+    ]
+
+
+def _baseline_faults(spec: StudySpec) -> list[Fault]:
+    count, trials = len(spec.baseline.schedules), spec.budget.trials
+    if count < trials or not count:
+        return []
+    bound, remedy = f"fewer than budget.trials, which is {trials}", "Ask for more trials or compare with fewer."
+    return [
+        Fault("baseline.schedules", "baselines are paid from the budget, and leave none of it", bound, count, remedy)
     ]
 
 

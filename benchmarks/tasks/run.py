@@ -31,7 +31,7 @@ from lehr.cli.fleet import Plan
 from lehr.cli.up import running
 from lehr.client import Client
 from lehr.schedules import schedule_from_dict
-from lehr.wire.studies import Answer
+from lehr.wire.answers import Answer
 from tests.support.shared_data import SHAKESPEARE, write_cifar10
 from workers.device import configure_torch, describe, resolve_device
 from workers.run import Run

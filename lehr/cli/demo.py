@@ -22,7 +22,8 @@ from lehr.cli.tables import interval, number, rates
 from lehr.cli.up import DEFAULT_HOST, running
 from lehr.client import Client
 from lehr.errors import LehrError
-from lehr.wire.studies import Answer, Study
+from lehr.wire.answers import Answer
+from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
 
 FOLDER = Path(".demo")

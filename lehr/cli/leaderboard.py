@@ -12,7 +12,7 @@ from lehr.cli.settings import ServerOption
 from lehr.cli.studies import StudyArgument
 from lehr.cli.tables import interval, number, rates
 from lehr.client import Client
-from lehr.wire.studies import Leaderboard
+from lehr.wire.answers import Leaderboard
 
 
 def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:

@@ -19,7 +19,8 @@ from lehr.cli.studyfile import read_study
 from lehr.client import Client
 from lehr.errors import ConflictError, Fault, InvalidValueError
 from lehr.schedules.portable import export
-from lehr.wire.studies import Answer, Study
+from lehr.wire.answers import Answer
+from lehr.wire.studies import Study
 
 WATCH_TIMEOUT_SECONDS = 10.0
 PICTURE_POINTS = 200

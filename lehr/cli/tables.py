@@ -12,8 +12,9 @@ from rich.text import Text
 from lehr.cli.output import out
 from lehr.cli.plot import draw
 from lehr.schedules import Schedule
+from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
-from lehr.wire.studies import Answer, Study
+from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
 
 STATE_STYLES = {
@@ -111,9 +112,17 @@ def answer_details(answer: Answer) -> RenderableType:
         table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
     if answer.gain:
         table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
+    for other in answer.comparisons:
+        name = f"baseline {other.schedule.family} (trial {other.trial})"
+        table.add_row(name, number(other.mean), Text(interval(other.ci95)))
+        if other.gain:
+            verdict = f"gain over it: {other.gain.verdict}"
+            table.add_row(verdict, f"{other.gain.mean:+.4g}", Text(interval(other.gain.ci95)))
     parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
     if answer.gain:
         parts.append(Text(f"verdict: {VERDICTS[answer.gain.verdict]}"))
+    if answer.recommendation:
+        parts.append(Text(f"why this one: {answer.recommendation.message}"))
     if answer.lr and len(answer.lr.step) > 1:
         parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
     return Group(*parts)

@@ -16,12 +16,13 @@ from lehr.client.calls import TrialOrder
 from lehr.client.retries import Retry, TransientAnswer, policy
 from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
+from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 

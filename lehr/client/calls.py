@@ -9,12 +9,13 @@ from pydantic import BaseModel, TypeAdapter
 
 from lehr.client.call import Call, encode, path, query
 from lehr.schedules import Schedule
+from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 

@@ -1,4 +1,4 @@
-"""Studies on the wire: what is asked for, how far it is, what came out."""
+"""Studies on the wire: what is asked for, and how far it is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from lehr.wire.diagnosis import Finding
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
 Direction = Literal["maximize", "minimize"]
-Verdict = Literal["better", "tie", "worse"]
 
 
 class TaskReference(Request):
@@ -112,10 +111,30 @@ class BudgetSpec(Request):
 
 
 class ConfirmSpec(Request):
-    """Train the `top` best schedules and the baseline again, on `seeds` fresh seeds each."""
+    """Race the `top` most promising schedules and the baseline on fresh seeds, with at most (`top` - 1) `seeds`
+    trainings; then measure the answer and what it is compared with on `seeds` further seeds each.
+    """
 
     top: Annotated[int, Field(ge=1, le=100)] = 3
     seeds: Annotated[int, Field(ge=2, le=100)] = 5
+
+
+class BaselineSpec(Request):
+    """What the answer is compared with: the best constant rate, tuned in the search, and schedules of one's own.
+
+    `schedules` are the search's first trials, paid from its budget, and take part in everything.
+    """
+
+    constant: bool = True
+    schedules: Annotated[list[ScheduleDocument], Field(max_length=20)] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, value: Any) -> Any:
+        """`false` turns the constant off, a list adds schedules."""
+        if isinstance(value, bool):
+            return {"constant": value}
+        return {"schedules": value} if isinstance(value, list) else value
 
 
 class StudySpec(Request):
@@ -128,6 +147,7 @@ class StudySpec(Request):
     sampler: SamplerSpec = Field(default_factory=SamplerSpec)
     pruner: PrunerSpec = Field(default_factory=PrunerSpec)
     budget: BudgetSpec
+    baseline: BaselineSpec = Field(default_factory=BaselineSpec)
     confirm: ConfirmSpec | None = Field(default_factory=ConfirmSpec)
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
 
@@ -187,85 +207,3 @@ class ResolvedStudy(Response):
 
     spec: dict[str, Any]
     warnings: list[Warning_]
-
-
-class Confirmation(Response):
-    """Of the winner's runs on fresh seeds. `ci95` None where fewer than two seeds count."""
-
-    seeds: int
-    mean: float
-    std: float | None
-    ci95: tuple[float, float] | None
-
-
-class Baseline(Response):
-    """The best constant rate, trained on the same fresh seeds."""
-
-    schedule: ScheduleDocument
-    mean: float | None
-    ci95: tuple[float, float] | None
-
-
-class Gain(Response):
-    """The winner's paired difference to the baseline, positive when the winner is better."""
-
-    mean: float
-    ci95: tuple[float, float] | None
-    verdict: Verdict
-
-
-class EqualBudget(Response):
-    """What the best of `trials` trials of a family comes to: expected, and the central 95% of what it may be."""
-
-    trials: int
-    mean: float
-    interval95: tuple[float, float]
-
-
-class LeaderboardEntry(Response):
-    """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
-
-    `confirmation`: of its best finalist on fresh seeds, where it has one.
-    """
-
-    rank: int
-    family: str
-    trials: int
-    diverged: int
-    best: BestSoFar | None
-    equal_budget: EqualBudget | None
-    confirmation: Confirmation | None
-
-
-class Leaderboard(Response):
-    """The families of a study, the best first."""
-
-    study_id: str
-    state: StudyState
-    metric: str
-    direction: Direction
-    items: list[LeaderboardEntry]
-
-
-class LrCurve(Response):
-    step: list[int]
-    value: list[float]
-
-
-class Answer(Response):
-    """The best schedule found, and how sure that is."""
-
-    study_id: str
-    state: StudyState
-    metric: str
-    direction: Direction
-    trial: int
-    value: float
-    schedule: ScheduleDocument
-    horizon_steps: int | None
-    confirmation: Confirmation | None
-    baseline: Baseline | None
-    gain: Gain | None
-    lr: LrCurve | None
-    code: dict[str, str]
-    diagnosis: list[Finding] = Field(default_factory=list)

@@ -1,19 +1,18 @@
-"""What the finalists did on fresh seeds, and who won."""
+"""What the answer, and what it is compared with, did on fresh seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
-from service.answer.finalists import SearchTrial, loss
+from service.answer.finalists import SearchTrial
 from service.answer.statistics import PairedGain, Summary, paired_gain, summarise
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRun:
-    """One training of a finalist on a fresh seed. `value` None unless COMPLETED."""
+    """One training on a fresh seed. `value` None unless COMPLETED."""
 
     seed: int
     state: TrialState
@@ -22,7 +21,7 @@ class ConfirmRun:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A finalist with its runs. FAILED, CANCELLED and unfinished runs count for nothing."""
+    """A search trial with its runs. FAILED, CANCELLED and unfinished runs count for nothing."""
 
     trial: SearchTrial
     runs: tuple[ConfirmRun, ...]
@@ -33,8 +32,9 @@ class Confirmed:
         return {run.seed: run.value for run in self.runs if run.state == "COMPLETED" and run.value is not None}
 
     @property
-    def diverged(self) -> bool:
-        return any(run.state == "DIVERGED" for run in self.runs)
+    def diverged(self) -> int:
+        """How many runs did."""
+        return sum(run.state == "DIVERGED" for run in self.runs)
 
     @property
     def summary(self) -> Summary | None:
@@ -42,22 +42,14 @@ class Confirmed:
         return summarise([values[seed] for seed in sorted(values)])
 
 
-def choose_winner(confirmed: Sequence[Confirmed], direction: Direction) -> Confirmed | None:
-    """The finalist with the best confirmed mean; None when no run of any completed.
+def gain_over(answer: Confirmed, other: Confirmed, direction: Direction) -> PairedGain | None:
+    """The answer's paired gain; exactly zero and a tie when they are the same.
 
-    A schedule that diverged on any seed loses to every one that did not, whatever its mean:
-    its mean leaves out the runs that went wrong. Ties go to the better search value, then
-    to the lower number.
+    A schedule that diverged on a seed on which the other completed is not called better, and the other way
+    round not worse: the mean leaves out the runs that went wrong.
     """
-
-    def rank(finalist: Confirmed) -> tuple[bool, float, float, int]:
-        summary = finalist.summary
-        mean = loss(summary.mean if summary else None, direction)
-        return finalist.diverged, mean, loss(finalist.trial.value, direction), finalist.trial.number
-
-    return min((finalist for finalist in confirmed if finalist.values), key=rank, default=None)
-
-
-def gain_over(winner: Confirmed, baseline: Confirmed, direction: Direction) -> PairedGain | None:
-    """The winner's paired gain; exactly zero and a tie when the winner is the baseline."""
-    return paired_gain(winner.values, baseline.values, direction)
+    gain = paired_gain(answer.values, other.values, direction)
+    if gain is None or bool(answer.diverged) == bool(other.diverged):
+        return gain
+    forbidden = "better" if answer.diverged else "worse"
+    return replace(gain, verdict="tie") if gain.verdict == forbidden else gain

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lehr.errors import ConflictError
 from lehr.schedules import Schedule, torch_code
 from lehr.schedules.portable import export
-from lehr.wire.studies import Answer, Baseline, Confirmation, Direction, Gain, LrCurve, StudyState
-from service.answer.confirmation import Confirmed, choose_winner, gain_over
-from service.answer.finalists import SearchTrial, best_first, is_baseline
+from lehr.wire.answers import Answer, Baseline, Comparison, Confirmation, Gain, LrCurve, Recommendation
+from lehr.wire.studies import Direction, StudyState
+from service.answer.confirmation import Confirmed, gain_over
+from service.answer.finalists import SearchTrial
 
 MAX_POINTS = 1000
 """How many rates an answer lists unless asked for another number."""
@@ -27,32 +27,41 @@ class StudyFacts:
     horizon_steps: int | None
 
 
-def answer(
-    study: StudyFacts, trials: Sequence[SearchTrial], confirmed: Sequence[Confirmed] = (), points: int | None = None
-) -> Answer:
-    """The answer document of the study as far as it is.
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the answer's value rests on. `baseline` and `answer` may be the same."""
 
-    Without a COMPLETED confirmation run the best search trial is the answer, and
-    `confirmation`, `baseline` and `gain` are null: a search's best value flatters itself, so it
-    is compared with nothing. `points` >= 1 limits the rates listed (default: all, at most 1000); those of an
-    adaptive schedule are in its trial's reports alone, and are left out here.
+    answer: Confirmed
+    baseline: Confirmed | None
+    compared: tuple[Confirmed, ...]
+    recommendation: Recommendation
+
+
+def answer(
+    study: StudyFacts, trial: SearchTrial | None, measured: Measured | None = None, points: int | None = None
+) -> Answer:
+    """The answer document of the study as far as it is; `trial`: its best one so far.
+
+    Until a run on fresh seeds has COMPLETED, `confirmation`, `baseline` and `gain` are null: a search's best
+    value flatters itself, so it is compared with nothing. `points` >= 1 limits the rates listed (default: all,
+    at most 1000); those of an adaptive schedule are in its trial's reports alone, and are left out here.
     Raises ConflictError while no search trial has COMPLETED.
     """
-    winner = choose_winner(confirmed, study.direction)
-    if winner is None:
-        ranked = best_first(trials, study.direction)
-        if not ranked:
-            raise ConflictError("No trial of this study has completed yet; ask again when one has.")
-        return _document(study, ranked[0], points)
-    baseline = _baseline(confirmed, study.direction)
-    gain = gain_over(winner, baseline, study.direction) if baseline else None
-    return _document(study, winner.trial, points).model_copy(
-        update={
-            "confirmation": confirmation(winner),
+    if trial is None:
+        raise ConflictError("No trial of this study has completed yet; ask again when one has.")
+    document = _document(study, trial, points)
+    if measured is None:
+        return document
+    found: dict[str, object] = {"recommendation": measured.recommendation}
+    if measured.answer.values:
+        baseline, direction = measured.baseline, study.direction
+        found |= {
+            "confirmation": confirmation(measured.answer),
             "baseline": _baseline_document(baseline) if baseline else None,
-            "gain": Gain(mean=gain.mean, ci95=gain.ci95, verdict=gain.verdict) if gain else None,
+            "gain": _gain(measured.answer, baseline, direction) if baseline else None,
+            "comparisons": [_comparison(measured.answer, other, direction) for other in measured.compared],
         }
-    )
+    return document.model_copy(update=found)
 
 
 def rates(schedule: Schedule, horizon_steps: int, points: int | None = None) -> LrCurve:
@@ -88,23 +97,30 @@ def _code(schedule: Schedule, horizon_steps: int) -> str:
     return export(schedule, "torch", horizon_steps).code if schedule.adaptive else torch_code(schedule, horizon_steps)
 
 
-def confirmation(winner: Confirmed) -> Confirmation | None:
-    """What its runs on fresh seeds came to; None while there are none."""
-    summary = winner.summary
+def confirmation(confirmed: Confirmed) -> Confirmation | None:
+    """What its runs on fresh seeds came to; None while none has completed."""
+    summary = confirmed.summary
     if summary is None:
         return None
-    return Confirmation(seeds=summary.count, mean=summary.mean, std=summary.std, ci95=summary.ci95)
+    return Confirmation(
+        seeds=summary.count, diverged=confirmed.diverged, mean=summary.mean, std=summary.std, ci95=summary.ci95
+    )
 
 
-def _baseline(confirmed: Sequence[Confirmed], direction: Direction) -> Confirmed | None:
-    """The best constant rate: of those confirmed the one that did best there, as the winner was chosen.
+def _gain(found: Confirmed, other: Confirmed, direction: Direction) -> Gain | None:
+    gain = gain_over(found, other, direction)
+    return Gain(mean=gain.mean, ci95=gain.ci95, verdict=gain.verdict) if gain else None
 
-    A constant winner so is its own baseline. While no run of a constant has completed: the best of the search.
-    """
-    constants = [finalist for finalist in confirmed if is_baseline(finalist.trial.schedule)]
-    best = best_first((finalist.trial for finalist in constants), direction)
-    fallback = next((finalist for finalist in constants if best and finalist.trial == best[0]), None)
-    return choose_winner(constants, direction) or fallback
+
+def _comparison(found: Confirmed, other: Confirmed, direction: Direction) -> Comparison:
+    summary = other.summary
+    return Comparison(
+        trial=other.trial.number,
+        schedule=other.trial.schedule,
+        mean=summary.mean if summary else None,
+        ci95=summary.ci95 if summary else None,
+        gain=_gain(found, other, direction),
+    )
 
 
 def _baseline_document(baseline: Confirmed) -> Baseline:

@@ -1,9 +1,9 @@
-"""Who is confirmed: the best schedules of the search, and the baseline they must beat."""
+"""The trials that an answer is made of: their order, which are baselines, and seeds that none of them has seen."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lehr.schedules import Schedule
@@ -30,30 +30,9 @@ def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[Sear
     return sorted(completed, key=lambda trial: (loss(trial.value, direction), trial.number))
 
 
-def best_baseline(trials: Iterable[SearchTrial], direction: Direction) -> SearchTrial | None:
-    """The best COMPLETED constant rate: constant from the first step on, so without warm-up."""
-    return next((trial for trial in best_first(trials, direction) if is_baseline(trial.schedule)), None)
-
-
 def is_baseline(schedule: Schedule) -> bool:
+    """Whether it is constant from the first step on, so without warm-up."""
     return schedule.family == "constant" and schedule.warmup_fraction == 0
-
-
-def finalists(trials: Sequence[SearchTrial], direction: Direction, top: int) -> list[SearchTrial]:
-    """The `top` best distinct schedules, then the baseline unless it is among them.
-
-    Of trials with equal schedules the best one stands for all. Empty when nothing COMPLETED.
-    """
-    chosen: list[SearchTrial] = []
-    for trial in best_first(trials, direction):
-        if len(chosen) == top:
-            break
-        if all(trial.schedule != other.schedule for other in chosen):
-            chosen.append(trial)
-    baseline = best_baseline(trials, direction)
-    if baseline is not None and all(baseline.schedule != trial.schedule for trial in chosen):
-        chosen.append(baseline)
-    return chosen
 
 
 def confirm_seeds(search_seed: int, count: int) -> tuple[int, ...]:

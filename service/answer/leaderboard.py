@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lehr.wire.studies import BestSoFar, Confirmation, Direction, EqualBudget, LeaderboardEntry
+from lehr.wire.answers import Confirmation, EqualBudget, LeaderboardEntry
+from lehr.wire.studies import BestSoFar, Direction
 from lehr.wire.trials import TrialState
 from service.answer.finalists import SearchTrial, best_first, loss
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from scipy.special import stdtrit
 
-from lehr.wire.studies import Direction, Verdict
+from lehr.wire.answers import Verdict
+from lehr.wire.studies import Direction
 
 CONFIDENCE = 0.95
 """Two-sided confidence of every interval."""

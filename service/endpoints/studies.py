@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import and_, or_, select
 
+from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.front import Front
 from lehr.wire.problems import Page
-from lehr.wire.studies import Answer, Leaderboard, ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
 from lehr.wire.transfer import Transfer, TransferRequest
 from service.answers import answer_document, leaderboard_document
 from service.diagnosis.reading import study_diagnosis

@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, func, select
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.studies import StudyState
-from service.answer.finalists import SearchTrial, confirm_seeds, finalists
+from service.answer.finalists import SearchTrial
 from service.database import Transaction
+from service.ledger.confirming import proceed, start
 from service.ledger.rules import ASKING_STATES, count_open, open_trials, settle, touch
-from service.search.warmth import new_trial
 from service.tables import StudyRow, TrialRow
 
 EARLY_FAILURES = 10
@@ -40,7 +40,7 @@ def advance(transaction: Transaction, study: StudyRow) -> None:
         is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
         if is_spent and count_open(transaction, study.id) == 0:
             _end_search(transaction, study)
-    elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0:
+    elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0 and not proceed(transaction, study):
         end(transaction, study, "COMPLETED")
 
 
@@ -69,32 +69,7 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
     elif study.spec["confirm"] is None:
         end(transaction, study, "COMPLETED")
     else:
-        _start_confirmation(transaction, study)
-
-
-def _start_confirmation(transaction: Transaction, study: StudyRow) -> None:
-    confirm = study.spec["confirm"]
-    completed = search_trials(transaction, study)
-    contenders = finalists(completed, study.spec["objective"]["direction"], confirm["top"])
-    # Seed by seed, so that an answer asked for half-way compares equal numbers of runs.
-    for seed in confirm_seeds(study.spec["sampler"]["seed"], confirm["seeds"]):
-        for position, contender in enumerate(contenders):
-            purpose = "confirm" if position < confirm["top"] else "baseline"
-            _enqueue_confirmation(transaction, study, contender, seed, purpose)
-    study.finalists = [trial.number for trial in contenders]
-    study.state = "CONFIRMING"
-    touch(study)
-    log.info("study_confirming", study=study.id, finalists=study.finalists)
-
-
-def _enqueue_confirmation(
-    transaction: Transaction, study: StudyRow, contender: SearchTrial, seed: int, purpose: str
-) -> None:
-    trial = new_trial(study, contender.schedule.to_dict(), purpose=purpose, origin="confirmation")
-    trial.confirms = contender.number
-    trial.seed = seed
-    trial.queued_at = transaction.now
-    transaction.session.add(trial)
+        start(transaction, study, search_trials(transaction, study))
 
 
 def search_trials(transaction: Transaction, study: StudyRow, numbers: Sequence[int] | None = None) -> list[SearchTrial]:

@@ -262,18 +262,21 @@ def test_best_answers_409_until_something_has_completed(client: TestClient, work
 def test_a_finished_study_answers_with_a_confirmed_schedule_its_rates_and_code(
     client: TestClient, worker: FakeWorker
 ) -> None:
-    study = create(client, budget={"trials": 6, "parallel": 1}, confirm={"top": 2, "seeds": 3})
+    study = create(client, budget={"trials": 6, "parallel": 1}, confirm={"top": 3, "seeds": 3})
+    assert study["progress"]["planned"] == 6 + 4 * 3
     run_all(worker)
     document = client.get(f"/v1/studies/{study['study_id']}").json()
     assert document["state"] == "COMPLETED"
     assert document["progress"]["fraction"] == 1.0
-    confirming = client.get(f"/v1/studies/{study['study_id']}/trials", params={"purpose": ["confirm", "baseline"]})
-    seeds: dict[str, set[int]] = {}
-    for trial in confirming.json()["items"]:
-        seeds.setdefault(str(trial["schedule"]), set()).add(trial["seed"])
-    assert len(set(map(frozenset, seeds.values()))) == 1  # the same seeds for each
-    assert all(len(found) == 3 and 0 not in found for found in seeds.values())  # fresh ones
     best = client.get(f"/v1/studies/{study['study_id']}/best", params={"points": 5}).json()
+    confirming = client.get(f"/v1/studies/{study['study_id']}/trials", params={"purpose": ["confirm", "baseline"]})
+    runs = confirming.json()["items"]
+    assert len(runs) == document["progress"]["planned"] - 6 <= 4 * 3
+    last = {trial["seed"] for trial in runs[-3:]}  # the answer's, or the baseline's, on the seeds that are stated
+    measured = [trial for trial in runs if trial["seed"] in last]
+    assert {str(trial["schedule"]) for trial in measured} == {str(best["schedule"]), str(best["baseline"]["schedule"])}
+    assert all(trial["seed"] != 0 for trial in runs)  # the search's own
+    assert best["recommendation"]["tied"]
     assert best["confirmation"]["seeds"] == 3
     assert best["gain"]["verdict"] in ("better", "tie", "worse")
     assert best["horizon_steps"] == 100
@@ -281,6 +284,50 @@ def test_a_finished_study_answers_with_a_confirmed_schedule_its_rates_and_code(
     schedule = schedule_from_dict(best["schedule"])
     assert best["lr"]["value"] == [schedule.lr(step, 100) for step in best["lr"]["step"]]
     assert "torch" in best["code"]
+
+
+def test_baselines_of_ones_own_take_part_in_everything(client: TestClient, worker: FakeWorker) -> None:
+    own = {"family": "cosine", "start_lr": 0.5, "end_lr": 0.005}
+    study = create(client, baseline=[own, COSINE], budget={"trials": 5, "parallel": 1}, confirm={"top": 1, "seeds": 2})
+    assert study["spec"]["baseline"]["constant"] is True
+    assert study["progress"]["planned"] == 5 + 4 * 2
+    run_all(worker)
+    trials = client.get(f"/v1/studies/{study['study_id']}/trials", params={"purpose": "search"}).json()["items"]
+    assert [trial["origin"] for trial in trials] == ["user", "user", "sampler", "sampler", "sampler"]
+    best = client.get(f"/v1/studies/{study['study_id']}/best").json()
+    assert [(other["trial"], other["schedule"]["start_lr"]) for other in best["comparisons"]] == [(0, 0.5), (1, 0.1)]
+    assert {other["gain"]["verdict"] for other in best["comparisons"]} <= {"better", "tie", "worse"}
+    too_many = client.post("/v1/studies", json=study_spec(baseline=[own] * 4))
+    assert too_many.status_code == 422
+    assert too_many.json()["errors"][0]["field"] == "baseline.schedules"
+
+
+def test_a_baseline_that_is_turned_off_is_not_trained_again(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, baseline=False, budget={"trials": 6, "parallel": 1}, confirm={"top": 1, "seeds": 2})
+    assert study["progress"]["planned"] == 6 + 2
+    run_all(worker)
+    best = client.get(f"/v1/studies/{study['study_id']}/best").json()
+    assert best["confirmation"]["seeds"] == 2
+    assert best["baseline"] is best["gain"] is None
+
+
+def test_a_study_tells_who_leads_while_its_race_goes_on(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, budget={"trials": 4, "parallel": 1}, confirm={"top": 3, "seeds": 4})
+    url = f"/v1/studies/{study['study_id']}"
+    while client.get(url).json()["state"] != "CONFIRMING":
+        lease = worker.claim()
+        assert lease is not None
+        worker.finish(lease, value=0.5 + lease["trials"][0]["number"] / 10)
+    leading = client.get(f"{url}/best").json()
+    assert (leading["trial"], leading["confirmation"], leading["recommendation"]) == (3, None, None)
+    assert client.post(f"{url}/pause").json()["state"] == "PAUSED"
+    assert client.post(f"{url}/resume").json()["state"] == "CONFIRMING"
+    fractions = []
+    while (lease := worker.claim()) is not None:
+        worker.finish(lease, value=0.9 if lease["trials"][0]["purpose"] == "baseline" else 0.6)
+        fractions.append(client.get(url).json()["progress"]["fraction"])
+    assert fractions == sorted(fractions)
+    assert client.get(url).json()["state"] == "COMPLETED"
 
 
 def test_the_leaderboard_ranks_the_families_with_their_confirmations(client: TestClient, worker: FakeWorker) -> None:

@@ -1,4 +1,4 @@
-"""Finalists, the winner, and the answer document."""
+"""The answer document: what it states, and what it compares."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pytest
 
 from lehr.errors import ConflictError
 from lehr.schedules import Constant, Cosine, Linear, Schedule
-from service.answer.confirmation import Confirmed, ConfirmRun, choose_winner
-from service.answer.document import StudyFacts, answer, rates
-from service.answer.finalists import SearchTrial, best_baseline, confirm_seeds, finalists
+from lehr.wire.answers import Recommendation
+from service.answer.confirmation import Confirmed, ConfirmRun
+from service.answer.document import Measured, StudyFacts, answer, rates
+from service.answer.finalists import SearchTrial, confirm_seeds, is_baseline
 
 FACTS = StudyFacts("s1", "COMPLETED", "val_accuracy", "maximize", 100)
 
@@ -31,33 +32,15 @@ def confirmed(trial: SearchTrial, *values: float | None) -> Confirmed:
     return Confirmed(trial, tuple(runs))
 
 
-def test_the_best_distinct_schedules_and_the_best_constant_are_confirmed() -> None:
-    trials = [
-        completed(0, constant(0.01), 0.80),
-        completed(1, constant(0.02), 0.85),
-        completed(2, cosine(0.1), 0.95),
-        completed(3, cosine(0.1), 0.94),
-        completed(4, cosine(0.2), 0.93),
-        SearchTrial(5, cosine(0.5), "DIVERGED", None),
-        completed(6, cosine(0.3), 0.90),
-    ]
-    assert [trial.number for trial in finalists(trials, "maximize", 2)] == [2, 4, 1]
-    assert [trial.number for trial in finalists(trials, "minimize", 2)] == [0, 1]
-
-
-def test_a_baseline_among_the_finalists_is_not_confirmed_twice() -> None:
-    trials = [completed(0, constant(0.01), 0.99), completed(1, cosine(0.1), 0.95)]
-    assert [trial.number for trial in finalists(trials, "maximize", 3)] == [0, 1]
-
-
-def test_equal_values_go_to_the_lower_number() -> None:
-    trials = [completed(7, cosine(0.1), 0.9), completed(3, cosine(0.2), 0.9), completed(5, cosine(0.3), 0.9)]
-    assert [trial.number for trial in finalists(trials, "maximize", 2)] == [3, 5]
+def measured(
+    found: Confirmed, baseline: Confirmed | None = None, *compared: Confirmed, code: str = "clearly_best"
+) -> Measured:
+    return Measured(found, baseline, compared, Recommendation(code=code, message="", tied=[]))
 
 
 def test_a_constant_with_a_warmup_is_no_baseline() -> None:
-    warmed = Constant(start_lr=0.01, peak_lr=0.1, end_lr=0.1, warmup_fraction=0.1)
-    assert best_baseline([completed(0, warmed, 0.9)], "maximize") is None
+    assert is_baseline(constant(0.1))
+    assert not is_baseline(Constant(start_lr=0.01, peak_lr=0.1, end_lr=0.1, warmup_fraction=0.1))
 
 
 def test_confirmation_seeds_are_fresh_distinct_and_the_same_at_every_call() -> None:
@@ -69,35 +52,16 @@ def test_confirmation_seeds_are_fresh_distinct_and_the_same_at_every_call() -> N
         assert seeds[:5] == confirm_seeds(search_seed, 5)
 
 
-def test_the_best_confirmed_mean_wins_over_the_luckiest_search_trial() -> None:
-    lucky, steady = completed(0, cosine(0.1), 0.99), completed(1, cosine(0.2), 0.95)
-    winner = choose_winner([confirmed(lucky, 0.90, 0.91), confirmed(steady, 0.94, 0.93)], "maximize")
-    assert winner is not None
-    assert winner.trial is steady
-
-
-def test_equal_means_go_to_the_better_search_value_then_to_the_lower_number() -> None:
-    trials = [completed(4, cosine(0.1), 0.9), completed(3, cosine(0.2), 0.9), completed(2, cosine(0.3), 0.8)]
-    winner = choose_winner([confirmed(trial, 0.5, 0.7) for trial in trials], "maximize")
-    assert winner is not None
-    assert winner.trial.number == 3
-
-
-def test_a_schedule_that_diverged_on_a_seed_loses_unless_all_did() -> None:
-    fast, slow = completed(0, cosine(0.9), 0.99), completed(1, cosine(0.1), 0.9)
-    winner = choose_winner([confirmed(fast, 0.99, None), confirmed(slow, 0.7, 0.7)], "maximize")
-    assert winner is not None
-    assert winner.trial is slow
-    winner = choose_winner([confirmed(fast, 0.99, None), confirmed(slow, 0.7, None)], "maximize")
-    assert winner is not None
-    assert winner.trial is fast
-
-
-def test_the_answer_compares_the_winner_with_the_baseline_on_paired_seeds() -> None:
-    best, baseline = completed(2, cosine(0.1), 0.97), completed(0, constant(0.03), 0.95)
-    document = answer(
-        FACTS, [best, baseline], [confirmed(best, 0.97, 0.96, 0.98), confirmed(baseline, 0.95, 0.94, 0.96)]
+def test_the_answer_is_compared_with_the_baseline_and_with_others_on_paired_seeds() -> None:
+    best, baseline, own = (
+        completed(2, cosine(0.1), 0.97),
+        completed(0, constant(0.03), 0.95),
+        completed(1, cosine(0.5), 0.9),
     )
+    found = measured(
+        confirmed(best, 0.97, 0.96, 0.98), confirmed(baseline, 0.95, 0.94, 0.96), confirmed(own, 0.99, 0.98, 1.0)
+    )
+    document = answer(FACTS, best, found)
     assert (document.trial, document.value, document.schedule) == (2, 0.97, best.schedule)
     assert document.confirmation is not None
     assert (document.confirmation.seeds, document.confirmation.mean) == (3, pytest.approx(0.97))
@@ -105,37 +69,45 @@ def test_the_answer_compares_the_winner_with_the_baseline_on_paired_seeds() -> N
     assert document.baseline.schedule == baseline.schedule
     assert document.gain is not None
     assert (document.gain.mean, document.gain.verdict) == (pytest.approx(0.02), "better")
+    (comparison,) = document.comparisons
+    assert comparison.gain is not None
+    assert (comparison.trial, comparison.mean, comparison.gain.verdict) == (1, pytest.approx(0.99), "worse")
 
 
-def test_a_winning_baseline_ties_with_itself() -> None:
-    best, baseline = completed(2, cosine(0.1), 0.97), completed(0, constant(0.03), 0.95)
-    document = answer(FACTS, [best, baseline], [confirmed(best, 0.9, 0.8), confirmed(baseline, 0.95, 0.94)])
-    assert document.trial == 0
+def test_an_answer_that_diverged_where_the_baseline_did_not_is_not_called_better() -> None:
+    best, baseline = completed(2, cosine(0.9), 0.97), completed(0, constant(0.03), 0.9)
+    document = answer(
+        FACTS, best, measured(confirmed(best, 0.97, 0.96, 0.98, None), confirmed(baseline, 0.9, 0.9, 0.9, 0.9))
+    )
     assert document.gain is not None
-    assert (document.gain.mean, document.gain.verdict) == (0.0, "tie")
+    assert document.gain.ci95 is not None
+    assert document.gain.ci95[0] > 0
+    assert document.gain.verdict == "tie"
+    assert document.confirmation is not None
+    assert (document.confirmation.seeds, document.confirmation.diverged) == (3, 1)
 
 
 def test_without_confirmation_the_best_search_trial_is_the_answer_and_compared_with_nothing() -> None:
-    trials = [completed(2, cosine(0.1), 0.97), completed(0, constant(0.03), 0.95)]
-    document = answer(FACTS, trials)
+    document = answer(FACTS, completed(2, cosine(0.1), 0.97))
     assert document.trial == 2
+    assert document.recommendation is None
     assert (document.confirmation, document.baseline, document.gain) == (None, None, None)
 
 
 def test_there_is_no_answer_before_a_trial_has_completed() -> None:
     with pytest.raises(ConflictError, match="No trial"):
-        answer(FACTS, [SearchTrial(0, cosine(0.1), "DIVERGED", None)])
+        answer(FACTS, None)
 
 
 def test_before_the_horizon_is_known_the_answer_has_neither_rates_nor_code() -> None:
-    document = answer(StudyFacts("s1", "RUNNING", "loss", "minimize", None), [completed(0, cosine(0.1), 0.2)])
+    document = answer(StudyFacts("s1", "RUNNING", "loss", "minimize", None), completed(0, cosine(0.1), 0.2))
     assert (document.lr, document.code) == (None, {})
 
 
 def test_the_answers_code_reproduces_its_rates() -> None:
     import torch
 
-    document = answer(FACTS, [completed(0, cosine(0.1), 0.2)])
+    document = answer(FACTS, completed(0, cosine(0.1), 0.2))
     assert document.lr is not None
     assert "torch" in document.code
     compile(document.code["torch"], "answer", "exec")
@@ -171,11 +143,10 @@ def test_a_long_horizon_lists_at_most_a_thousand_rates() -> None:
     assert (curve.value[0], curve.value[-1]) == (0.1, 0.01)
 
 
-def test_a_constant_winner_is_its_own_baseline() -> None:
-    lucky, better = completed(0, constant(0.03), 0.96), completed(1, constant(0.05), 0.95)
-    document = answer(FACTS, [lucky, better], [confirmed(lucky, 0.9, 0.8), confirmed(better, 0.95, 0.94)])
-    assert document.schedule == better.schedule
+def test_a_constant_answer_is_its_own_baseline_and_ties_with_itself() -> None:
+    runs = confirmed(completed(1, constant(0.05), 0.95), 0.95, 0.94)
+    document = answer(FACTS, runs.trial, measured(runs, runs))
     assert document.baseline is not None
-    assert document.baseline.schedule == better.schedule
+    assert document.baseline.schedule == document.schedule
     assert document.gain is not None
     assert (document.gain.mean, document.gain.verdict) == (0.0, "tie")

@@ -26,6 +26,11 @@ ANSWER: dict[str, Any] = {
     "confirmation": {"seeds": 5, "mean": 0.971, "std": 0.003, "ci95": [0.968, 0.974]},
     "baseline": {"schedule": {"family": "constant", "start_lr": 0.03, "end_lr": 0.03}, "mean": 0.958, "ci95": None},
     "gain": {"mean": 0.013, "ci95": [0.008, 0.018], "verdict": "better"},
+    "recommendation": {"code": "clearly_best", "message": "every other finalist was clearly worse", "tied": []},
+    "comparisons": [{
+        "trial": 0, "schedule": {"family": "linear", "start_lr": 0.3, "end_lr": 0.0}, "mean": 0.9612, "ci95": None,
+        "gain": {"mean": 0.0098, "ci95": [0.001, 0.02], "verdict": "better"},
+    }],
     "lr": {"step": [0, 219], "value": [0.12, 0.00013]}, "code": {"torch": "import torch\n"},
 }  # fmt: skip
 FAULT = {

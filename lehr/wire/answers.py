@@ -1,0 +1,133 @@
+"""Answers on the wire: what came out of a study, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from lehr.wire.base import Response, ScheduleDocument
+from lehr.wire.diagnosis import Finding
+from lehr.wire.studies import BestSoFar, Direction, StudyState
+
+Verdict = Literal["better", "tie", "worse"]
+
+
+class Confirmation(Response):
+    """Of the answer's runs on seeds that neither the search nor the race has seen: nothing was chosen by them.
+
+    `ci95` None where fewer than two seeds count. `diverged`: how many of its runs did, and are left out of the mean.
+    """
+
+    seeds: int
+    diverged: int = 0
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+
+
+class Baseline(Response):
+    """The best constant rate, trained on the same fresh seeds."""
+
+    schedule: ScheduleDocument
+    mean: float | None
+    ci95: tuple[float, float] | None
+
+
+class Gain(Response):
+    """The winner's paired difference to the baseline, positive when the winner is better."""
+
+    mean: float
+    ci95: tuple[float, float] | None
+    verdict: Verdict
+
+
+class Comparison(Response):
+    """A schedule of one's own that the answer was compared with, on the same fresh seeds."""
+
+    trial: int
+    schedule: ScheduleDocument
+    mean: float | None
+    ci95: tuple[float, float] | None
+    gain: Gain | None
+
+
+class Tied(Response):
+    """A schedule that the race could not tell from its best one.
+
+    `behind`: by how much it was worse there, in the metric. `fields`: how many fields it takes to write down.
+    `rate_sensitivity`: by how much the metric is expected to be worse with its rates twice or half as high.
+    """
+
+    trial: int
+    schedule: ScheduleDocument
+    behind: float
+    fields: int
+    rate_sensitivity: float | None
+
+
+class Recommendation(Response):
+    """Why this schedule is the answer: `code` for programs, `message` for people, and the schedules tied with it."""
+
+    code: Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied"]
+    message: str
+    tied: list[Tied]
+
+
+class EqualBudget(Response):
+    """What the best of `trials` trials of a family comes to: expected, and the central 95% of what it may be."""
+
+    trials: int
+    mean: float
+    interval95: tuple[float, float]
+
+
+class LeaderboardEntry(Response):
+    """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
+
+    `confirmation`: of its best finalist on fresh seeds, where it has one.
+    """
+
+    rank: int
+    family: str
+    trials: int
+    diverged: int
+    best: BestSoFar | None
+    equal_budget: EqualBudget | None
+    confirmation: Confirmation | None
+
+
+class Leaderboard(Response):
+    """The families of a study, the best first."""
+
+    study_id: str
+    state: StudyState
+    metric: str
+    direction: Direction
+    items: list[LeaderboardEntry]
+
+
+class LrCurve(Response):
+    step: list[int]
+    value: list[float]
+
+
+class Answer(Response):
+    """The best schedule found, and how sure that is."""
+
+    study_id: str
+    state: StudyState
+    metric: str
+    direction: Direction
+    trial: int
+    value: float
+    schedule: ScheduleDocument
+    horizon_steps: int | None
+    confirmation: Confirmation | None
+    baseline: Baseline | None
+    gain: Gain | None
+    comparisons: list[Comparison] = Field(default_factory=list)
+    recommendation: Recommendation | None = None
+    lr: LrCurve | None
+    code: dict[str, str]
+    diagnosis: list[Finding] = Field(default_factory=list)

@@ -1,0 +1,111 @@
+"""The search as one landscape: which schedules are worth confirming, and how steep it is around them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lehr.schedules import Schedule
+from lehr.wire.studies import Direction
+from service.answer.finalists import SearchTrial, best_first, is_baseline, loss
+from service.answer.smoothing import Array, Smoother, features, fit
+
+FEWEST = 8
+"""With fewer completed schedules there are no neighbours to speak of, and the values are taken as they are."""
+MOST = 128
+"""A process over more trials costs too much; only the best ones of a long search are of interest."""
+BEST_PART = 0.75
+"""The part of the trials, best first, that the process sees: the noise of hopeless rates is another noise."""
+CAP = 3.0
+"""Losses are cut off at this many times the distance from the best to the median: a cliff is no slope."""
+DRAWS = 1000
+WRONG_BY = 2.0
+"""How wrong the rate is taken to be when asking how much that costs."""
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """The completed schedules of a search, each once, best value first. `smoother` None: too few of them."""
+
+    trials: tuple[SearchTrial, ...]
+    losses: tuple[float, ...]
+    smoother: Smoother | None
+
+    @classmethod
+    def of(cls, trials: Sequence[SearchTrial], direction: Direction) -> Landscape:
+        distinct: list[SearchTrial] = []
+        seen: set[Schedule] = set()
+        for trial in best_first(trials, direction):
+            if trial.schedule not in seen:
+                seen.add(trial.schedule)
+                distinct.append(trial)
+        losses = tuple(loss(trial.value, direction) for trial in distinct)
+        kept = min(MOST, max(FEWEST, math.ceil(BEST_PART * len(distinct))))
+        if len(distinct) < FEWEST or losses[0] == losses[kept - 1 if kept < len(losses) else -1]:
+            return cls(tuple(distinct), losses, None)
+        inputs = np.stack([features(trial.schedule) for trial in distinct[:kept]])
+        return cls(tuple(distinct), losses, fit(inputs, _cut_off(np.array(losses[:kept]))))
+
+    def estimates(self) -> dict[int, float]:
+        """The expected loss of each schedule by its trial's number, its luck taken out as far as neighbours tell."""
+        if self.smoother is None:
+            return {trial.number: value for trial, value in zip(self.trials, self.losses, strict=True)}
+        means, _ = self._joint
+        return {trial.number: float(mean) for trial, mean in zip(self._seen, means, strict=True)}
+
+    def finalists(self, top: int) -> list[SearchTrial]:
+        """The `top` schedules among which the best is expected to be best; the likeliest first.
+
+        The first has the best estimate. Each further one adds most to the expected best of those chosen:
+        one that is nearly the same as another chosen one adds nothing. The expectation is of draws from
+        the joint posterior, the same at every call. Choosing one after the other loses at most 1/e of what
+        the best set would gain (Nemhauser, Wolsey and Fisher, Mathematical Programming 14, 1978).
+        """
+        if self.smoother is None:
+            return list(self.trials[:top])
+        means, covariance = self._joint
+        draws = np.random.default_rng(0).multivariate_normal(means, covariance, size=DRAWS, method="cholesky")
+        chosen = [int(np.argmin(means))]
+        best = draws[:, chosen[0]].copy()
+        while len(chosen) < min(top, len(means)):
+            gains = np.maximum(best[:, None] - draws, 0.0).mean(0)
+            gains[chosen] = -1.0
+            chosen.append(int(np.argmax(gains)))
+            best = np.minimum(best, draws[:, chosen[-1]])
+        return [self.trials[index] for index in chosen]
+
+    def baseline(self) -> SearchTrial | None:
+        """The constant rate, without warm-up, of the best estimate; None when none completed."""
+        constants = [trial for trial in self.trials if is_baseline(trial.schedule)]
+        if self.smoother is None or not constants:
+            return constants[0] if constants else None
+        means, _ = self.smoother.predict(np.stack([features(trial.schedule) for trial in constants]))
+        return constants[int(np.argmin(means))]
+
+    def sensitivity(self, schedule: Schedule) -> float | None:
+        """By how much the metric is expected to be worse with all rates twice or half as high: the worse of both."""
+        if self.smoother is None:
+            return None
+        here = features(schedule)
+        shift = math.log10(WRONG_BY)
+        means, _ = self.smoother.predict(np.stack([here, here - shift, here + shift]))
+        return max(0.0, float(max(means[1], means[2]) - means[0]))
+
+    @property
+    def _seen(self) -> tuple[SearchTrial, ...]:
+        assert self.smoother is not None
+        return self.trials[: len(self.smoother.inputs)]
+
+    @cached_property
+    def _joint(self) -> tuple[Array, Array]:
+        assert self.smoother is not None
+        return self.smoother.joint(self.smoother.inputs)
+
+
+def _cut_off(losses: Array) -> Array:
+    best, middle = float(losses.min()), float(np.median(losses))
+    return np.minimum(losses, best + CAP * (middle - best)) if middle > best else losses

@@ -1,0 +1,188 @@
+"""The plan of a study's confirmation: who races, on which seeds, who is the answer. A value that a database keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lehr.wire.studies import Direction
+from service.answer.finalists import SearchTrial, confirm_seeds
+from service.answer.landscape import Landscape
+from service.answer.race import Losses, Place, places, rounds, seeds_of_round, simplest, survivors
+
+SEARCH = -1
+"""Stands for the search among the seeds: each racer's estimate counts as the loss of one more seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A search trial that takes part. `estimate`: its expected loss after the search, None where nothing told it.
+    `burden`: what there is to write down and to get right, least is best: its fields, and what a wrong rate costs.
+    """
+
+    number: int
+    estimate: float | None
+    fields: int
+    sensitivity: float | None
+
+    @property
+    def burden(self) -> tuple[float, ...]:
+        return (self.fields, self.sensitivity or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training to be done: of the search trial `number`'s schedule with `seed`."""
+
+    number: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`answer` None: the race goes on. `runs_left` of its trainings are not yet spent. `racing`: best first.
+
+    `tied`: racers, best first, with how far they are behind the best one, that the race could not tell from it.
+    """
+
+    contenders: tuple[Contender, ...]
+    baseline: int | None
+    compared: tuple[int, ...]
+    seeds: int
+    search_seed: int
+    runs_left: int
+    rounds_left: int
+    racing: tuple[int, ...]
+    race_seeds: tuple[int, ...] = ()
+    final_seeds: tuple[int, ...] = ()
+    answer: int | None = None
+    tied: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        trials: Sequence[SearchTrial],
+        direction: Direction,
+        *,
+        top: int,
+        seeds: int,
+        search_seed: int,
+        with_constant: bool = True,
+        compared: Sequence[int] = (),
+    ) -> Plan:
+        """The plan for a search that has ended with at least one COMPLETED trial.
+
+        The race may spend (`top` - 1) `seeds` trainings. Then the answer, the baseline and those that it is to be
+        compared with train with `seeds` fresh seeds each.
+        """
+        landscape = Landscape.of(trials, direction)
+        baseline = landscape.baseline() if with_constant else None
+        racers = landscape.finalists(top)
+        if baseline is not None and baseline not in racers:
+            racers.append(baseline)
+        estimates = landscape.estimates()
+        contenders = tuple(
+            Contender(
+                trial.number,
+                estimates.get(trial.number),
+                len(trial.schedule.to_dict()),
+                landscape.sensitivity(trial.schedule),
+            )
+            for trial in racers
+        )
+        racing = tuple(each.number for each in contenders)
+        completed = {trial.number for trial in trials if trial.state == "COMPLETED"}
+        return cls(
+            contenders=contenders,
+            baseline=baseline.number if baseline else None,
+            compared=tuple(number for number in compared if number in completed),
+            seeds=seeds,
+            search_seed=search_seed,
+            runs_left=(top - 1) * seeds,
+            rounds_left=rounds(len(racing)),
+            racing=racing,
+        )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """All that take part, each once."""
+        racers = (each.number for each in self.contenders)
+        return tuple(dict.fromkeys((*racers, *self._measured_besides)))
+
+    @property
+    def measured(self) -> tuple[int, ...]:
+        """Whose values are stated: the answer first, each once. Empty while there is no answer."""
+        return () if self.answer is None else tuple(dict.fromkeys((self.answer, *self._measured_besides)))
+
+    @property
+    def runs_to_come(self) -> int:
+        """How many trainings may still be added to those that are enqueued, at most."""
+        return 0 if self.answer is not None else self.runs_left + self.seeds * (1 + len(self._measured_besides))
+
+    def next(self, losses: Losses, broken: Collection[int] = ()) -> tuple[Plan, list[Run]]:
+        """What to train next, and the plan that knows it. No runs: the confirmation is over.
+
+        `losses`: of the race's runs that completed. `broken`: racers with a run that diverged or failed on a
+        seed on which another racer completed; they are out, unless all are.
+        """
+        if self.answer is not None:
+            return self, []
+        standing = self._standing(losses, broken)
+        alive = [each for each in self.racing if each not in broken] or list(self.racing)
+        racing = survivors(standing, alive) if self.race_seeds and standing else alive
+        count = seeds_of_round(len(racing), self.runs_left, self.rounds_left)
+        return self._race_on(racing, count) if count else self._measure(standing)
+
+    def _race_on(self, racing: Sequence[int], count: int) -> tuple[Plan, list[Run]]:
+        fresh = self._fresh_seeds(count)
+        plan = replace(
+            self,
+            racing=tuple(racing),
+            race_seeds=(*self.race_seeds, *fresh),
+            runs_left=self.runs_left - count * len(racing),
+            rounds_left=self.rounds_left - 1,
+        )
+        return plan, [Run(number, seed) for seed in fresh for number in racing]
+
+    def _measure(self, standing: Sequence[Place]) -> tuple[Plan, list[Run]]:
+        burden = {each.number: each.burden for each in self.contenders}
+        plan = replace(
+            self,
+            answer=simplest(standing, burden) if standing else self.racing[0],
+            tied=tuple((place.racer, place.gap) for place in standing if place.tied),
+            final_seeds=self._fresh_seeds(self.seeds),
+        )
+        return plan, [Run(number, seed) for seed in plan.final_seeds for number in plan.measured]
+
+    def _standing(self, losses: Losses, broken: Collection[int]) -> list[Place]:
+        standing = places({number: values for number, values in self._blocks(losses).items() if number not in broken})
+        return standing or places(self._blocks(losses))
+
+    def _blocks(self, losses: Losses) -> Losses:
+        """The race's losses, with the search's estimates as one more block."""
+        return {
+            each.number: {
+                **({SEARCH: each.estimate} if each.estimate is not None else {}),
+                **losses.get(each.number, {}),
+            }
+            for each in self.contenders
+        }
+
+    def _fresh_seeds(self, count: int) -> tuple[int, ...]:
+        used = len(self.race_seeds)
+        return confirm_seeds(self.search_seed, used + count)[used:]
+
+    @property
+    def _measured_besides(self) -> tuple[int, ...]:
+        return (*((self.baseline,) if self.baseline is not None else ()), *self.compared)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Plan:
+        lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list | tuple)}
+        lists["contenders"] = tuple(Contender(**each) for each in document["contenders"])
+        lists["tied"] = tuple((number, gap) for number, gap in document["tied"])
+        return cls(**{**document, **lists})

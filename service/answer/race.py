@@ -1,0 +1,113 @@
+"""The race: which of the finalists is best, on seeds that they train with in common.
+
+Round by round the worse half stops, and so does whoever is clearly behind; the trainings so saved go to
+those that are close. The race chooses; it states no value: its leader is the luckier one, too. What the
+answer states is measured afterwards, on seeds that the race has not seen.
+
+The values y_is of schedule i with seed s are taken as m_i + b_s + e_is, the seed's own effect b_s common to
+all that ran with it. Those who stopped have fewer seeds, so m and b are fitted together by least squares: the
+intra-block analysis of incomplete blocks. Differences of two m then have Student's distribution.
+
+Sources: Karnin, Koren and Somekh, Almost Optimal Exploration in Multi-Armed Bandits (ICML 2013), algorithm 1, for
+halving a fixed budget; Maron and Moore, Hoeffding Races (NIPS 1993), for dropping clear losers; Yates, The Recovery of
+Inter-Block Information in Balanced Incomplete Block Designs (Annals of Eugenics 10, 1940), for the blocks; Hsu,
+Constrained Simultaneous Confidence Intervals for Multiple Comparisons with the Best (Annals of Statistics 12, 1984),
+for comparing with the best, here with Bonferroni's bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+ERROR = 0.05
+"""The probability of taking any schedule that is as good as the leader for a loser."""
+
+Losses = Mapping[int, Mapping[int, float]]
+"""By racer and seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A racer against the leader. `gap` >= 0: its mean loss minus the leader's. `error`: the gap's standard error,
+    None where nothing tells it. `tied`: not clearly behind.
+    """
+
+    racer: int
+    mean: float
+    gap: float
+    error: float | None
+    tied: bool
+
+
+def places(losses: Losses) -> list[Place]:
+    """The racers with a loss, best first. Equal means go by the order given."""
+    racers = [racer for racer, values in losses.items() if values]
+    if not racers:
+        return []
+    means, covariance, freedom = _fit([losses[racer] for racer in racers])
+    rounding = 1e-12 * float(np.abs(means).max())
+    leader = int(np.argmax(means <= means.min() + rounding))
+    critical = float(stdtrit(freedom, 1 - ERROR / max(1, len(racers) - 1))) if freedom else math.inf
+
+    def place(index: int) -> Place:
+        gap = float(means[index] - means[leader])
+        gap = gap if gap > rounding else 0.0
+        spread = covariance[index, index] + covariance[leader, leader] - 2 * covariance[index, leader]
+        error = math.sqrt(max(0.0, float(spread))) if freedom and index != leader else None
+        tied = error is None or gap <= critical * error
+        return Place(racers[index], float(means[index]), gap, error, tied)
+
+    return [place(index) for index in sorted(range(len(racers)), key=lambda index: (index != leader, means[index]))]
+
+
+def rounds(racers: int) -> int:
+    """In how many rounds so many racers are halved to one."""
+    return max(0, math.ceil(math.log2(racers))) if racers else 0
+
+
+def seeds_of_round(racers: int, runs_left: int, rounds_left: int) -> int:
+    """On how many fresh seeds each runs in this round: an equal share of the trainings left, at least one if any."""
+    if racers < 2 or rounds_left < 1:
+        return 0
+    return min(max(1, runs_left // rounds_left // racers), runs_left // racers)
+
+
+def survivors(order: Sequence[Place], racing: Sequence[int]) -> list[int]:
+    """Who goes on: of those racing the better half, without the clear losers; best first."""
+    ordered = [place for place in order if place.racer in racing]
+    return [place.racer for place in ordered[: math.ceil(len(racing) / 2)] if place.tied]
+
+
+def simplest(order: Sequence[Place], burden: Mapping[int, tuple[float, ...]]) -> int:
+    """Of those within one standard error of the leader, the one whose `burden` is least; the better one of equals.
+
+    The one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
+    Trees (1984), section 3.4.3. All that are tied would be too many: what few seeds cannot tell apart
+    may differ.
+    """
+    near = [place for place in order if place.gap == 0 or (place.error is not None and place.gap <= place.error)]
+    return min(near, key=lambda place: (*burden[place.racer], place.gap)).racer
+
+
+def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Least squares of m_i + b_s: the m_i, their covariances, and the residuals' degrees of freedom."""
+    seeds = sorted({seed for each in values for seed in each})
+    cells = [(index, seeds.index(seed), loss) for index, each in enumerate(values) for seed, loss in each.items()]
+    design = np.zeros((len(cells), len(values) + len(seeds)))
+    for row, (index, block, _) in enumerate(cells):
+        design[row, index] = design[row, len(values) + block] = 1.0
+    targets = np.array([loss for _, _, loss in cells])
+    scale = float(np.abs(targets).max()) or 1.0
+    # The least-norm solution of the two sets of effects, which share one constant; the constant goes to the m_i.
+    inverse = np.linalg.pinv(design.T @ design)
+    effects = inverse @ design.T @ (targets / scale)
+    residuals = targets / scale - design @ effects
+    freedom = len(cells) - int(np.linalg.matrix_rank(design))
+    variance = float(residuals @ residuals) / freedom if freedom else 0.0
+    means = effects[: len(values)] + effects[len(values) :].mean()
+    return means * scale, inverse[: len(values), : len(values)] * variance * scale**2, freedom

@@ -1,0 +1,55 @@
+"""Why the answer is the answer, in words and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from lehr.schedules import Schedule
+from lehr.wire.answers import Recommendation, Tied
+from service.answer.finalists import SearchTrial
+from service.answer.plan import Plan
+
+Code = Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied"]
+
+
+def recommendation(plan: Plan, trials: Mapping[int, SearchTrial]) -> Recommendation:
+    """What the race found. `trials`: the search trials of the plan; it must have its answer."""
+    contenders = {each.number: each for each in plan.contenders}
+    tied = [
+        Tied(
+            trial=number,
+            schedule=trials[number].schedule,
+            behind=max(0.0, behind),
+            fields=contenders[number].fields,
+            rate_sensitivity=contenders[number].sensitivity,
+        )
+        for number, behind in plan.tied
+    ]
+    code = _code(plan)
+    assert plan.answer is not None
+    return Recommendation(code=code, message=_message(code, tied, trials[plan.answer].schedule), tied=tied)
+
+
+def _code(plan: Plan) -> Code:
+    if len(plan.contenders) == 1:
+        return "only_finalist"
+    if len(plan.tied) <= 1:
+        return "clearly_best"
+    return "best_of_tied" if plan.tied[0][0] == plan.answer else "simplest_of_tied"
+
+
+def _message(code: Code, tied: list[Tied], chosen: Schedule) -> str:
+    if code == "only_finalist":
+        return "there was one finalist alone"
+    if code == "clearly_best":
+        return "every other finalist was clearly worse in the race on fresh seeds"
+    others = len(tied) - 1
+    which = f"{others} other{'s' if others > 1 else ''} could not be told from the best one on the seeds of the race"
+    if code == "best_of_tied":
+        return f"{which}; the {chosen.family} had the best mean, and none within its error is simpler"
+    best = tied[0].schedule
+    return (
+        f"{which}; of those within one standard error of the best mean, a {best.family}'s, the {chosen.family} is the "
+        "simplest: the fewest fields, then the least sensitive to its rate"
+    )

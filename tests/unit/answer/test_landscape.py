@@ -1,0 +1,125 @@
+"""The landscape of a search: the process that smooths it, and whom it sends to the race."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from lehr.schedules import FAMILIES, Constant, Cosine, Linear, Plateau, Schedule
+from service.answer.finalists import SearchTrial
+from service.answer.landscape import Landscape
+from service.answer.smoothing import PRIOR_DEVIATION, PRIOR_MEAN, features, fit
+
+
+def trials_of(schedules: list[Schedule], values: list[float]) -> list[SearchTrial]:
+    return [
+        SearchTrial(number, schedule, "COMPLETED", float(value))
+        for number, (schedule, value) in enumerate(zip(schedules, values, strict=True))
+    ]
+
+
+def test_the_process_predicts_and_weighs_its_parameters_as_scikit_learns_does() -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.uniform(-3, 0, size=(25, 4))
+    losses = np.sin(2 * inputs[:, 1]) + 0.2 * generator.normal(size=25)
+    smoother = fit(inputs, losses)
+    scales = np.exp(smoother.parameters)
+    kernel = ConstantKernel(scales[4] ** 2) * Matern(scales[:4], nu=2.5) + WhiteKernel(scales[5] ** 2 + 1e-10)
+    reference = GaussianProcessRegressor(kernel, alpha=0, optimizer=None)
+    targets = (losses - losses.mean()) / losses.std()
+    reference.fit(inputs, targets)
+    places = generator.uniform(-3, 0, size=(10, 4))
+    means, deviations = smoother.predict(places)
+    expected, spread = reference.predict(places, return_std=True)
+    noiseless = np.sqrt(spread**2 - scales[5] ** 2 - 1e-10)
+    assert means == pytest.approx(losses.mean() + losses.std() * expected)
+    assert deviations == pytest.approx(losses.std() * noiseless, rel=1e-4)
+
+    def posterior(parameters: np.ndarray) -> float:
+        theta = np.array([2 * parameters[4], *parameters[:4], np.log(np.exp(2 * parameters[5]) + 1e-10)])
+        prior = ((parameters - PRIOR_MEAN) / PRIOR_DEVIATION) ** 2
+        return float(reference.log_marginal_likelihood(theta)) - 0.5 * float(prior.sum())
+
+    best = posterior(smoother.parameters)
+    for axis in range(6):
+        for step in (-0.1, 0.1):
+            assert posterior(smoother.parameters + step * np.eye(6)[axis]) <= best + 1e-4
+
+
+def test_every_family_has_features_even_one_that_ends_at_zero_or_adapts() -> None:
+    for family in FAMILIES.values():
+        if family.family in ("constant", "piecewise", "plateau") or not family.searchable:
+            continue
+        levels = {"peak_lr": 0.1} if family.climbs else {}
+        found = features(family(start_lr=0.1, end_lr=0.0 if family.family == "linear" else 0.001, **levels))
+        assert np.isfinite(found).all()
+    assert np.isfinite(features(Plateau(start_lr=0.1, end_lr=0.0, metric="val_loss"))).all()
+    assert features(Constant(start_lr=0.1, end_lr=0.1)) == pytest.approx([-1.0] * 4)
+
+
+def test_neighbours_take_the_luck_out_of_a_search() -> None:
+    """In a noisy valley of rates the estimates of the good ones are nearer to the truth than their values."""
+    generator = np.random.default_rng(1)
+    raw, smooth, optimism = [], [], []
+    for _ in range(12):
+        rates = 10 ** generator.uniform(-3, 0, size=30)
+        truth = (np.log10(rates) + 1.5) ** 2
+        values = truth + 0.15 * generator.normal(size=30)
+        landscape = Landscape.of(trials_of([Constant(start_lr=r, end_lr=r) for r in rates], list(values)), "minimize")
+        estimates = landscape.estimates()
+        good = [number for number in estimates if truth[number] < 0.3]
+        raw.append(np.mean((values[good] - truth[good]) ** 2))
+        smooth.append(np.mean((np.array([estimates[number] for number in good]) - truth[good]) ** 2))
+        chosen = landscape.finalists(1)[0].number
+        optimism.append((truth[chosen] - estimates[chosen], truth[int(np.argmin(values))] - values.min()))
+    assert np.mean(smooth) < 0.5 * np.mean(raw)
+    ours, naive = np.mean(optimism, axis=0)
+    assert abs(ours) < 0.5 * naive
+
+
+def test_of_two_nearly_equal_schedules_only_one_is_a_finalist() -> None:
+    generator = np.random.default_rng(2)
+    rates = [*10 ** generator.uniform(-3, 0, size=20), 0.03, 0.0300001]
+    values = [*((np.log10(rates[:20]) + 1.5) ** 2 + 0.02 * generator.normal(size=20)), 0.001, 0.0011]
+    finalists = Landscape.of(trials_of([Constant(start_lr=r, end_lr=r) for r in rates], values), "minimize").finalists(
+        3
+    )
+    assert len({20, 21} & {trial.number for trial in finalists}) == 1
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_few_trials_are_taken_as_they_are_each_schedule_once(direction: str) -> None:
+    best, copy, other = (
+        Cosine(start_lr=0.1, end_lr=0.01),
+        Cosine(start_lr=0.1, end_lr=0.01),
+        Linear(start_lr=1, end_lr=0),
+    )
+    sign = 1 if direction == "minimize" else -1
+    found = trials_of([other, best, copy, Constant(start_lr=0.2, end_lr=0.2)], [sign * v for v in (0.5, 0.1, 0.2, 0.9)])
+    found.append(SearchTrial(4, Cosine(start_lr=9, end_lr=1), "DIVERGED", None))
+    landscape = Landscape.of(found, direction)
+    assert [trial.number for trial in landscape.finalists(3)] == [1, 0, 3]
+    assert landscape.finalists(1)[0].schedule == best
+    baseline = landscape.baseline()
+    assert baseline is not None
+    assert baseline.number == 3
+    assert landscape.sensitivity(best) is None
+
+
+def test_equal_values_everywhere_are_no_landscape() -> None:
+    schedules: list[Schedule] = [Constant(start_lr=0.1 * n, end_lr=0.1 * n) for n in range(1, 13)]
+    finalists = Landscape.of(trials_of(schedules, [0.5] * 12), "minimize").finalists(2)
+    assert [trial.number for trial in finalists] == [0, 1]
+
+
+def test_a_steep_place_is_more_sensitive_to_its_rate_than_a_flat_one() -> None:
+    rates = np.logspace(-3, 0, 40)
+    values = np.where(np.log10(rates) > -1, 4 * (np.log10(rates) + 1), 0.02 * np.abs(np.log10(rates) + 2))
+    landscape = Landscape.of(trials_of([Constant(start_lr=r, end_lr=r) for r in rates], list(values)), "minimize")
+    steep = landscape.sensitivity(Constant(start_lr=0.1, end_lr=0.1))
+    flat = landscape.sensitivity(Constant(start_lr=0.01, end_lr=0.01))
+    assert steep is not None
+    assert flat is not None
+    assert steep > 1.5 * flat
