@@ -100,7 +100,7 @@ class SamplerSpec(Request):
 
 
 class PrunerSpec(Request):
-    name: Literal["none", "median", "hyperband", "wilcoxon"] = "none"
+    name: Literal["none", "median", "hyperband", "phases", "wilcoxon"] = "none"
 
 
 class BudgetSpec(Request):

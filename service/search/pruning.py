@@ -1,9 +1,10 @@
-"""When a running trial is not worth finishing, judged among trials of its own family only.
+"""When a running trial is not worth finishing.
 
 Families anneal at different speeds: at equal steps a slowly annealing schedule is behind a fast
-one and may still end ahead. Within a family equal steps are equal phases, except while a rate
-still climbs; so no trial is judged inside its warm-up or climb, and what others reported inside
-theirs is not compared with.
+one and may still end ahead. "median" and "hyperband" compare within a family, where equal steps
+are equal phases, except while a rate still climbs; "phases" compares across families, with
+those that have annealed no further (see `race`). No trial is judged inside its warm-up or climb, and
+what others reported inside theirs is not compared with.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lehr.errors import Fault
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
-from service.search import optuna_study
+from service.search import optuna_study, race
 from service.search.observations import PENDING, Observation, draw_seed, turned
 
 Reports = tuple[tuple[int, float], ...]
@@ -25,6 +26,7 @@ MIN_FINISHED = 4
 """How many trials of a family must have finished before one of it is judged."""
 MAX_FINISHED = 200
 """How many finished trials of a family are remembered: the newest."""
+RACES = {"phases": race.PHASES}
 HALVING_FACTOR = 3
 """Hyperband's eta: each rung keeps the best third."""
 FIRST_RUNG_FRACTION = 1 / 27
@@ -48,7 +50,7 @@ def check_pruner(name: str) -> Fault | None:
     return Fault(
         "pruner.name",
         "the Wilcoxon pruner compares several evaluations of each trial, and a trial has one",
-        "none, median, hyperband",
+        "none, median, hyperband, phases",
         name,
         'Use "median", or "none" to train every trial to its end.',
     )
@@ -59,15 +61,18 @@ def should_prune(
 ) -> bool:
     """Whether `trial` should stop at the last of its reports.
 
-    `others` of another family are left out. Never True inside the trial's warm-up or climb, at
-    the last step, or before four trials of the family finished. "median": its best report so far
-    is worse than the median at the same step. "hyperband": it is not in the best third at a rung
-    of its bracket.
+    `others` of another family are left out, except by "phases". Never True inside the
+    trial's warm-up or climb, or at the last step. "median": its best report so far is worse than
+    the median at the same step. "hyperband": it is not in the best third at a rung of its bracket;
+    both judge nobody before four trials of the family finished. "phases": as
+    `race.falls_behind` says.
     """
     if pruner == "none" or not trial.reports:
         return False
     if not climb_steps(trial.schedule, horizon_steps) < trial.reports[-1][0] < horizon_steps - 1:
         return False
+    if pruner in RACES:
+        return _race_prunes(RACES[pruner], trial, others, horizon_steps, direction)
     rivals = [one for one in others if one.schedule.family == trial.schedule.family and one.number != trial.number]
     if sum(one.state in ("COMPLETED", "PRUNED") for one in rivals) < MIN_FINISHED:
         return False
@@ -88,6 +93,39 @@ def _median_prunes(trial: Curve, rivals: list[Curve], horizon_steps: int, direct
     ]
     own = optuna_study.reported(trial.number, _phase_reports(trial, horizon_steps, direction))
     return optuna_study.median_prunes(own, completed, MIN_FINISHED)
+
+
+def _race_prunes(
+    rules: race.Rules, trial: Curve, others: Iterable[Curve], horizon_steps: int, direction: Direction
+) -> bool:
+    """Whether it falls behind at a rung that its last report is the first to pass."""
+    before = sum(_phase(step, horizon_steps) >= rung for step, _ in trial.reports[-2:-1] for rung in rules.rungs)
+    own = runner(rules, trial, horizon_steps, direction)
+    if len(own.passed) <= before:
+        return False
+    rivals = [runner(rules, one, horizon_steps, direction) for one in others if one.number != trial.number]
+    return race.falls_behind(own, rivals, rules)
+
+
+def runner(rules: race.Rules, curve: Curve, horizon_steps: int, direction: Direction) -> race.Runner:
+    """A trial in the race: its first report at each rung or behind it."""
+    schedule, passed = curve.schedule, []
+    for rung in rules.rungs:
+        found = next((value for step, value in curve.reports if _phase(step, horizon_steps) >= rung), None)
+        if found is None:
+            break
+        passed.append(turned(found, direction))
+    if curve.state == "DIVERGED":
+        passed += [math.inf] * (len(rules.rungs) - len(passed))
+    top = schedule.max_lr
+    heats = [schedule.lr_at(rung) / top if top > 0 and not schedule.adaptive else 1.0 for rung in rules.rungs]
+    climbing = sum(rung < schedule.rise_fraction for rung in rules.rungs)
+    return race.Runner(curve.number, passed, heats, climbing, has_ended=curve.state not in PENDING)
+
+
+def _phase(step: int, horizon_steps: int) -> float:
+    """The part of the horizon that is done after a step."""
+    return (step + 1) / horizon_steps
 
 
 def _hyperband_prunes(trial: Curve, rivals: list[Curve], horizon_steps: int, direction: Direction) -> bool:
@@ -184,5 +222,6 @@ class Curves:
         """Whether a running trial should stop at the last of its reports, which are kept."""
         trial = Curve(number, schedule, "RUNNING", reports)
         self._running[number] = trial
-        rivals = [*self._finished.get(schedule.family, {}).values(), *self._running.values()]
+        families = self._finished.values() if self._pruner in RACES else [self._finished.get(schedule.family, {})]
+        rivals = [*(curve for finished in families for curve in finished.values()), *self._running.values()]
         return should_prune(self._pruner, trial, rivals, horizon_steps=horizon_steps, direction=self._direction)

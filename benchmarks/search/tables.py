@@ -1,0 +1,80 @@
+"""Tables of trainings: what each configuration's validation loss was at equal intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+BUDGETS = (10, 20, 40)
+"""Full trainings' worth of steps at which the regret is read."""
+
+MOMENTA = ("beta1", "beta2")
+
+
+@dataclass(frozen=True)
+class Table:
+    """points: (rows, axes) in [0, 1]; losses: (rows, intervals + 1), the first before training; NaN is infinite."""
+
+    name: str
+    axes: tuple[str, ...]
+    points: Array
+    losses: Array
+
+    @property
+    def intervals(self) -> int:
+        return int(self.losses.shape[1]) - 1
+
+    @property
+    def regrets(self) -> Array:
+        """(rows,): 0 for the row of the lowest final loss, 1 for the row in the middle."""
+        final = self.losses[:, -1]
+        best = final.min()
+        regrets: Array = (final - best) / (np.median(final) - best)
+        return regrets
+
+
+def read_tables(folder: Path) -> list[Table]:
+    """Every `.npz` file with `hp` (rows, axes), `hp_names` and `valid_loss` (rows, intervals + 1).
+
+    Axes are searched on a log scale, as TaskSet drew them: momenta by their distance to 1.
+    """
+    return [_read(path) for path in sorted(folder.glob("*.npz"))]
+
+
+def _read(path: Path) -> Table:
+    held = np.load(path)
+    names = tuple(str(name) for name in held["hp_names"])
+    columns = [1 - held["hp"][:, at] if name in MOMENTA else held["hp"][:, at] for at, name in enumerate(names)]
+    logs = np.log(np.column_stack(columns))
+    points = (logs - logs.min(axis=0)) / (logs.max(axis=0) - logs.min(axis=0))
+    losses = held["valid_loss"].astype(float)
+    return Table(path.stem, names, points, np.where(np.isfinite(losses), losses, np.inf))
+
+
+class Account:
+    """Steps spent on a table, and the best final loss among the rows that were trained to their end by then."""
+
+    def __init__(self, table: Table) -> None:
+        self._regrets = table.regrets
+        self._intervals = table.intervals
+        self.spent = 0
+        self._found: list[tuple[int, float]] = []
+
+    @property
+    def is_spent(self) -> bool:
+        return self.spent >= max(BUDGETS) * self._intervals
+
+    def finish(self, row: int) -> None:
+        self._found.append((self.spent, float(self._regrets[row])))
+
+    def regrets(self) -> list[float]:
+        """The regret at each budget; 1, the middle row's, while nothing better has been trained to its end."""
+        return [
+            min([1.0, *(regret for spent, regret in self._found if spent <= budget * self._intervals)])
+            for budget in BUDGETS
+        ]

@@ -1,0 +1,156 @@
+"""A law of the schedule: what a training's loss will be, from the rates that it is trained with.
+
+    L(t) = floor + reach · S(t)^(-decay) + heat · T(t)
+    S(t) = ∫₀ᵗ η,    T(t) = Σ_k Δη_k · x_k / (1 + x_k),    x_k = ((S(t) − S_k) / η_k^GAMMA) / patience
+
+S, the area under the rate, is how far the training has come. T, the temperature, follows the rate
+with a delay: each change Δη_k, the first one from 0 included, takes hold as area passes at the rate
+η_k that it led to. A hot training is worse than its floor and gets better as it is annealed.
+
+Sources: Tissue et al., Scaling law with learning rate annealing, arXiv 2408.11029, whose
+relaxation runs in steps; Luo et al., A multi-power law, arXiv 2503.12811, whose relaxation runs
+in area as here, with a free power where this one has 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize, nnls
+
+Array = NDArray[np.float64]
+
+GAMMA = 0.7
+"""How much slower a change takes hold at a high rate, per area. Chosen on the curves of
+`benchmarks/forecast`, where 0.5 to 1 are as good."""
+
+MAX_POINTS = 160
+"""Losses of one curve that a fit looks at, evenly spread."""
+
+MAX_CHANGES = 400
+"""Changes of the rate of one curve: more are drawn together, evenly spread."""
+
+DECAYS = tuple(float(value) for value in np.linspace(0.2, 0.9, 6))
+PATIENCES = tuple(float(value) for value in np.geomspace(0.01, 3.0, 6))
+"""Where the fit of the two non-linear constants starts; patience is a part of the fitted curves' reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """What one training did. `rates`: (grid,) at `grid` steps; `losses`: (points,) at `steps`, less is better.
+
+    The rates are taken to be linear between the grid's steps, which rise and start at the first
+    step of training; `steps` rise and lie within the grid.
+    """
+
+    grid: Array
+    rates: Array
+    steps: Array
+    losses: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """Fitted constants. `reference` (rate) and `span` (area) make `decay` and `patience` free of units."""
+
+    floor: float
+    reach: float
+    decay: float
+    heat: float
+    patience: float
+    reference: float
+    span: float
+
+    def predict(self, grid: Array, rates: Array, steps: Array) -> Array:
+        """The losses at `steps` of a training with these rates; `LossCurve` says what the arguments are."""
+        features = _features(_course(grid, rates, steps), self.decay, self.patience, self)
+        predicted: Array = features @ np.array([self.floor, self.reach, self.heat])
+        return predicted
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """A schedule as the law sees it. areas: (points,) at the steps; from each change on: (changes,)."""
+
+    areas: Array
+    starts: Array
+    led_to: Array
+    changes: Array
+
+
+def fit_law(curves: Sequence[LossCurve]) -> Law:
+    """The law nearest to the curves, each of which weighs the same.
+
+    The three linear constants follow from the two others, which are searched from a coarse grid
+    on. `reach` and `heat` are never negative. Deterministic; about 0.1 s for three long curves.
+    Raises ValueError without a single loss.
+    """
+    thinned = [_thinned(curve) for curve in curves if len(curve.losses)]
+    if not thinned:
+        raise ValueError("a law needs at least one loss")
+    courses = [_course(curve.grid, curve.rates, curve.steps) for curve in thinned]
+    scale = Law(
+        0.0, 0.0, 0.0, 0.0, 1.0, max(float(c.rates.max()) for c in thinned), max(float(c.areas[-1]) for c in courses)
+    )
+    losses = np.concatenate([curve.losses for curve in thinned])
+    weights = np.concatenate([np.full(len(curve.losses), len(curve.losses) ** -0.5) for curve in thinned])
+
+    def solved(decay: float, patience: float) -> tuple[Array, float]:
+        features = np.concatenate([_features(course, decay, patience, scale) for course in courses])
+        return _linear_constants(features, losses, weights)
+
+    def misfit(place: Array) -> float:
+        decay, patience = np.exp(np.clip(place, np.log([0.05, 1e-4]), np.log([3.0, 100.0])))
+        return solved(decay, patience)[1]
+
+    starts = [np.log([decay, patience]) for decay in DECAYS for patience in PATIENCES]
+    best = minimize(misfit, min(starts, key=misfit), method="Nelder-Mead", options={"maxfev": 80, "xatol": 1e-3})
+    decay, patience = np.exp(np.clip(best.x, np.log([0.05, 1e-4]), np.log([3.0, 100.0])))
+    (floor, reach, heat), _ = solved(decay, patience)
+    return Law(floor, reach, float(decay), heat, float(patience), scale.reference, scale.span)
+
+
+def _linear_constants(features: Array, losses: Array, weights: Array) -> tuple[Array, float]:
+    """Floor, reach and heat by weighted least squares, the last two at least 0; and what is left over."""
+    # The floor may be negative: its column is there with both signs.
+    columns = np.column_stack([features[:, 0], -features[:, 0], features[:, 1:]]) * weights[:, None]
+    found, residual = nnls(columns, losses * weights)
+    return np.array([found[0] - found[1], found[2], found[3]]), float(residual)
+
+
+def _features(course: _Course, decay: float, patience: float, scale: Law) -> Array:
+    """(points, 3): the factors of floor, reach and heat."""
+    progress = np.maximum(course.areas / scale.span, 1e-9) ** -decay
+    slowness = (course.led_to / scale.reference) ** -GAMMA / (patience * scale.span)
+    passed = np.maximum(course.areas[:, None] - course.starts[None, :], 0.0) * slowness[None, :]
+    temperature = (passed / (1 + passed)) @ course.changes / scale.reference
+    return np.column_stack([np.ones_like(progress), progress, temperature])
+
+
+def _course(grid: Array, rates: Array, steps: Array) -> _Course:
+    pieces = np.diff(grid) * (rates[1:] + rates[:-1]) / 2
+    area = np.concatenate([[0.0], np.cumsum(pieces)])
+    areas = np.interp(steps, grid, area)
+    changes = np.diff(rates, prepend=0.0)
+    starts = np.concatenate([[0.0], area[:-1]])
+    moved = np.flatnonzero(changes)
+    if len(moved) > MAX_CHANGES:
+        kept = moved[np.linspace(0, len(moved) - 1, MAX_CHANGES).round().astype(int)]
+        changes = np.diff(np.concatenate([[0.0], rates[kept]]))
+        return _Course(areas, starts[kept], _positive(rates[kept]), changes)
+    return _Course(areas, starts[moved], _positive(rates[moved]), changes[moved])
+
+
+def _positive(rates: Array) -> Array:
+    """A rate of 0 would make the last change wait for ever: it counts as a millionth of the highest."""
+    return np.maximum(rates, max(float(rates.max(initial=0.0)), 1e-300) * 1e-6)
+
+
+def _thinned(curve: LossCurve) -> LossCurve:
+    if len(curve.losses) <= MAX_POINTS:
+        return curve
+    kept = np.linspace(0, len(curve.losses) - 1, MAX_POINTS).round().astype(int)
+    return LossCurve(curve.grid, curve.rates, curve.steps[kept], curve.losses[kept])

@@ -1,0 +1,78 @@
+"""Which running trial has fallen too far behind: a race judged at few phases, each at equal phase.
+
+A rung is a phase: a part of the horizon. At each a trial goes on that has few enough ahead of it,
+by the number of all that came so far. Ahead counts only who has annealed no further: at an equal
+step, a schedule that has come down already is ahead of one that is still hot, and may yet end
+behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.search.observations import draw_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`rungs`: the phases at which trials are judged, as parts of the horizon, rising.
+
+    `shares`: which part of all comers may be ahead of a trial that goes on, at each rung.
+    `leaders`: so many may be ahead anyway. `least`: how many must have come before anybody is judged.
+    `patience`: every other trial is judged from the second rung on: what is slow to start may end
+    well, and a race without patience never finds out.
+    """
+
+    rungs: tuple[float, ...]
+    shares: tuple[float, ...]
+    leaders: int
+    least: int
+    patience: bool = False
+
+
+PHASES = Rules(rungs=(0.05, 0.2, 0.55), shares=(0.25, 0.2, 0.09), leaders=0, least=8)
+"""Half of the steps saved on real curves of twelve families; chosen on those of `benchmarks/pruning`."""
+RACE = Rules(rungs=(0.02, 0.1, 0.4), shares=(0.25, 0.16, 0.04), leaders=0, least=1, patience=True)
+"""For searches of hundreds of trials; chosen on the tables of `benchmarks/search`, and too harsh for real curves."""
+KIND_RACE = Rules(rungs=RACE.rungs, shares=(1.0, 1.0, 0.04), leaders=1, least=1)
+"""The same for trials that were guessed: what did well elsewhere starts late or comes second more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A trial in the race.
+
+    `passed`: its losses at the rungs that it has passed, the first rung first, less is better.
+    `heats`: the rate at each rung, as a part of the schedule's highest; 1 where there is no rate.
+    `climbing`: how many of the first rungs lie inside its warm-up or climb. `has_ended`: it passes
+    no further rung; stopped before one, it counts there as behind.
+    """
+
+    number: int
+    passed: Sequence[float]
+    heats: Sequence[float]
+    climbing: int = 0
+    has_ended: bool = False
+
+
+def is_patient(number: int) -> bool:
+    """Whether a trial is of the patient half."""
+    return draw_seed("patience", number) % 2 == 1
+
+
+def falls_behind(runner: Runner, rivals: Sequence[Runner], rules: Rules) -> bool:
+    """Whether too many of its rivals are ahead of the trial at the last rung that it has passed.
+
+    Rivals that climb at the rung don't count there, nor is a trial judged while it climbs itself.
+    """
+    rung = len(runner.passed) - 1
+    if rung < max(runner.climbing, int(rules.patience and is_patient(runner.number))):
+        return False
+    heat = runner.heats[rung] * (1 - 1e-9)
+    there = [rival for rival in rivals if len(rival.passed) > rung >= rival.climbing and rival is not runner]
+    comers = len(there) + sum(rival.has_ended and len(rival.passed) <= rung for rival in rivals)
+    if comers < rules.least:
+        return False
+    ahead = sum(rival.heats[rung] >= heat and rival.passed[rung] < runner.passed[rung] for rival in there)
+    return ahead > max(rules.leaders, rules.shares[rung] * comers)
