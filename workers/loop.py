@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 
@@ -26,6 +27,7 @@ from workers.desk import Trainer
 from workers.drain import Drain
 from workers.outbox import Outbox
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome
+from workers.pace import Pace
 from workers.protocol import LeaseServer
 from workers.retry import is_lost, keep_trying
 
@@ -80,6 +82,7 @@ class _LeaseWork:
         self._drain = drain
         self._board = Board(lease.trials)
         self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
+        self._paces: dict[str, Pace] = {}
         self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
 
     def complete(self) -> None:
@@ -95,10 +98,14 @@ class _LeaseWork:
         self._logs[trial.trial].info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
+        self._paces[trial.trial] = Pace(horizon_steps, time.monotonic())
         self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps)
 
     def step(self, trial: str, step: int) -> None:
-        """Nothing to do: a trainer that runs in here is heard of by its reports alone."""
+        pace = self._paces.get(trial)
+        told = pace.due(step, time.monotonic()) if pace is not None else None
+        if told is not None:
+            self._logs[trial].info("trial_progress", **told)
 
     def put(self, trial: str, reports: Sequence[Report]) -> None:
         self._outbox.put(trial, reports)
