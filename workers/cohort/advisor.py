@@ -41,7 +41,8 @@ class Advisor:
         name = repr(sorted(task.items()))
         if name not in self._known:
             found = self._found(task)
-            log.info("cohort_chosen", task=task.get("name"), size=found.size, reason=found.reason)
+            if self._fixed_size is None:
+                log.info("cohort_chosen", task=task.get("name"), size=found.size, reason=found.reason)
             self._known[name] = found
         return self._known[name]
 
