@@ -11,9 +11,9 @@ the cohort's size runs once, in the first, short study, and its time is told.
 
     python -m venv ray-venv
     ray-venv/bin/pip install "ray[tune]" optuna torch numpy scikit-learn pyarrow pydantic pydantic-settings \
-        structlog httpx tenacity fsspec pyyaml --extra-index-url https://download.pytorch.org/whl/cpu
+        structlog httpx tenacity fsspec pyyaml
 
-Without it that column stays empty.
+(a CPU build of torch is enough). Without it that column stays empty.
 """
 
 from __future__ import annotations
