@@ -18,12 +18,13 @@ from service.database import Clock
 from service.endpoints import fleet, held, leases, operations, schedules, studies, trials
 from service.endpoints.lean import LeanRoute
 from service.ledger.lost import sweep
+from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
 from service.services import Services
 from service.settings import Settings
 
 SWEEP_SECONDS = 1.0
-"""How often leases are looked through for expired ones."""
+"""How often leases are looked through for expired ones, and searches for those whose time is up."""
 
 log = structlog.get_logger("lehr.server")
 
@@ -69,9 +70,11 @@ async def _sweep(services: Services, closing: asyncio.Event) -> None:
             return
         try:
             lost = await run_sync(sweep, services.database)
+            ended = await run_sync(end_overdue, services.database)
         except SQLAlchemyError as error:
             log.error("sweep_failed", error=str(error))
             continue
         if lost:
             services.metrics.lost_leases.inc(lost)
+        if lost or ended:
             services.signal.notify()

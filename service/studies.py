@@ -26,6 +26,7 @@ from service.database import Database, Transaction
 from service.fleet import Fleet, KnownTask
 from service.ledger.progression import advance, cancel_open_trials, end
 from service.ledger.rules import FINISHED_STUDY_STATES, touch
+from service.ledger.stopping import affordable
 from service.search.warmth import Searches, new_trial
 from service.tables import StudyRow, TrialRow
 from service.validation import Resolved, resolve
@@ -119,7 +120,7 @@ class Studies:
         """Add a schedule of the user's own, paid from the budget; returns its trial's number.
 
         Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, ConflictError
-        when the study no longer searches or its budget is spent.
+        when the study no longer searches or its budget is spent, in trials or in steps.
         """
         with self.database.write() as transaction:
             study = locked(transaction, study_id)
@@ -128,6 +129,11 @@ class Studies:
             if study.finalists is not None or study.trials_created >= study.budget_trials:
                 raise ConflictError(
                     f"the budget of {study.budget_trials} trials is spent; start a study with a larger budget"
+                )
+            if affordable(transaction, study, 1) < 1:
+                raise ConflictError(
+                    "no further training fits budget.max_steps yet, or ever; wait for those that run to end, "
+                    "or start a study with a larger budget"
                 )
             trial = _enqueue(transaction, study, schedule)
             touch(study, trial)

@@ -18,6 +18,8 @@ from service.fleet import KnownTask
 from service.search.searcher import check_pruner, check_sampler
 
 MAX_SCHEMA_FAULTS = 20
+PERCENT = 100
+"""The highest accuracy, where a task counts in percent."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     `task` None: no worker has ever offered it, so its parameters cannot be checked.
     Raises InvalidStudyError with every fault found.
     """
-    faults = [*_budget_faults(spec, max_trials), *_baseline_faults(spec)]
+    faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_baseline_faults(spec)]
     faults += [fault for fault in (check_pruner(spec.pruner.name), check_sampler(spec.sampler.name)) if fault]
     params = spec.task.params
     if task is not None:
@@ -61,6 +63,21 @@ def _budget_faults(spec: StudySpec, max_trials: int) -> list[Fault]:
             "Ask for fewer trials, or have the operator raise LEHR_MAX_TRIALS.",
         )
     ]
+
+
+def _target_faults(spec: StudySpec) -> list[Fault]:
+    """A target that no value of the metric can reach, or that each one reaches, as far as its name tells."""
+    target, metric = spec.budget.target, spec.objective.metric
+    if target is None:
+        return []
+    maximize, message = spec.objective.direction == "maximize", ""
+    if "accuracy" in metric and not 0 < target <= PERCENT:
+        message, bound = "an accuracy cannot be the target", "above 0, and at most 1 (100 in percent)"
+    elif "error" in metric and not maximize and target < 0:
+        message, bound = "an error below 0 is never reached", "0 or more"
+    if not message:
+        return []
+    return [Fault("budget.target", message, bound, target, f"Give a value of {metric} that suffices.")]
 
 
 def _baseline_faults(spec: StudySpec) -> list[Fault]:

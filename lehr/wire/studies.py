@@ -16,6 +16,9 @@ StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "C
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
 Direction = Literal["maximize", "minimize"]
 
+MAX_SECONDS = 10 * 366 * 86_400.0
+"""The longest time that a search may be given: ten years."""
+
 
 class TaskReference(Request):
     """A task by name, with its parameters."""
@@ -104,10 +107,17 @@ class PrunerSpec(Request):
 
 
 class BudgetSpec(Request):
-    """`trials`: how many the search may spend. `parallel`: how many may run at once."""
+    """`trials`: how many the search may spend. `parallel`: how many may run at once.
+
+    The search stops sooner when `max_seconds` have passed since it started, when no further training fits
+    `max_steps` optimizer steps, or when a trial's value is as good as `target`. The study is then confirmed.
+    """
 
     trials: Positive
     parallel: Positive = 8
+    max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
+    max_steps: Positive | None = None
+    target: float | None = None
 
 
 class ConfirmSpec(Request):

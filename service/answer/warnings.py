@@ -22,6 +22,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
         *_single_value_warnings(spec.space),
         *_budget_warnings(spec),
         *_confirm_warnings(spec),
+        *_target_warnings(spec),
     ]
 
 
@@ -117,6 +118,19 @@ def _confirm_warnings(spec: StudySpec) -> Iterator[Warning_]:
             message="without confirmation the best value is that of the luckiest trial, and is too good; "
             'ask for {"top": 3, "seeds": 5}',
         )
+
+
+def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    target, metric = spec.budget.target, spec.objective.metric
+    if target is None:
+        return
+    message = ""
+    if "accuracy" in metric and target > 1:
+        message = f"a target of {target:g} is never reached unless the task counts {metric} in percent"
+    elif "loss" in metric and spec.objective.direction == "minimize" and target <= 0:
+        message = f"a target of {target:g} is never reached unless {metric} may be negative"
+    if message:
+        yield Warning_(code="target_out_of_reach", field="budget.target", message=message)
 
 
 def _bound_warning(field: str, asked: RangeSpec, value: float, *, log: bool) -> Warning_ | None:

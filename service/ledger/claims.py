@@ -16,7 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
 from service.database import Database, Transaction
+from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch
+from service.ledger.stopping import affordable, has_rules
 from service.search.warmth import Searches
 from service.tables import LeaseRow, StudyRow, TrialRow
 
@@ -92,6 +94,10 @@ class Claims:
             study = transaction.lock_study(study_id)
             if study is None or study.state not in CLAIMABLE_STATES:
                 return None
+            if study.state in ASKING_STATES and has_rules(study):
+                advance(transaction, study)  # its time may be up
+                if study.state not in CLAIMABLE_STATES:
+                    return None
             trials = self._take_trials(transaction, study, claim)
             if not trials:
                 return None
@@ -104,8 +110,8 @@ class Claims:
         waiting = {"study": study.id, "room": room}
         trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
         if study.state in ASKING_STATES:
-            asked = min(room - len(trials), study.budget_trials - study.trials_created)
-            trials += self.searches.ask(transaction, study, max(0, asked))
+            asked = max(0, min(room - len(trials), study.budget_trials - study.trials_created))
+            trials += self.searches.ask(transaction, study, affordable(transaction, study, asked))
         return trials
 
     def _lease(

@@ -13,6 +13,7 @@ from service.answer.finalists import SearchTrial
 from service.database import Transaction
 from service.ledger.confirming import proceed, start
 from service.ledger.rules import ASKING_STATES, count_open, open_trials, settle, touch
+from service.ledger.stopping import has_rules, reason_to_stop
 from service.tables import StudyRow, TrialRow
 
 EARLY_FAILURES = 10
@@ -36,7 +37,10 @@ def advance(transaction: Transaction, study: StudyRow) -> None:
     transaction.flush()
     if study.state in ASKING_STATES and _is_hopeless(transaction, study):
         _fail_early(transaction, study)
-    elif study.state in (*ASKING_STATES, "STOPPING"):
+        return
+    if study.state in ASKING_STATES and has_rules(study):
+        _stop_if_due(transaction, study)
+    if study.state in (*ASKING_STATES, "STOPPING"):
         is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
         if is_spent and count_open(transaction, study.id) == 0:
             _end_search(transaction, study)
@@ -45,9 +49,9 @@ def advance(transaction: Transaction, study: StudyRow) -> None:
 
 
 def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: str | None = None) -> None:
-    """The study's last change of state."""
+    """The study's last change of state. Why its search stopped stays its reason, unless there is another."""
     study.state = state
-    study.reason = reason
+    study.reason = reason or study.reason
     study.finished_at = transaction.now
     touch(study)
     log.info("study_finished", study=study.id, state=state, reason=reason)
@@ -61,11 +65,24 @@ def cancel_open_trials(transaction: Transaction, study: StudyRow, *states: str) 
     touch(study, *trials)
 
 
+def _stop_if_due(transaction: Transaction, study: StudyRow) -> None:
+    reason = reason_to_stop(transaction, study)
+    if reason is None:
+        return
+    cancel_open_trials(transaction, study, "WAITING")
+    study.state = "STOPPING"
+    study.reason = reason
+    touch(study)
+    transaction.flush()
+    log.info("search_stopped", study=study.id, reason=reason)
+
+
 def _end_search(transaction: Transaction, study: StudyRow) -> None:
     counts = _count_by_state(transaction, study)
     if not counts.get("COMPLETED"):
-        stopped = study.state == "STOPPING"
-        end(transaction, study, "CANCELLED" if stopped else "FAILED", _why_nothing(counts, stopped))
+        by_somebody = study.state == "STOPPING" and study.reason is None
+        outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, study.reason)
+        end(transaction, study, "CANCELLED" if by_somebody else "FAILED", outcome)
     elif study.spec["confirm"] is None:
         end(transaction, study, "COMPLETED")
     else:
@@ -121,13 +138,13 @@ def _fail_early(transaction: Transaction, study: StudyRow) -> None:
     )
 
 
-def _why_nothing(counts: dict[str, int], stopped: bool) -> str:
-    if stopped:
-        return "stopped before any trial had completed"
+def _why_nothing(counts: dict[str, int], rule: str | None) -> str:
     outcome = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     remedy = (
         "Lower space.start_lr (and peak_lr): the rates are too high."
         if counts.get("DIVERGED", 0) >= counts.get("FAILED", 0)
         else "Read the errors of the failed trials."
     )
+    if rule is not None:
+        return f"{rule}, and no trial had completed ({outcome}). Raise the bound, or: {remedy}"
     return f"no trial completed ({outcome}). {remedy}"
