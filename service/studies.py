@@ -208,7 +208,6 @@ def _enqueue(transaction: Transaction, study: StudyRow, schedule: Schedule) -> T
     """A search trial of a user's schedule, paid from the budget."""
     trial = new_trial(study, schedule.to_dict(), purpose="search", origin="user")
     trial.point = _point(study, schedule)
-    trial.seed = study.spec["sampler"]["seed"]
     trial.queued_at = transaction.now
     study.trials_created += 1
     transaction.session.add(trial)

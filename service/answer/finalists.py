@@ -1,17 +1,13 @@
-"""The trials that an answer is made of: their order, which are baselines, and seeds that none of them has seen."""
+"""The trials that an answer is made of: their order, and which are baselines."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
-
-SEED_LIMIT = 2**31
-"""Seeds are below this: what every framework takes as a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +29,6 @@ def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[Sear
 def is_baseline(schedule: Schedule) -> bool:
     """Whether it is constant from the first step on, so without warm-up."""
     return schedule.family == "constant" and schedule.warmup_fraction == 0
-
-
-def confirm_seeds(search_seed: int, count: int) -> tuple[int, ...]:
-    """`count` distinct seeds in [0, 2^31), none of them the search's own, the same at every call.
-
-    A winner was chosen for its luck with the search's seed; only other seeds can confirm it.
-    """
-    seeds: dict[int, None] = {}
-    index = 0
-    while len(seeds) < count:
-        digest = hashlib.sha256(f"confirm:{search_seed}:{index}".encode()).digest()
-        seed = int.from_bytes(digest[:8], "big") % SEED_LIMIT
-        if seed != search_seed:
-            seeds[seed] = None
-        index += 1
-    return tuple(seeds)
 
 
 def loss(value: float | None, direction: Direction) -> float:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lehr.wire.studies import Direction
-from service.answer.finalists import SearchTrial, confirm_seeds
+from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
 from service.answer.race import Losses, Place, places, rounds, seeds_of_round, simplest, survivors
+from service.seeds import confirm_seeds
 
 SEARCH = -1
 """Stands for the search among the seeds: each racer's estimate counts as the loss of one more seed."""

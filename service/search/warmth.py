@@ -20,6 +20,7 @@ from lehr.wire.studies import SpaceSpec
 from service.database import Transaction
 from service.search.observations import Observation
 from service.search.searcher import Searcher
+from service.seeds import search_seed
 from service.tables import ReportRow, StudyRow, TrialRow
 
 CAPACITY = 256
@@ -90,7 +91,6 @@ class Searches:
         warm.last_asked = number
         trial = new_trial(study, suggestion.schedule.to_dict(), purpose="search", origin="sampler")
         trial.point = dict(suggestion.point)
-        trial.seed = study.spec["sampler"]["seed"]
         trial.queued_at = transaction.now
         study.trials_created += 1
         transaction.session.add(trial)
@@ -111,7 +111,7 @@ class Searches:
 
 
 def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin: str) -> TrialRow:
-    """A waiting trial with the study's next number."""
+    """A waiting trial with the study's next number, and the seed that a trial of the search with it has."""
     trial = TrialRow(
         id=f"{study.id}-{study.next_number}",
         study_id=study.id,
@@ -119,6 +119,7 @@ def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin
         purpose=purpose,
         origin=origin,
         state="WAITING",
+        seed=search_seed(study.spec["sampler"]["seed"], study.next_number),
         family=schedule["family"],
         schedule=schedule,
         attempt=0,

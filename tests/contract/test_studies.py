@@ -275,7 +275,9 @@ def test_a_finished_study_answers_with_a_confirmed_schedule_its_rates_and_code(
     last = {trial["seed"] for trial in runs[-3:]}  # the answer's, or the baseline's, on the seeds that are stated
     measured = [trial for trial in runs if trial["seed"] in last]
     assert {str(trial["schedule"]) for trial in measured} == {str(best["schedule"]), str(best["baseline"]["schedule"])}
-    assert all(trial["seed"] != 0 for trial in runs)  # the search's own
+    searched = client.get(f"/v1/studies/{study['study_id']}/trials", params={"purpose": ["search"]}).json()["items"]
+    assert len({trial["seed"] for trial in searched}) == 6
+    assert not {trial["seed"] for trial in searched} & {trial["seed"] for trial in runs}
     assert best["recommendation"]["tied"]
     assert best["confirmation"]["seeds"] == 3
     assert best["gain"]["verdict"] in ("better", "tie", "worse")
@@ -400,7 +402,7 @@ def _train_some(worker: FakeWorker, count: int, found: list[Any]) -> None:
         lease = worker.claim()
         assert lease is not None
         schedule = lease["trials"][0]["schedule"]
-        found.append(schedule)
+        found.append((schedule, lease["trials"][0]["seed"]))
         worker.finish(lease, value=1.0 - abs(schedule["start_lr"] - 0.1))
 
 

@@ -9,7 +9,7 @@ from lehr.schedules import Constant, Cosine, Linear, Schedule
 from lehr.wire.answers import Recommendation
 from service.answer.confirmation import Confirmed, ConfirmRun
 from service.answer.document import Measured, StudyFacts, answer, rates
-from service.answer.finalists import SearchTrial, confirm_seeds, is_baseline
+from service.answer.finalists import SearchTrial, is_baseline
 
 FACTS = StudyFacts("s1", "COMPLETED", "val_accuracy", "maximize", 100)
 
@@ -41,15 +41,6 @@ def measured(
 def test_a_constant_with_a_warmup_is_no_baseline() -> None:
     assert is_baseline(constant(0.1))
     assert not is_baseline(Constant(start_lr=0.01, peak_lr=0.1, end_lr=0.1, warmup_fraction=0.1))
-
-
-def test_confirmation_seeds_are_fresh_distinct_and_the_same_at_every_call() -> None:
-    for search_seed in range(50):
-        seeds = confirm_seeds(search_seed, 100)
-        assert len(set(seeds)) == 100
-        assert search_seed not in seeds
-        assert all(0 <= seed < 2**31 for seed in seeds)
-        assert seeds[:5] == confirm_seeds(search_seed, 5)
 
 
 def test_the_answer_is_compared_with_the_baseline_and_with_others_on_paired_seeds() -> None:
