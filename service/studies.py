@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -30,6 +30,7 @@ from service.ledger.stopping import affordable
 from service.search.warmth import Searches, new_trial
 from service.tables import StudyRow, TrialRow
 from service.validation import Resolved, resolve
+from service.warmstart import Start, warm_start
 
 log = structlog.get_logger("lehr.studies")
 
@@ -45,7 +46,12 @@ class Studies:
     def resolve(self, spec: StudySpec) -> Resolved:
         """The spec as it would run. Raises InvalidStudyError."""
         with self.database.read() as transaction:
-            return resolve(spec, self.fleet.task(transaction, spec.task.name), self.max_trials)
+            resolved = resolve(spec, self.fleet.task(transaction, spec.task.name), self.max_trials)
+            first = warm_start(transaction, spec, resolved.spec["task"]["params"])
+        if spec.warm_start != "off":
+            resolved.spec["warm_start"] = first.studies
+        given = [Start(one, "user") for one in spec.baseline.schedules]
+        return replace(resolved, starts=(*given, *(Start(one, "guess") for one in spec.space.guesses), *first.starts))
 
     def create(self, spec: StudySpec, key: str | None) -> str:
         """Queue a study and return its id; a key that was used for the same request returns the study of then.
@@ -135,7 +141,7 @@ class Studies:
                     "no further training fits budget.max_steps yet, or ever; wait for those that run to end, "
                     "or start a study with a larger budget"
                 )
-            trial = _enqueue(transaction, study, schedule)
+            trial = _enqueue(transaction, study, Start(schedule, "user"))
             touch(study, trial)
             log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
             return trial.number
@@ -174,8 +180,8 @@ class Studies:
                 created_at=transaction.now,
             )
             transaction.session.add(study)
-            for schedule in spec.baseline.schedules:
-                _enqueue(transaction, study, schedule)
+            for start in resolved.starts:
+                _enqueue(transaction, study, start)
         log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)
         return study.id
 
@@ -204,10 +210,10 @@ def _state_before_pause(study: StudyRow) -> StudyState:
     return "RUNNING" if study.started_at is not None else "QUEUED"
 
 
-def _enqueue(transaction: Transaction, study: StudyRow, schedule: Schedule) -> TrialRow:
-    """A search trial of a user's schedule, paid from the budget."""
-    trial = new_trial(study, schedule.to_dict(), purpose="search", origin="user")
-    trial.point = _point(study, schedule)
+def _enqueue(transaction: Transaction, study: StudyRow, start: Start) -> TrialRow:
+    """A search trial of a schedule that no sampler chose, paid from the budget."""
+    trial = new_trial(study, start.schedule.to_dict(), purpose="search", origin=start.origin)
+    trial.point = _point(study, start.schedule)
     trial.queued_at = transaction.now
     study.trials_created += 1
     transaction.session.add(trial)

@@ -16,6 +16,7 @@ from lehr.wire.studies import StudySpec, Warning_
 from service.answer.warnings import warnings_before
 from service.fleet import KnownTask
 from service.search.searcher import check_pruner, check_sampler
+from service.warmstart import Start
 
 MAX_SCHEMA_FAULTS = 20
 PERCENT = 100
@@ -24,10 +25,11 @@ PERCENT = 100
 
 @dataclass(frozen=True)
 class Resolved:
-    """A study's spec as it will run, and what is legal in it but unwise."""
+    """A study's spec as it will run, what is legal in it but unwise, and what it tries first."""
 
     spec: dict[str, Any]
     warnings: list[Warning_]
+    starts: tuple[Start, ...] = ()
 
 
 def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolved:
@@ -36,7 +38,7 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     `task` None: no worker has ever offered it, so its parameters cannot be checked.
     Raises InvalidStudyError with every fault found.
     """
-    faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_baseline_faults(spec)]
+    faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_first_faults(spec)]
     faults += [fault for fault in (check_pruner(spec.pruner.name), check_sampler(spec.sampler.name)) if fault]
     params = spec.task.params
     if task is not None:
@@ -80,13 +82,21 @@ def _target_faults(spec: StudySpec) -> list[Fault]:
     return [Fault("budget.target", message, bound, target, f"Give a value of {metric} that suffices.")]
 
 
-def _baseline_faults(spec: StudySpec) -> list[Fault]:
-    count, trials = len(spec.baseline.schedules), spec.budget.trials
-    if count < trials or not count:
-        return []
+def _first_faults(spec: StudySpec) -> list[Fault]:
+    baselines, guesses, trials = len(spec.baseline.schedules), len(spec.space.guesses), spec.budget.trials
     bound, remedy = f"fewer than budget.trials, which is {trials}", "Ask for more trials or compare with fewer."
+    if 0 < baselines >= trials:
+        message = "baselines are paid from the budget, and leave none of it"
+        return [Fault("baseline.schedules", message, bound, baselines, remedy)]
+    if 0 < guesses >= trials - baselines:
+        bound, remedy = f"fewer than {trials - baselines}, the trials that are left", "Ask for more or guess less."
+        return [
+            Fault("space.guesses", "guesses are paid from the budget, and leave none of it", bound, guesses, remedy)
+        ]
     return [
-        Fault("baseline.schedules", "baselines are paid from the budget, and leave none of it", bound, count, remedy)
+        Fault(f"space.guesses[{at}]", "is a baseline already", "each once", guess.to_dict(), "Leave it out here.")
+        for at, guess in enumerate(spec.space.guesses)
+        if guess in spec.baseline.schedules
     ]
 
 

@@ -144,12 +144,16 @@ class Space:
             raise InvalidSpaceError(
                 Fault("family", "is not in the space", "one of " + ", ".join(self.families), family, "Choose another.")
             )
-        wanted = self._coordinates_of(schedule)
-        point = {each.name: each.nearest(wanted[each.name]) for each in self.coordinates(family)}
+        point = self.nearest(schedule)
         faults = _differences(schedule, self.schedule(family, point))
         if faults:
             raise InvalidSpaceError(faults)
         return point
+
+    def nearest(self, schedule: Schedule) -> dict[str, Value]:
+        """The point nearest to a schedule of one of the space's families: on each axis the nearest value there is."""
+        wanted = self._coordinates_of(schedule)
+        return {each.name: each.nearest(wanted[each.name]) for each in self.coordinates(schedule.family)}
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of the space, every default written out but `peak_lr`'s and `warmup_fraction`'s."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from lehr.errors import Fault, InvalidStudyError
+from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
+from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
-from lehr.wire.base import MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.base import ID_PATTERN, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.diagnosis import Finding
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
@@ -42,7 +45,8 @@ class SpaceSpec(Request):
 
     Rates are drawn on a log scale. `warmup_fraction` is drawn linearly; without it only the
     families that climb by themselves climb. `parameters` narrows a family's own parameters:
-    `{"polynomial": {"power": {"low": 1, "high": 2}}}` or `{"wsd": {"cooldown": ["linear"]}}`.
+    `{"polynomial": {"power": {"low": 1, "high": 2}}}` or `{"wsd": {"cooldown": ["linear"]}}`. `guesses`:
+    schedules of the space that are tried first, paid from the budget.
     """
 
     families: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
@@ -51,6 +55,7 @@ class SpaceSpec(Request):
     peak_lr: RangeSpec | None = None
     warmup_fraction: RangeSpec | None = None
     parameters: dict[str, dict[str, RangeSpec | list[Any]]] = Field(default_factory=dict)
+    guesses: Annotated[list[ScheduleDocument], Field(max_length=100)] = Field(default_factory=list)
 
     @field_validator("start_lr", mode="before")
     @classmethod
@@ -69,7 +74,8 @@ class SpaceSpec(Request):
 
     @model_validator(mode="after")
     def _check(self) -> SpaceSpec:
-        self.to_space()
+        if faults := list(_guess_faults(self.to_space(), self.guesses)):
+            raise InvalidSpaceError(faults)
         return self
 
     def to_space(self) -> Space:
@@ -88,6 +94,16 @@ class SpaceSpec(Request):
                 for family, parameters in self.parameters.items()
             },
         )
+
+
+def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
+    for at, guess in enumerate(guesses):
+        try:
+            space.point(guess)
+        except InvalidSpaceError as error:
+            yield from (fault.under(f"guesses[{at}]") for fault in error.faults)
+        if guess in guesses[:at]:
+            yield Fault(f"guesses[{at}]", "is listed twice", "each guess once", guess.to_dict(), "Leave it out.")
 
 
 class ObjectiveSpec(Request):
@@ -147,8 +163,32 @@ class BaselineSpec(Request):
         return {"schedules": value} if isinstance(value, list) else value
 
 
+MOST_SOURCES = 20
+
+
+def _checked_warm_start(value: Any) -> Any:
+    """Refused in its own words: pydantic's would name the members of the union."""
+    bound, remedy = f'"auto", "off", or a list of at most {MOST_SOURCES} ids', "Leave it out for the default, auto."
+    ids = value if isinstance(value, list) else []
+    if value not in ("auto", "off") and not (isinstance(value, list) and len(ids) <= MOST_SOURCES):
+        raise InvalidStudyError(Fault("", "is no warm start", bound, value, remedy))
+    if wrong := [at for at, one in enumerate(ids) if not (isinstance(one, str) and re.match(ID_PATTERN, one))]:
+        bound = "ids of studies"
+        raise InvalidStudyError([Fault(f"[{at}]", "is no id", bound, ids[at], "Leave it out.") for at in wrong])
+    return value
+
+
+WarmStart = Annotated[Literal["auto", "off"] | list[str], BeforeValidator(_checked_warm_start)]
+"""Which finished studies a study learns from before its first trial: those most like it, none, or these."""
+
+
 class StudySpec(Request):
-    """What `POST /v1/studies` takes."""
+    """What `POST /v1/studies` takes.
+
+    `warm_start`: at most a quarter of the budget goes first to schedules that did well in finished studies like
+    this one and to defaults of the field. "auto" finds the studies, and the resolved spec names them; a list
+    takes these, [] the defaults alone; "off" takes neither.
+    """
 
     name: Name
     task: TaskReference
@@ -158,6 +198,7 @@ class StudySpec(Request):
     pruner: PrunerSpec = Field(default_factory=PrunerSpec)
     budget: BudgetSpec
     baseline: BaselineSpec = Field(default_factory=BaselineSpec)
+    warm_start: WarmStart = "auto"
     confirm: ConfirmSpec | None = Field(default_factory=ConfirmSpec)
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
 

@@ -11,11 +11,14 @@ from lehr.wire.diagnosis import Finding
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 Purpose = Literal["search", "baseline", "confirm", "range_test"]
-Origin = Literal["sampler", "user", "confirmation"]
+Origin = Literal["sampler", "user", "guess", "warm", "prior", "confirmation"]
 
 
 class Trial(Response):
     """A trial's document. `step` is the last reported one; `losses` counts workers lost on it.
+
+    `origin`: who chose the schedule: the search's `sampler`; the `user`, by a baseline or by hand; a `guess` of the
+    space's; `warm`, what did well in studies like this one; a `prior` of the field; or the `confirmation`.
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
     """

@@ -2,12 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.search.surrogate import condition, fit_scales, thinned
+
 Array = NDArray[np.float64]
+Key = TypeVar("Key", bound=Hashable)
+
+CANDIDATES_EACH = 64
+"""From each study so many of its best points are candidates."""
+LEAST_FITTED = 8
+"""With fewer results no model is fitted: what was not tried there counts as its mean result."""
+
+
+@dataclass(frozen=True)
+class Known(Generic[Key]):
+    """A finished study. `losses`: of what it trained to the end, less is better, infinite where it diverged."""
+
+    similarity: float
+    losses: Mapping[Key, float]
+
+
+def portfolio(known: Sequence[Known[Key]], points: Mapping[Key, Array], count: int) -> list[Key]:
+    """Up to `count` keys, the most promising first. `points`: the axes of every key in any study's `losses`.
+
+    Where a study never trained a candidate, its regret there is predicted by a Gaussian process
+    fitted to the study's own results.
+    """
+    candidates = list(dict.fromkeys(key for study in known for key in _best(study)))
+    if not candidates:
+        return []
+    regrets = np.stack([_regrets(study, candidates, points) for study in known])
+    return [candidates[at] for at in greedy_cover(regrets, count, [study.similarity for study in known])]
+
+
+def _best(study: Known[Key]) -> list[Key]:
+    finite = [key for key, loss in study.losses.items() if math.isfinite(loss)]
+    return sorted(finite, key=study.losses.__getitem__)[:CANDIDATES_EACH]
+
+
+def _regrets(study: Known[Key], candidates: Sequence[Key], points: Mapping[Key, Array]) -> Array:
+    """(candidates,): 0 is the study's best result, 1 its middle one and whatever is worse."""
+    losses = np.array(list(study.losses.values()))
+    best, middle = losses.min(), np.median(losses)
+    if not best < middle:
+        return np.ones(len(candidates))
+    scaled = np.clip((losses - best) / (middle - best), 0.0, 1.0) if np.isfinite(middle) else (losses > best) * 1.0
+    measured = dict(zip(study.losses, scaled.tolist(), strict=True))
+    regrets = np.array([measured.get(key, math.nan) for key in candidates])
+    unknown = np.isnan(regrets)
+    if unknown.any():
+        wanted = np.stack([points[key] for key, is_unknown in zip(candidates, unknown, strict=True) if is_unknown])
+        tried = np.stack([points[key] for key in study.losses])
+        regrets[unknown] = _predicted(tried, scaled, wanted)
+    return regrets
+
+
+def _predicted(tried: Array, regrets: Array, wanted: Array) -> Array:
+    mean, spread = float(regrets.mean()), float(regrets.std())
+    if len(regrets) < LEAST_FITTED or spread == 0:
+        return np.full(len(wanted), mean)
+    kept = thinned(-regrets, np.random.default_rng(0))
+    standard = (regrets[kept] - mean) / spread
+    model = condition(tried[kept], standard, fit_scales(tried[kept], standard))
+    predicted: Array = np.clip(model.predict(wanted)[0] * spread + mean, 0.0, 1.0)
+    return predicted
 
 
 def greedy_cover(regrets: Array, count: int, weights: Sequence[float] | None = None) -> list[int]:

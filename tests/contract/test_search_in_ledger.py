@@ -29,7 +29,10 @@ def test_a_judgement_that_was_rolled_back_loses_no_result(database_url: str) -> 
 def _search(services: Services, *, breaks_off: bool) -> list[Any]:
     """The schedules that a study of 30 trials asks for."""
     spec = study_spec(
-        sampler={"name": "tpe", "seed": 1}, pruner={"name": "median"}, budget={"trials": 30, "parallel": 1}
+        sampler={"name": "tpe", "seed": 1},
+        pruner={"name": "median"},
+        budget={"trials": 30, "parallel": 1},
+        warm_start="off",
     )
     study_id = services.studies.create(StudySpec.model_validate(spec), None)
     for number in range(30):

@@ -387,7 +387,8 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_across_a_restart(
     for restart in (False, True):
         found: list[Any] = []
         with serving(database_url, clock) as client:
-            spec = study_spec(sampler={"name": "tpe", "seed": 3}, budget={"trials": 24, "parallel": 1})
+            budget = {"trials": 24, "parallel": 1}
+            spec = study_spec(sampler={"name": "tpe", "seed": 3}, budget=budget, warm_start=[])
             study_id = client.post("/v1/studies", json=spec).json()["study_id"]
             _train_some(FakeWorker(client), 12 if restart else 24, found)
         with serving(database_url, clock) as client:
