@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from lehr.errors import NotFoundError
 from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
+from lehr.wire.forecasts import LossForecast
 from lehr.wire.studies import BestSoFar, Progress, SpaceSpec, Study, Warning_
 from lehr.wire.trials import Curve, Trial
 from service.answer.plan import Plan
@@ -140,9 +141,13 @@ def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
     return warnings_after(SpaceSpec.model_validate(study.spec["space"]), schedule_from_dict(best.schedule))
 
 
-def trial_document(row: TrialRow, diagnosis: list[Finding] | None = None) -> Trial:
-    fields = {name: getattr(row, name) for name in Trial.model_fields if name not in ("trial", "worker", "diagnosis")}
-    return Trial.model_validate({**fields, "trial": row.id, "worker": row.worker_id, "diagnosis": diagnosis})
+def trial_document(
+    row: TrialRow, diagnosis: list[Finding] | None = None, forecast: LossForecast | None = None
+) -> Trial:
+    made = {"trial": row.id, "worker": row.worker_id, "diagnosis": diagnosis, "forecast": forecast}
+    return Trial.model_validate(
+        {**{name: getattr(row, name) for name in Trial.model_fields if name not in made}, **made}
+    )
 
 
 def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:

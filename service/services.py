@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from service.database import Clock, Database
 from service.documents import Documents
 from service.fleet import Fleet
+from service.forecast.forecasts import Forecasts
 from service.identifiers import new_id
 from service.ledger.beats import Beats
 from service.ledger.claims import Claims
@@ -31,6 +32,7 @@ class Services:
     finishes: Finishes
     fleet: Fleet
     documents: Documents
+    forecasts: Forecasts
     signal: WorkSignal
     metrics: Metrics
 
@@ -48,6 +50,7 @@ class Services:
             finishes=Finishes(database),
             fleet=fleet,
             documents=Documents(fleet),
+            forecasts=Forecasts(),
             signal=WorkSignal(),
             metrics=Metrics(database),
         )

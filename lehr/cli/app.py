@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 import lehr
-from lehr.cli import control, demo, diagnosis, exporting, front, leaderboard, modules, preview, studies, transfer, up
+from lehr.cli import (
+    control,
+    demo,
+    diagnosis,
+    exporting,
+    forecast,
+    front,
+    leaderboard,
+    modules,
+    preview,
+    studies,
+    transfer,
+    up,
+)
 from lehr.cli.data import app as data
 from lehr.cli.failures import LehrGroup
 from lehr.cli.output import write
@@ -40,7 +53,7 @@ def root(
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
     (MACHINES, (up.up, modules.serve, modules.worker, modules.migrate, demo.demo, control.tasks, control.workers)),
     (STUDIES, (studies.submit, studies.watch, studies.status, studies.best, leaderboard.leaderboard)),
-    (STUDIES, (diagnosis.diagnose, transfer.transfer, front.front)),
+    (STUDIES, (diagnosis.diagnose, transfer.transfer, front.front, forecast.forecast)),
     (STUDIES, (control.pause, control.resume, control.stop, control.cancel, control.delete, control.enqueue)),
     (SCHEDULES, (preview.preview, exporting.export)),
 )

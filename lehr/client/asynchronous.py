@@ -19,6 +19,7 @@ from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
@@ -160,6 +161,16 @@ class AsyncClient:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""
         return await self._send(calls.front(study_id, target))
 
+    async def forecast(
+        self,
+        study_id: str,
+        schedule: Schedule | Mapping[str, Any] | None = None,
+        *,
+        horizon_steps: int | None = None,
+    ) -> Forecast:
+        """What a schedule (default: the best) will come to over a horizon (default: the study's), or why not known."""
+        return await self._send(calls.forecast(study_id, schedule, horizon_steps))
+
     async def transfer(self, study_id: str, request: TransferRequest | Mapping[str, Any]) -> Transfer:
         """The best schedule rescaled to another horizon, batch size or width, with the rules used."""
         return await self._send(calls.transfer(study_id, request))
@@ -168,9 +179,15 @@ class AsyncClient:
         return (await self._send(calls.families())).items
 
     async def preview(
-        self, schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int = 1000
+        self,
+        schedule: Schedule | Mapping[str, Any],
+        horizon_steps: int,
+        max_points: int = 1000,
+        *,
+        study_id: str | None = None,
     ) -> PreviewedSchedule:
-        return await self._send(calls.preview(schedule, horizon_steps, max_points))
+        """Rates by step; with a study, what its trainings say of the last loss."""
+        return await self._send(calls.preview(schedule, horizon_steps, max_points, study_id))
 
     async def export(
         self, schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int

@@ -18,6 +18,7 @@ from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
@@ -159,6 +160,16 @@ class Client:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""
         return self._send(calls.front(study_id, target))
 
+    def forecast(
+        self,
+        study_id: str,
+        schedule: Schedule | Mapping[str, Any] | None = None,
+        *,
+        horizon_steps: int | None = None,
+    ) -> Forecast:
+        """What a schedule (default: the best) will come to over a horizon (default: the study's), or why not known."""
+        return self._send(calls.forecast(study_id, schedule, horizon_steps))
+
     def transfer(self, study_id: str, request: TransferRequest | Mapping[str, Any]) -> Transfer:
         """The best schedule rescaled to another horizon, batch size or width, with the rules used."""
         return self._send(calls.transfer(study_id, request))
@@ -167,9 +178,15 @@ class Client:
         return (self._send(calls.families())).items
 
     def preview(
-        self, schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int = 1000
+        self,
+        schedule: Schedule | Mapping[str, Any],
+        horizon_steps: int,
+        max_points: int = 1000,
+        *,
+        study_id: str | None = None,
     ) -> PreviewedSchedule:
-        return self._send(calls.preview(schedule, horizon_steps, max_points))
+        """Rates by step; with a study, what its trainings say of the last loss."""
+        return self._send(calls.preview(schedule, horizon_steps, max_points, study_id))
 
     def export(self, schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int) -> ExportedSchedule:
         """The schedule as code, flags or a table for a framework; `lehr.schedules.portable` names all."""

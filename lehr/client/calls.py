@@ -11,6 +11,7 @@ from lehr.client.call import Call, encode, path, query
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
@@ -34,6 +35,7 @@ _ANSWER = TypeAdapter(Answer)
 _LEADERBOARD = TypeAdapter(Leaderboard)
 _DIAGNOSIS = TypeAdapter(StudyDiagnosis)
 _FRONT = TypeAdapter(Front)
+_FORECAST = TypeAdapter(Forecast)
 _TRANSFER = TypeAdapter(Transfer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
@@ -114,6 +116,13 @@ def front(study_id: str, target: float) -> Call[Front]:
     return Call("GET", path("studies", study_id, "front"), _FRONT, params=query(target=target))
 
 
+def forecast(study_id: str, schedule: Schedule | Mapping[str, Any] | None, horizon_steps: int | None) -> Call[Forecast]:
+    """Repeatable: it changes nothing."""
+    told = None if schedule is None else _schedule(schedule)
+    request = {"schedule": told, "horizon_steps": horizon_steps}
+    return Call("POST", path("studies", study_id, "forecast"), _FORECAST, body=encode(request), headers=_JSON)
+
+
 def transfer(study_id: str, request: TransferRequest | Mapping[str, Any]) -> Call[Transfer]:
     """Repeatable: it changes nothing."""
     body = _model(request) if isinstance(request, TransferRequest) else encode(dict(request))
@@ -124,8 +133,12 @@ def families() -> Call[Page[Family]]:
     return Call("GET", path("schedules", "families"), _FAMILIES)
 
 
-def preview(schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int) -> Call[PreviewedSchedule]:
+def preview(
+    schedule: Schedule | Mapping[str, Any], horizon_steps: int, max_points: int, study_id: str | None
+) -> Call[PreviewedSchedule]:
     document = {"schedule": _schedule(schedule), "horizon_steps": horizon_steps, "max_points": max_points}
+    if study_id is not None:
+        document["study_id"] = study_id
     return Call("POST", path("schedules", "preview"), _PREVIEW, body=encode(document), headers=_JSON)
 
 

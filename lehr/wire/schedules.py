@@ -8,23 +8,28 @@ from pydantic import Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Schedule
-from lehr.wire.base import Request, Response, ScheduleDocument
+from lehr.wire.base import Id, Request, Response, ScheduleDocument
+from lehr.wire.forecasts import LossForecast
+from lehr.wire.horizon import MAX_HORIZON_STEPS, Horizon
+
+__all__ = ["MAX_HORIZON_STEPS", "Horizon"]
 
 MAX_PREVIEW_POINTS = 10_000
 MAX_PREVIEW_SCHEDULES = 20
-MAX_HORIZON_STEPS = 1_000_000_000_000
-
-Horizon = Annotated[int, Field(ge=1, le=MAX_HORIZON_STEPS)]
 
 
 class Preview(Request):
-    """Either one `schedule` or several `schedules`. `log_scale` is for pictures: the rate on a log axis."""
+    """Either one `schedule` or several `schedules`. `log_scale` is for pictures: the rate on a log axis.
+
+    `study_id`: a study whose trainings are to forecast the last loss.
+    """
 
     schedule: ScheduleDocument | None = None
     schedules: Annotated[list[ScheduleDocument], Field(min_length=1, max_length=MAX_PREVIEW_SCHEDULES)] | None = None
     horizon_steps: Horizon
     max_points: Annotated[int, Field(ge=1, le=MAX_PREVIEW_POINTS)] = 1000
     log_scale: bool = False
+    study_id: Id | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -42,11 +47,12 @@ class Preview(Request):
 
 
 class PreviewedSchedule(Response):
-    """Rates at some steps. `momentum` is null where the schedule leaves it alone."""
+    """Rates at some steps. `momentum` is null where the schedule leaves it alone, `forecast` without a study."""
 
     step: list[int]
     lr: list[float]
     momentum: list[float] | None
+    forecast: LossForecast | None = None
 
 
 class PreviewedSchedules(Response):

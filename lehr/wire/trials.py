@@ -7,6 +7,7 @@ from typing import Literal
 
 from lehr.wire.base import Request, Response, ScheduleDocument
 from lehr.wire.diagnosis import Finding
+from lehr.wire.forecasts import LossForecast
 
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
@@ -21,6 +22,7 @@ class Trial(Response):
     space's; `warm`, what did well in studies like this one; a `prior` of the field; or the `confirmation`.
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
+    `forecast`: of its last loss, while it runs; null in lists.
     """
 
     study_id: str
@@ -39,6 +41,7 @@ class Trial(Response):
     step: int | None
     horizon_steps: int | None
     diagnosis: list[Finding] | None
+    forecast: LossForecast | None = None
     error: str | None
     revision: int
     queued_at: datetime

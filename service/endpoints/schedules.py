@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from lehr.schedules import FAMILIES, Curve, Schedule, family_json_schema
 from lehr.schedules.portable import export as export_schedule
 from lehr.schedules.portable.picture import Line, describe, picture, specimen, thumbnail
+from lehr.wire.forecasts import LossForecast
 from lehr.wire.problems import Page
 from lehr.wire.schedules import (
     ExportedSchedule,
@@ -20,6 +21,9 @@ from lehr.wire.schedules import (
     PreviewedSchedules,
 )
 from service.accept import JSON, SVG, negotiate
+from service.documents import find_study
+from service.forecast.document import previewed
+from service.services import Provided, Services
 from service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
@@ -40,8 +44,11 @@ def list_families() -> Any:
     response_model=PreviewedSchedule | PreviewedSchedules,
     responses={200: {"content": {SVG: {"schema": {"type": "string"}}}}},
 )
-def preview(request: Preview, http: Request) -> Any:
-    """The rates by step of one schedule or several; a picture where `Accept` prefers `image/svg+xml`."""
+def preview(request: Preview, http: Request, services: Provided) -> Any:
+    """The rates by step of one schedule or several; a picture where `Accept` prefers `image/svg+xml`.
+
+    With a study, what its trainings say of the last loss.
+    """
     wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
     if wanted == SVG:
         points = min(request.max_points, MAX_DRAWN_POINTS)
@@ -49,6 +56,9 @@ def preview(request: Preview, http: Request) -> Any:
         content = picture(drawn, log=request.log_scale).encode()
         return Response(content, media_type=SVG, headers={"Vary": "Accept"})
     rates = [_rates(each, request) for each in request.asked]
+    if request.study_id is not None:
+        told = _forecasts(services, request.study_id, request)
+        rates = [each.model_copy(update={"forecast": one}) for each, one in zip(rates, told, strict=True)]
     answer: PreviewedSchedule | PreviewedSchedules
     answer = rates[0] if request.schedules is None else PreviewedSchedules(schedules=rates)
     return Response(answer.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
@@ -65,6 +75,12 @@ def export(request: ExportRequest) -> Any:
         form=exported.form,
         note=exported.note,
     )
+
+
+def _forecasts(services: Services, study_id: str, request: Preview) -> list[LossForecast]:
+    with services.database.read() as transaction:
+        study = find_study(transaction, study_id)
+        return previewed(transaction, study, request.asked, request.horizon_steps, services.forecasts)
 
 
 def _rates(schedule: Schedule, request: Preview) -> PreviewedSchedule:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy import and_, or_, select
 
 from lehr.wire.answers import Answer, Leaderboard
+from lehr.wire.forecasts import Forecast, ForecastRequest
 from lehr.wire.front import Front
 from lehr.wire.problems import Page
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
@@ -17,6 +18,7 @@ from service.answers import answer_document, leaderboard_document
 from service.diagnosis.reading import study_diagnosis
 from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
+from service.forecast.document import forecast_document
 from service.front.reading import front_document
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided, Services
@@ -137,6 +139,14 @@ def get_front(
     """More than one aim: the trials that reach a target soonest, and those that end better for more steps."""
     with services.database.read() as transaction:
         return front_document(transaction, find_study(transaction, study_id), target)
+
+
+@router.post("/{study_id}/forecast", response_model=Forecast)
+def forecast(study_id: StudyId, request: ForecastRequest, services: Provided) -> Any:
+    """What a schedule will come to, by a law fitted to the study's own trainings; or why that is not known."""
+    with services.database.read() as transaction:
+        study = find_study(transaction, study_id)
+        return forecast_document(transaction, study, request, services.forecasts)
 
 
 @router.post("/{study_id}/transfer", response_model=Transfer)

@@ -15,6 +15,7 @@ from lehr.wire.trials import Curve, EnqueueTrial, Purpose, Trial, TrialState
 from service.diagnosis.reading import trial_diagnosis
 from service.documents import curve, find_study, trial_document
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
+from service.forecast.document import running_forecast
 from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.services import Provided
 from service.strict_json import StrictRoute
@@ -74,10 +75,11 @@ def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, 
 
 @router.get("/{number}", response_model=Trial)
 def get_trial(study_id: StudyId, number: TrialNumber, services: Provided) -> Any:
-    """A trial: schedule, state, value, attempts, timings, error, and what is wrong with it."""
+    """A trial: schedule, state, value, attempts, timings, error; what is wrong with it, or what it will come to."""
     with services.database.read() as transaction:
-        trial = find_trial(transaction, study_id, number)
-        return trial_document(trial, trial_diagnosis(transaction, find_study(transaction, study_id), trial))
+        trial, study = find_trial(transaction, study_id, number), find_study(transaction, study_id)
+        forecast = running_forecast(transaction, study, trial, services.forecasts)
+        return trial_document(trial, trial_diagnosis(transaction, study, trial), forecast)
 
 
 @router.get("/{number}/curve", response_model=Curve)

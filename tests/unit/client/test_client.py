@@ -52,6 +52,15 @@ def answers(*documents: Any) -> Script:
 
 
 COSINE = {"family": "cosine", "start_lr": 0.1, "end_lr": 0.001}
+FORECAST = {
+    "study_id": "s1",
+    "schedule": COSINE,
+    "horizon_steps": 9,
+    "knows_enough": False,
+    "losses": [],
+    "horizons": [],
+    "suggestion": None,
+}
 CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "create": (lambda client: client.create_study(SPEC, idempotency_key="k"), study()),
     "validate": (lambda client: client.create_study(SPEC, validate_only=True), {"spec": {}, "warnings": []}),
@@ -76,6 +85,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
             "examined": 3,
         },
     ),
+    "forecast": (lambda client: client.forecast("s1", COSINE, horizon_steps=9), FORECAST),
     "transfer": (
         lambda client: client.transfer("s1", TransferRequest(batch_size=512)),
         {
