@@ -9,16 +9,20 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 from jsonschema.validators import validator_for
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import TaskOffer, WorkerInfo
+from lehr.wire.training import Training
 from service.database import Database, Transaction
 from service.tables import OfferRow, TrialRow, WorkerRow
 
 LIVE_LEASES = 2
 """A worker counts as live for this many lease times after it was last heard of."""
+
+MOST_TRAINING = 16
+"""Trials that a worker's document tells of one by one: a cohort may have a thousand."""
 
 REFRESH_SECONDS = 5
 """A worker that claims over and over is written down at most this often."""
@@ -67,7 +71,8 @@ class Fleet:
                 tasks=tasks.get(row.id, []),
                 labels=row.labels,
                 live=row.last_seen_at >= live_since,
-                running_trials=running.get(row.id, 0),
+                running_trials=len(running.get(row.id, [])),
+                training=running.get(row.id, [])[:MOST_TRAINING],
                 last_seen_at=row.last_seen_at,
             )
             for row in rows
@@ -178,10 +183,14 @@ def _tasks_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, list
     return tasks
 
 
-def _running_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, int]:
+def _running_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, list[Training]]:
+    names = [name for name in Training.model_fields if name != "trial"]
     query = (
-        select(TrialRow.worker_id, func.count())
+        select(TrialRow.worker_id, TrialRow.id.label("trial"), *(getattr(TrialRow, name) for name in names))
         .where(TrialRow.worker_id.in_(worker_ids), TrialRow.state == "RUNNING")
-        .group_by(TrialRow.worker_id)
+        .order_by(TrialRow.study_id, TrialRow.number)
     )
-    return {worker_id: count for worker_id, count in transaction.session.execute(query) if worker_id is not None}
+    running: dict[str, list[Training]] = {}
+    for row in transaction.session.execute(query):
+        running.setdefault(row.worker_id, []).append(Training.model_validate(row._asdict()))
+    return running

@@ -139,6 +139,7 @@ class TrialRow(Base):
     step: Mapped[int | None]
     horizon_steps: Mapped[int | None]
     checkpoint: Mapped[str | None]
+    progress: Mapped[dict[str, Any] | None] = mapped_column(doc="what its worker told last: TrialProgress")
     error: Mapped[str | None]
     revision: Mapped[int]
     acknowledged_until: Mapped[datetime | None] = mapped_column(

@@ -43,16 +43,22 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
     from workers.child.trainer import ChildTrainer
     from workers.failures import ProcessEndedError
     from workers.logs import configure_logs, end_with_any_thread
+    from workers.progress import Progress
+    from workers.view import is_watched, view
 
-    configure_logs(settings.log_level, settings.log_format)
+    watched = is_watched(settings.log_format, settings.log_level)
+    configure_logs(settings.log_level, settings.log_format, watched=watched)
     end_with_any_thread()
     log = structlog.get_logger("workers")
+    progress = Progress()
     try:
         # First of all: it takes seconds to get ready, in which the rest is imported.
-        with closing(ChildTrainer(settings, Limits.of(settings))) as trainer:
+        with closing(ChildTrainer(settings, Limits.of(settings), progress.measured)) as trainer:
             from workers.assembly import build_loop
 
-            build_loop(settings, trainer, drain).run()
+            loop = build_loop(settings, trainer, drain, progress)
+            with view(progress, watched):
+                loop.run()
     except ServerError as error:
         log.error("claim_refused", server=settings.server, error=str(error))
         return 1

@@ -14,12 +14,13 @@ from workers.allowed import AllowedTasks
 from workers.child.trainer import ChildTrainer
 from workers.drain import Drain
 from workers.loop import LeaseLoop
+from workers.progress import Progress
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)
 
 
-def build_loop(settings: WorkerSettings, trainer: ChildTrainer, drain: Drain) -> LeaseLoop:
+def build_loop(settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress) -> LeaseLoop:
     """Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used."""
     # The loop itself repeats calls, for as long as it takes: the client need not.
     client = Client(settings.server, retry=None)
@@ -33,4 +34,4 @@ def build_loop(settings: WorkerSettings, trainer: ChildTrainer, drain: Drain) ->
     )
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
     allowed = AllowedTasks(trainer, frozenset(settings.tasks))
-    return LeaseLoop(client, worker, allowed, drain, settings.trials_per_lease)
+    return LeaseLoop(client, worker, allowed, drain, settings.trials_per_lease, progress=progress)

@@ -9,8 +9,9 @@ from typing import Self
 import structlog
 
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
-from lehr.wire.leases import Lease, Renewal
+from lehr.wire.leases import Lease, Renewal, TrialAttempt
 from workers.board import Board
+from workers.progress import Progress
 from workers.protocol import LeaseServer
 from workers.retry import is_lost, keep_trying
 
@@ -18,16 +19,17 @@ log = structlog.get_logger(__name__)
 
 
 class Beats:
-    """Renews a lease every `beat_seconds` for all its unfinished trials, and posts the directives.
+    """Renews a lease every `beat_seconds` for all its unfinished trials, tells how they go, and posts the directives.
 
     The server's `beat_seconds` is a fraction of the lease (a quarter by default), so that
     two beats in a row may fail without harm. A beat that fails is retried for ever.
     """
 
-    def __init__(self, server: LeaseServer, lease: Lease, board: Board) -> None:
+    def __init__(self, server: LeaseServer, lease: Lease, board: Board, progress: Progress) -> None:
         self._server = server
         self._lease = lease
         self._board = board
+        self._progress = progress
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"beats-{lease.lease_id}", daemon=True)
 
@@ -43,7 +45,7 @@ class Beats:
             held = self._board.held()
             if not held:
                 return
-            self._beat(Renewal(trials=held))
+            self._beat(Renewal(trials=[self._told(trial) for trial in held]))
 
     def _beat(self, renewal: Renewal) -> None:
         named = [held.trial for held in renewal.trials]
@@ -58,6 +60,9 @@ class Beats:
             self._refused(named, error)
         else:
             self._board.post(answer.trials)
+
+    def _told(self, held: TrialAttempt) -> TrialAttempt:
+        return held.model_copy(update={"progress": self._progress.of(held.trial)})
 
     def _refused(self, named: list[str], error: ServerError) -> None:
         if self._closed.is_set():

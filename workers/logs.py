@@ -6,15 +6,17 @@ import logging
 import os
 import sys
 import threading
-from typing import Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
+
+from workers.view import CurrentErrors
 
 log = structlog.get_logger(__name__)
 
 
-def configure_logs(level: str, style: Literal["console", "json"]) -> None:
-    """Log to standard error, from `level` on."""
+def configure_logs(level: str, style: Literal["console", "json"], *, watched: bool = False) -> None:
+    """Log to standard error, from `level` on. `watched`: a table shows how trials go, and the log need not."""
     renderer = (
         structlog.processors.JSONRenderer()
         if style == "json"
@@ -22,6 +24,7 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
     )
     structlog.configure(
         processors=[
+            *([_without_progress] if watched else []),
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,9 +32,15 @@ def configure_logs(level: str, style: Literal["console", "json"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", CurrentErrors())),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if keys["event"] == "trial_progress":
+        raise structlog.DropEvent
+    return keys
 
 
 def end_with_any_thread() -> None:

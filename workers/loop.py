@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 
@@ -21,13 +20,14 @@ from lehr.wire.leases import (
     TrialFinish,
     WorkerInfo,
 )
+from lehr.wire.training import TrainingProgress
 from workers.beats import Beats
 from workers.board import Board
 from workers.desk import Trainer
 from workers.drain import Drain
 from workers.outbox import Outbox
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome
-from workers.pace import Pace
+from workers.progress import Progress
 from workers.protocol import LeaseServer
 from workers.retry import is_lost, keep_trying
 
@@ -42,20 +42,29 @@ class LeaseLoop:
     """Works through leases until the worker drains."""
 
     def __init__(
-        self, server: LeaseServer, worker: WorkerInfo, trainer: Trainer, drain: Drain, max_trials: int = 1
+        self,
+        server: LeaseServer,
+        worker: WorkerInfo,
+        trainer: Trainer,
+        drain: Drain,
+        max_trials: int = 1,
+        *,
+        progress: Progress | None = None,
     ) -> None:
+        """`progress`: what someone watches; one of its own by default."""
         self._server = server
         self._worker = worker
         self._max_trials = max_trials
         self._trainer = trainer
         self._drain = drain
+        self._progress = progress or Progress()
 
     def run(self) -> None:
         """Returns when drained. Raises ServerError when the server refuses the claim itself."""
         while not self._drain.requested.is_set():
             lease = self._next_lease()
             if lease is not None:
-                _LeaseWork(self._server, lease, self._trainer, self._drain).complete()
+                _LeaseWork(self._server, lease, self._trainer, self._drain, self._progress).complete()
 
     def _next_lease(self) -> Lease | None:
         # One key for all repetitions: a claim whose answer was lost gets the same lease again.
@@ -75,18 +84,18 @@ class LeaseLoop:
 class _LeaseWork:
     """What is done under one lease. It is the desk of its trainer."""
 
-    def __init__(self, server: LeaseServer, lease: Lease, trainer: Trainer, drain: Drain) -> None:
+    def __init__(self, server: LeaseServer, lease: Lease, trainer: Trainer, drain: Drain, progress: Progress) -> None:
         self._server = server
         self._lease = lease
         self._trainer = trainer
         self._drain = drain
         self._board = Board(lease.trials)
         self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
-        self._paces: dict[str, Pace] = {}
+        self._progress = progress
         self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
 
     def complete(self) -> None:
-        with Beats(self._server, self._lease, self._board), self._outbox:
+        with Beats(self._server, self._lease, self._board, self._progress), self._outbox:
             self._trainer.train(self._lease.study, self._lease.trials, self)
             self._give_back()
 
@@ -95,15 +104,15 @@ class _LeaseWork:
         return self._drain.requested.is_set()
 
     def start(self, trial: LeasedTrial) -> None:
+        self._progress.start(self._lease.study.study_id, trial)
         self._logs[trial.trial].info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
-        self._paces[trial.trial] = Pace(horizon_steps, time.monotonic())
+        self._progress.open(trial.trial, horizon_steps)
         self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps)
 
     def step(self, trial: str, step: int) -> None:
-        pace = self._paces.get(trial)
-        told = pace.due(step, time.monotonic()) if pace is not None else None
+        told = self._progress.step(trial, step)
         if told is not None:
             self._logs[trial].info("trial_progress", **told)
 
@@ -137,9 +146,12 @@ class _LeaseWork:
         ready = [(trial, outcome) for trial, outcome in finished if self._outbox.flush(trial.trial)]
         if ready:
             self._finish(ready)
+        for trial, _ in outcomes:
+            self._progress.end(trial.trial)
 
     def _finish(self, results: Sequence[tuple[LeasedTrial, Finished]]) -> None:
-        batch = FinishBatch(trials=[_result(trial, outcome) for trial, outcome in results])
+        told = [_result(trial, outcome, self._progress.of(trial.trial)) for trial, outcome in results]
+        batch = FinishBatch(trials=told)
         try:
             answer = keep_trying(
                 lambda: self._server.finish(self._lease.lease_id, batch), self._drain.overdue, "finish"
@@ -201,9 +213,14 @@ def _log_of(lease: Lease, trial: LeasedTrial) -> structlog.typing.FilteringBound
     return bound
 
 
-def _result(trial: LeasedTrial, outcome: Finished) -> TrialFinish:
+def _result(trial: LeasedTrial, outcome: Finished, progress: TrainingProgress | None) -> TrialFinish:
     return TrialFinish(
-        trial=trial.trial, attempt=trial.attempt, state=outcome.state, value=outcome.value, error=outcome.error
+        trial=trial.trial,
+        attempt=trial.attempt,
+        progress=progress,
+        state=outcome.state,
+        value=outcome.value,
+        error=outcome.error,
     )
 
 

@@ -86,6 +86,8 @@ def workers(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SE
         output.document([worker.model_dump(mode="json") for worker in found])
     elif found:
         output.show(tables.workers_table(found))
+        if any(worker.running_trials for worker in found):
+            output.show(tables.training_table(found))
     else:
         say("no workers yet; `lehr worker` starts one")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from json import dumps
 from typing import Annotated, Any
 
@@ -24,6 +25,7 @@ from lehr.wire.studies import Study
 
 WATCH_TIMEOUT_SECONDS = 10.0
 PICTURE_POINTS = 200
+SHOWN_RUNNING = 16
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginning of an id, or name.")]
 
@@ -72,6 +74,7 @@ def status(
                 output.document(found.model_dump(mode="json"))
                 return
             output.show(tables.study_details(found))
+            _show_running(client, found)
             if found.best is not None:
                 show_findings(client.diagnosis(found.study_id).findings)
             return
@@ -103,6 +106,13 @@ def best(
         output.document(answer.model_dump(mode="json"))
     else:
         _show_answer(answer)
+
+
+def _show_running(client: Client, study: Study) -> None:
+    """A study's trials under way; the first ones, where a cohort is large."""
+    if study.progress.trials.get("RUNNING"):
+        running = islice(client.trials(study.study_id, state="RUNNING", page_size=SHOWN_RUNNING), SHOWN_RUNNING)
+        output.show(tables.running_table(running))
 
 
 def _write_code(answer: Answer, framework: str) -> None:

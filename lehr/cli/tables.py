@@ -15,6 +15,7 @@ from lehr.schedules import Schedule
 from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.studies import Study
+from lehr.wire.training import CELLS, in_cells
 from lehr.wire.trials import Trial
 
 STATE_STYLES = {
@@ -143,6 +144,28 @@ def workers_table(workers: Iterable[Worker]) -> Table:
         table.add_row(
             Text(worker.name), Text(worker.device), _yes(worker.live), str(worker.running_trials), seen, tasks
         )
+    return table
+
+
+def training_table(workers: Iterable[Worker]) -> Table:
+    """What each of them trains."""
+    table = Table("worker", "study", "trial", "family", *CELLS, box=None, pad_edge=False)
+    for worker in workers:
+        name = Text(worker.name)
+        for each in worker.training:
+            cells = in_cells(each.progress, each.step, each.horizon_steps)
+            table.add_row(name, each.study_id, str(each.number), each.family, *cells)
+        if worker.running_trials > len(worker.training):
+            table.add_row(name, f"and {worker.running_trials - len(worker.training)} more")
+    return table
+
+
+def running_table(trials: Iterable[Trial]) -> Table:
+    """How trials under way go."""
+    table = Table("running", "purpose", "family", "rates", *CELLS, box=None, pad_edge=False)
+    for trial in trials:
+        about = (str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule))
+        table.add_row(*about, *in_cells(trial.progress, trial.step, trial.horizon_steps))
     return table
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from lehr.wire.base import Response
+from lehr.wire.training import Training
 
 
 class Worker(Response):
+    """`training`: the first of the trials that it runs, how they go included."""
+
     id: str
     name: str
     device: str
@@ -16,6 +21,7 @@ class Worker(Response):
     labels: dict[str, str]
     live: bool
     running_trials: int
+    training: list[Training] = Field(default_factory=list)
     last_seen_at: datetime
 
 

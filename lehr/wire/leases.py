@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.training import TrainingProgress
 from lehr.wire.trials import Purpose
 
 Directive = Literal["continue", "prune", "cancel", "done", "lost"]
@@ -68,8 +69,11 @@ class Lease(Response):
 
 
 class TrialAttempt(Request):
+    """`progress`: how it goes, told now and then; a beat is the place for it."""
+
     trial: Id
     attempt: Positive
+    progress: TrainingProgress | None = None
 
 
 Named = TypeVar("Named", bound=TrialAttempt)

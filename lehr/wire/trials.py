@@ -8,6 +8,7 @@ from typing import Literal
 from lehr.wire.base import Request, Response, ScheduleDocument
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
+from lehr.wire.training import TrialProgress
 
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
@@ -20,6 +21,7 @@ class Trial(Response):
 
     `origin`: who chose the schedule: the search's `sampler`; the `user`, by a baseline or by hand; a `guess` of the
     space's; `warm`, what did well in studies like this one; a `prior` of the field; or the `confirmation`.
+    `progress`: what its worker told last of speed and memory; it changes without a new revision.
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
     `forecast`: of its last loss, while it runs; null in lists.
@@ -40,6 +42,7 @@ class Trial(Response):
     worker: str | None
     step: int | None
     horizon_steps: int | None
+    progress: TrialProgress | None = None
     diagnosis: list[Finding] | None
     forecast: LossForecast | None = None
     error: str | None

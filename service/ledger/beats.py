@@ -12,6 +12,7 @@ from service.database import Database, Transaction
 from service.fleet import note_beat
 from service.ledger.hearing import hear
 from service.ledger.holdings import Holdings, examine
+from service.ledger.progress import note_progress
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
 from service.search.warmth import Searches
@@ -36,6 +37,7 @@ class Beats:
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, renewal.trials)
             self._extend(transaction, holdings)
+            note_progress(transaction, holdings, renewal.trials)
             note_beat(transaction, holdings.worker_id)
             return holdings.answer()
 
@@ -47,6 +49,7 @@ class Beats:
         with self.database.write() as transaction:
             holdings = hear(transaction, lease_id, batch.trials)
             self._extend(transaction, holdings)
+            note_progress(transaction, holdings, batch.trials)
             self._judge(transaction, holdings)
             return holdings.answer()
 

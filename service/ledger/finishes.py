@@ -10,6 +10,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
 from service.database import Database, Transaction
 from service.ledger.holdings import Holdings, examine
+from service.ledger.progress import progress_document
 from service.ledger.progression import advance
 from service.ledger.rules import close_if_empty, settle, touch
 from service.tables import StudyRow, TrialRow
@@ -50,6 +51,8 @@ class Finishes:
         self, transaction: Transaction, study: StudyRow, trial: TrialRow, entry: TrialFinish, holdings: Holdings
     ) -> None:
         settle(transaction, study, trial, entry.state, value=entry.value, error=entry.error)
+        if entry.progress is not None:
+            trial.progress = progress_document(entry.progress, transaction.now)
         # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
         trial.acknowledged_until = holdings.expires_at
         holdings.standings[entry.trial] = "settled"

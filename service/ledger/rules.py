@@ -66,6 +66,7 @@ def requeue(trial: TrialRow) -> None:
     trial.state = "WAITING"
     trial.lease_id = None
     trial.worker_id = None
+    trial.progress = None
 
 
 CLOSE_IF_EMPTY = (

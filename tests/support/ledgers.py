@@ -88,7 +88,7 @@ class FakeWorker:
         return answer.json() if answer.status_code == 200 else None
 
     def renew(self, lease: dict[str, Any], trials: list[dict[str, Any]] | None = None) -> Any:
-        return self._call(lease, "renew", [named(trial) for trial in trials or lease["trials"]])
+        return self._call(lease, "renew", [_told(trial) for trial in trials or lease["trials"]])
 
     def release(self, lease: dict[str, Any], trials: list[dict[str, Any]] | None = None) -> Any:
         return self._call(lease, "release", [named(trial) for trial in trials or lease["trials"]])
@@ -108,3 +108,8 @@ class FakeWorker:
 
 def named(trial: dict[str, Any]) -> dict[str, Any]:
     return {"trial": trial["trial"], "attempt": trial["attempt"]}
+
+
+def _told(trial: dict[str, Any]) -> dict[str, Any]:
+    """What a beat says of a trial: how it goes, where the test gives it."""
+    return named(trial) | ({"progress": trial["progress"]} if "progress" in trial else {})

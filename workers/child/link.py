@@ -6,7 +6,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from lehr.wire.leases import Directive, LeasedTrial, Report
@@ -25,6 +25,7 @@ from workers.child.messages import (
     Word,
 )
 from workers.outcomes import Outcome
+from workers.progress import Usage
 
 PULSE_SECONDS = 0.5
 """How soon the worker learns of a step: short against any patience, long against what it costs to say."""
@@ -48,6 +49,8 @@ class Link:
         self._pending: dict[str, list[Report]] = {}
         self._acknowledged: dict[str, int] = {}
         self._steps: dict[str, int] = {}
+        self.gauge: Callable[[], Usage] = Usage
+        """What training has of its device; told with the steps."""
         self._is_copy = False
         os.register_at_fork(after_in_child=self._disown)
         threading.Thread(target=self._listen, name="worker", daemon=True).start()
@@ -125,7 +128,7 @@ class Link:
 
     def _pulse(self) -> Mapping[str, int]:
         steps = dict(self._steps)
-        self.send(Pulse(steps))
+        self.send(Pulse(steps, self.gauge()))
         return steps
 
     def _check(self) -> None:

@@ -65,6 +65,7 @@ def _work(link: Link) -> None:
 def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     # Only here: torch takes seconds to import, in which the worker does its part.
     from workers.checkpoints import Checkpoints
+    from workers.child.gauge import Gauge
     from workers.cohort.advisor import Advisor
     from workers.cohort.choice import ChoiceCache
     from workers.cohort.trainer import CohortTrainer
@@ -81,6 +82,7 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
         link.send(Refused(error.faults))
         return None
     configure_torch(device, settings.threads)
+    link.gauge = Gauge(device).read
     seconds, data_dir = settings.checkpoint_seconds, settings.data_dir
     solo = SoloTrainer(device, checkpoints, seconds, data_dir=data_dir)
     choices = ChoiceCache(settings.calibration)

@@ -9,6 +9,7 @@ from typing import Any
 from lehr.errors import Fault
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOffer
 from workers.outcomes import Outcome
+from workers.progress import Usage
 from workers.settings import WorkerSettings
 
 
@@ -88,6 +89,7 @@ class Pulse:
     """From the process, every now and then: how many steps of each trial are done. Sent when one was done since."""
 
     steps: Mapping[str, int]
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)

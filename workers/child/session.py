@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,6 +20,7 @@ from workers.child.process import TrainingProcess
 from workers.desk import Desk
 from workers.failures import MIB, HangError, ProcessEndedError, over_limit
 from workers.outcomes import Finished, Interrupted, Outcome, storable_error
+from workers.progress import Usage
 from workers.settings import WorkerSettings
 
 TICK_SECONDS = 0.05
@@ -49,12 +50,21 @@ class Session:
     """One order to the process, from `Train` to `Rested`."""
 
     def __init__(
-        self, process: TrainingProcess, study: LeasedStudy, trials: Sequence[LeasedTrial], *, desk: Desk, limits: Limits
+        self,
+        process: TrainingProcess,
+        study: LeasedStudy,
+        trials: Sequence[LeasedTrial],
+        *,
+        desk: Desk,
+        limits: Limits,
+        measured: Callable[[Usage], object],
     ) -> None:
+        """`measured`: is told what training has of its device."""
         self._process = process
         self._study = study
         self._desk = desk
         self._limits = limits
+        self._measured = measured
         self._courses = {trial.trial: Course(trial) for trial in trials}
         self._word = Word()
         self._drain_seconds = math.inf
@@ -99,7 +109,8 @@ class Session:
                 )
             case Logged(level, event, keys):
                 getattr(log, level)(event, **keys)
-            case Pulse(steps):
+            case Pulse(steps, usage):
+                self._measured(usage)
                 # The thread that sends them may be late: then they tell of the session before.
                 for trial in steps.keys() & self._courses.keys():
                     self._courses[trial].steps = steps[trial]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -15,6 +15,7 @@ from workers.child.session import Limits, Session
 from workers.desk import Desk
 from workers.failures import ProcessEndedError
 from workers.generations import discard
+from workers.progress import Usage
 from workers.settings import WorkerSettings
 from workers.storage import open_storage
 
@@ -31,11 +32,17 @@ class ChildTrainer:
     replaced, since nobody knows what it left behind; so is one that left processes of its own.
     """
 
-    def __init__(self, settings: WorkerSettings, limits: Limits) -> None:
-        """Starts the process, which gets ready meanwhile. Raises InvalidValueError for a place that cannot be used."""
+    def __init__(
+        self, settings: WorkerSettings, limits: Limits, measured: Callable[[Usage], object] | None = None
+    ) -> None:
+        """Starts the process, which gets ready meanwhile. `measured`: is told what training has of its device.
+
+        Raises InvalidValueError for a place that cannot be used.
+        """
         self._settings = settings
         self._storage = open_storage(settings.checkpoints)
         self._limits = limits
+        self._measured = measured or (lambda usage: None)
         self.wanted = 1
         """What the process said last that it would train together."""
         self._process = self._start()
@@ -59,7 +66,8 @@ class ChildTrainer:
         waiting = deque([tuple(trials)])
         while waiting and not desk.draining:
             self.ready()
-            session = Session(self._process, study, waiting.popleft(), desk=desk, limits=self._limits)
+            trials = waiting.popleft()
+            session = Session(self._process, study, trials, desk=desk, limits=self._limits, measured=self._measured)
             waiting.extendleft(reversed(session.complete()))
             self.wanted = session.wanted
             if not session.is_sound:

@@ -271,10 +271,17 @@ def test_tasks_and_workers_are_listed(stub: Stub) -> None:
         "id": "w", "name": "box/0", "device": "cpu", "tasks": ["digits"], "labels": {}, "live": True,
         "running_trials": 2, "last_seen_at": NOW,
     }  # fmt: skip
+    told = {"steps_done": 40, "horizon_steps": 100, "steps_per_second": 12.5, "device_memory_bytes": 2 << 30}
+    about = {"study_id": "s1", "trial": "t", "number": 17, "family": "cosine", "step": None, "horizon_steps": None}
+    training = about | {"progress": {**told, "device_utilisation": None, "at": NOW}}
     task = {"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "live": True, "workers": 1}
     stub.on("GET /v1/workers", page(worker))
     stub.on("GET /v1/tasks", page(task))
-    assert "box/0" in lehr("workers", "--server", stub.url).stdout
+    assert "box/0" in lehr("workers", "--server", stub.url).stdout, "as a server of before says it"
+    stub.on("GET /v1/workers", page({**worker, "training": [training]}))
+    said = lehr("workers", "--server", stub.url).stdout
+    for part in ("cosine", "40/100 40%", "12.5", "2.0 GiB", "0:00:05", "and 1 more"):
+        assert part in said
     assert "val_accuracy" in lehr("tasks", "--server", stub.url).stdout
     assert json.loads(lehr("tasks", "--json", "--server", stub.url).stdout)[0]["name"] == "digits"
 

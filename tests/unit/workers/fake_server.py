@@ -36,6 +36,7 @@ class FakeTrial:
     finishes: int = 0
     releases: int = 0
     beats: list[float] = field(default_factory=list)
+    progress: list[Any] = field(default_factory=list)
 
 
 class FakeServer:
@@ -138,8 +139,9 @@ class FakeServer:
         }
         return self._leases[key]
 
-    def _renew(self, trial: FakeTrial, _entry: dict[str, Any]) -> str:
+    def _renew(self, trial: FakeTrial, entry: dict[str, Any]) -> str:
         trial.beats.append(time.monotonic())
+        trial.progress.append(entry["progress"])
         trial.expires = time.monotonic() + self.lease_seconds
         return trial.directive
 
@@ -154,6 +156,7 @@ class FakeServer:
     def _finish(self, trial: FakeTrial, entry: dict[str, Any]) -> str:
         trial.state, trial.value, trial.error = entry["state"], entry["value"], entry["error"]
         trial.finishes += 1
+        trial.progress.append(entry["progress"])
         return "done"
 
     def _release(self, trial: FakeTrial, _entry: dict[str, Any]) -> str:

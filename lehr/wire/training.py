@@ -1,0 +1,75 @@
+"""How a running trial goes, as the worker that trains it tells now and then."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from lehr.wire.base import Count, Positive, Request, Response
+
+
+class TrainingProgress(Request):
+    """What a worker may tell of a trial in any call on its lease. What it cannot measure is null.
+
+    `device_memory_bytes`: held by the process that trains it, together with the others of its cohort; on a CPU what
+    is resident. `device_utilisation`: from 0 to 1; on a CPU, of the threads that training may use.
+    """
+
+    steps_done: Count
+    horizon_steps: Positive
+    steps_per_second: Annotated[float, Field(ge=0)] | None = None
+    device_memory_bytes: Count | None = None
+    device_utilisation: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class TrialProgress(Response):
+    """What was told last of a trial's present attempt, or of the one that ended it, and when."""
+
+    steps_done: int
+    horizon_steps: int
+    steps_per_second: float | None
+    device_memory_bytes: int | None
+    device_utilisation: float | None
+    at: datetime
+
+
+class Training(Response):
+    """A trial that a worker trains. `progress`: null until the worker tells some; `step` is the last reported one."""
+
+    study_id: str
+    trial: str
+    number: int
+    family: str
+    step: int | None
+    horizon_steps: int | None
+    progress: TrialProgress | None
+
+
+CELLS = ("steps", "steps/s", "memory", "busy", "time left")
+
+
+def in_cells(
+    progress: TrainingProgress | TrialProgress | None, step: int | None = None, horizon_steps: int | None = None
+) -> tuple[str, ...]:
+    """The same for people, one text for each of `CELLS`; empty where nothing is known.
+
+    `step`, `horizon_steps`: of the trial's last report, which may be further on than what was told.
+
+    >>> in_cells(TrainingProgress(steps_done=250, horizon_steps=1000, steps_per_second=12.5), step=299)
+    ('300/1000 30%', '12.5', '', '', '0:00:56')
+    """
+    done = max(0 if progress is None else progress.steps_done, 0 if step is None else step + 1)
+    horizon = horizon_steps if progress is None else progress.horizon_steps
+    steps = f"{done}/{horizon} {done / horizon:.0%}" if done and horizon else ""
+    if progress is None:
+        return (steps, "", "", "", "")
+    speed, memory, busy = progress.steps_per_second, progress.device_memory_bytes, progress.device_utilisation
+    return (
+        steps,
+        "" if speed is None else f"{speed:.3g}" if speed < 1000 else f"{speed:.0f}",
+        "" if memory is None else f"{memory / 2**30:.1f} GiB" if memory >= 2**30 else f"{memory / 2**20:.0f} MiB",
+        "" if busy is None else f"{busy:.0%}",
+        str(timedelta(seconds=round(max(0, progress.horizon_steps - done) / speed))) if speed else "",
+    )
