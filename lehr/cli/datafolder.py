@@ -26,6 +26,7 @@ class DataFolder:
         self.root = root.absolute()
         self.database = self.root / "lehr.sqlite"
         self.checkpoints = self.root / "checkpoints"
+        self.datasets = self.root / "datasets"
         self.calibration = self.root / "calibration"
         self.logs = self.root / "logs"
         self.port_file = self.root / "server.port"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
+from lehr.cli import settings
 from lehr.cli.datafolder import DataFolder
 from lehr.cli.process import Child, require
-from lehr.cli.settings import child_environment
 from lehr.errors import LehrError
 
 READY_SECONDS = 60.0
@@ -119,7 +119,7 @@ class Fleet:
     def _child(self, name: str, command: list[str]) -> Child:
         log = None if self._plan.verbose else self._folder.logs / f"{name}.log"
         threads = core_count() // max(1, self._plan.worker_count)
-        return Child(name, command, log=log, environment=child_environment(threads))
+        return Child(name, command, log=log, environment=settings.child_environment(threads))
 
     def _server_command(self) -> list[str]:
         place = ["--host", self._plan.host, "--port", str(self._plan.port), "--port-file", str(self._folder.port_file)]
@@ -130,8 +130,16 @@ class Fleet:
         if device == "auto" and gpu_count() > 1:
             device = f"cuda:{index % gpu_count()}"
         name = f"{socket.gethostname()}/{index}"
-        place = ["--checkpoints", str(self._folder.checkpoints), "--calibration", str(self._folder.calibration)]
-        return ["workers", "--server", self.url, "--device", device, "--name", name, *place]
+        return ["workers", "--server", self.url, "--device", device, "--name", name, *self._places()]
+
+    def _places(self) -> list[str]:
+        """Where workers save and look: in the data folder, but where the operator's environment says otherwise."""
+        places = (
+            ("--checkpoints", self._folder.checkpoints, settings.CHECKPOINTS_VARIABLE),
+            ("--data-dir", self._folder.datasets, settings.DATA_DIR_VARIABLE),
+            ("--calibration", self._folder.calibration, settings.CALIBRATION_VARIABLE),
+        )
+        return [part for flag, path, variable in places if not settings.is_set(variable) for part in (flag, str(path))]
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -19,6 +19,8 @@ PORT_VARIABLE = "LEHR_PORT"
 DEVICE_VARIABLE = "LEHR_DEVICE"
 DATA_VARIABLE = "LEHR_DATA"
 DATA_DIR_VARIABLE = "LEHR_DATA_DIR"
+CHECKPOINTS_VARIABLE = "LEHR_CHECKPOINTS"
+CALIBRATION_VARIABLE = "LEHR_CALIBRATION"
 VARIABLES = (SERVER_VARIABLE, HOST_VARIABLE, PORT_VARIABLE, DEVICE_VARIABLE, DATA_VARIABLE, DATA_DIR_VARIABLE)
 
 DEFAULT_DATA = Path("lehr-data")
@@ -36,13 +38,21 @@ DeviceOption = Annotated[
     typer.Option("--device", envvar=DEVICE_VARIABLE, help="auto, cpu or cuda:N. With auto, worker N takes GPU N."),
 ]
 DataOption = Annotated[
-    Path, typer.Option("--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder of database, checkpoints and logs.")
+    Path,
+    typer.Option(
+        "--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder of database, checkpoints, data sets and logs."
+    ),
 ]
 DataDirOption = Annotated[
     Path,
     typer.Option("--data-dir", metavar="DIR", envvar=DATA_DIR_VARIABLE, help="Where workers look for data sets."),
 ]
 DEFAULT_SERVER = DEFAULT_URL
+
+
+def is_set(variable: str) -> bool:
+    """Whether the operator says it, to this process and so to its children."""
+    return bool(os.environ.get(variable))
 
 
 def child_environment(threads: int) -> dict[str, str]:

@@ -130,6 +130,20 @@ def test_a_lost_worker_is_started_again_after_a_pause(checkout: Path, monkeypatc
     assert "signal 9" in said[0]
 
 
+def test_workers_save_and_look_in_the_data_folder_unless_the_operator_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("LEHR_CHECKPOINTS", "LEHR_DATA_DIR", "LEHR_CALIBRATION"):
+        monkeypatch.delenv(variable, raising=False)
+    root = tmp_path / "elsewhere"
+    fleet = Fleet(DataFolder(root), Plan("127.0.0.1", 0, workers=1), print)
+    places = [f"--checkpoints {root}/checkpoints", f"--data-dir {root}/datasets", f"--calibration {root}/calibration"]
+    assert " ".join(fleet._places()) == " ".join(places)
+    monkeypatch.setenv("LEHR_CHECKPOINTS", "s3://bucket/lehr")
+    monkeypatch.setenv("LEHR_DATA_DIR", "/mnt/data")
+    assert " ".join(fleet._places()) == places[2], "what the workers' own variables say holds"
+
+
 def test_a_worker_that_refuses_its_settings_is_not_started_again(checkout: Path) -> None:
     (checkout / "workers" / "__main__.py").write_text("import sys; print('no such device'); sys.exit(2)")
     with DataFolder(checkout / "data") as folder:
