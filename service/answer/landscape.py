@@ -79,12 +79,15 @@ class Landscape:
         return [self.trials[index] for index in chosen]
 
     def baseline(self) -> SearchTrial | None:
-        """The constant rate, without warm-up, of the best estimate; None when none completed."""
+        """The constant rate, without warm-up, of the best estimate; None when none completed.
+
+        One that was too bad for the process to see has no estimate: what it would say there is an extrapolation,
+        and may be best of all just where the rates are far too high.
+        """
         constants = [trial for trial in self.trials if is_baseline(trial.schedule)]
-        if self.smoother is None or not constants:
-            return constants[0] if constants else None
-        means, _ = self.smoother.predict(np.stack([features(trial.schedule) for trial in constants]))
-        return constants[int(np.argmin(means))]
+        estimates = self.estimates()
+        known = [trial for trial in constants if trial.number in estimates]
+        return min(known or constants, key=lambda trial: estimates.get(trial.number, 0.0), default=None)
 
     def sensitivity(self, schedule: Schedule) -> float | None:
         """By how much the metric is expected to be worse with all rates twice or half as high: the worse of both."""

@@ -108,6 +108,17 @@ def test_few_trials_are_taken_as_they_are_each_schedule_once(direction: str) -> 
     assert landscape.sensitivity(best) is None
 
 
+def test_a_constant_that_failed_is_no_baseline_for_lying_where_the_slope_points() -> None:
+    """The higher the rate the better, up to a cliff: those beyond it are too bad for the process to see."""
+    generator = np.random.default_rng(0)
+    rates = [*np.geomspace(0.003, 0.3, 9), 0.8, 0.9, 1.0]
+    values = [0.5 - 0.15 * np.log10(rate / 0.003) + 0.01 * generator.normal() if rate < 0.5 else 2.3 for rate in rates]
+    landscape = Landscape.of(trials_of([Constant(start_lr=rate, end_lr=rate) for rate in rates], values), "minimize")
+    baseline = landscape.baseline()
+    assert baseline is not None
+    assert baseline.number in (7, 8)
+
+
 def test_equal_values_everywhere_are_no_landscape() -> None:
     schedules: list[Schedule] = [Constant(start_lr=0.1 * n, end_lr=0.1 * n) for n in range(1, 13)]
     finalists = Landscape.of(trials_of(schedules, [0.5] * 12), "minimize").finalists(2)
