@@ -27,6 +27,9 @@ from scipy.special import stdtrit
 ERROR = 0.05
 """The probability of taking any schedule that is as good as the leader for a loser."""
 
+NEAR = 0.5
+"""So many standard errors behind the leader counts as no worse: it is better with a probability of about a third."""
+
 Losses = Mapping[int, Mapping[int, float]]
 """By racer and seed."""
 
@@ -84,13 +87,13 @@ def survivors(order: Sequence[Place], racing: Sequence[int]) -> list[int]:
 
 
 def simplest(order: Sequence[Place], burden: Mapping[int, tuple[float, ...]]) -> int:
-    """Of those within one standard error of the leader, the one whose `burden` is least; the better one of equals.
+    """Of those within half a standard error of the leader, the one whose `burden` is least; the better one of equals.
 
-    The one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
+    After the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
     Trees (1984), section 3.4.3. All that are tied would be too many: what few seeds cannot tell apart
-    may differ.
+    may differ, and a whole standard error, too, costs more than the simplicity is worth.
     """
-    near = [place for place in order if place.gap == 0 or (place.error is not None and place.gap <= place.error)]
+    near = [place for place in order if place.gap == 0 or (place.error is not None and place.gap <= NEAR * place.error)]
     return min(near, key=lambda place: (*burden[place.racer], place.gap)).racer
 
 

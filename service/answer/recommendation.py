@@ -47,9 +47,9 @@ def _message(code: Code, tied: list[Tied], chosen: Schedule) -> str:
     others = len(tied) - 1
     which = f"{others} other{'s' if others > 1 else ''} could not be told from the best one on the seeds of the race"
     if code == "best_of_tied":
-        return f"{which}; the {chosen.family} had the best mean, and none within its error is simpler"
+        return f"{which}; the {chosen.family} had the best mean, and none within half a standard error of it is simpler"
     best = tied[0].schedule
     return (
-        f"{which}; of those within one standard error of the best mean, a {best.family}'s, the {chosen.family} is the "
-        "simplest: the fewest fields, then the least sensitive to its rate"
+        f"{which}; of those within half a standard error of the best mean, a {best.family}'s, the {chosen.family} is "
+        "the simplest: the fewest fields, then the least sensitive to its rate"
     )

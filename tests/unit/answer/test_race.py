@@ -92,13 +92,14 @@ def test_the_rounds_spend_no_more_than_their_trainings(racers: int, runs: int) -
     assert runs < racers or left < max(2, racers)
 
 
-def test_the_simplest_within_one_standard_error_is_chosen() -> None:
-    generator = np.random.default_rng(4)
-    values = generator.normal(scale=0.01, size=(3, 6))
-    values[1] += 0.002
+@pytest.mark.parametrize(("part", "chosen"), [(0.49, 1), (0.51, 0)])
+def test_the_simplest_within_half_a_standard_error_is_chosen(part: float, chosen: int) -> None:
+    values = np.random.default_rng(4).normal(scale=0.01, size=(3, 6))
+    values -= values.mean(1, keepdims=True)
     values[2] += 0.5
+    error = places(losses_of(values))[1].error  # whoever is how far behind, the residuals are the same
+    assert error is not None
+    values[1] += part * error
     found = places(losses_of(values))
-    near = [place.racer for place in found if place.error is None or place.gap <= place.error]
-    assert simplest(found, {0: (5.0,), 1: (2.0,), 2: (1.0,)}) == (1 if 1 in near else 0)
-    assert simplest(found, {0: (2.0,), 1: (2.0,), 2: (1.0,)}) == found[0].racer
-    assert 2 not in near
+    assert simplest(found, {0: (5.0,), 1: (2.0,), 2: (1.0,)}) == chosen
+    assert simplest(found, {0: (2.0,), 1: (2.0,), 2: (1.0,)}) == 0
