@@ -45,10 +45,19 @@ def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis
         _repeats(transaction, study),
     )
     of_best: list[Finding] = []
-    if facts.completed:
-        best = select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == facts.completed[0].number)
-        of_best = _of_trial(transaction, study, transaction.session.execute(best).scalar_one(), results)
+    if (number := _best(study, facts)) is not None:
+        best = select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == number)
+        found = _of_trial(transaction, study, transaction.session.execute(best).scalar_one(), results)
+        of_best = [finding.model_copy(update={"trial": number}) for finding in found]
     return StudyDiagnosis(study_id=study.id, state=study.state, findings=diagnose_study(facts, of_best))
+
+
+def _best(study: StudyRow, facts: StudyResults) -> int | None:
+    """The trial of the answer; before there is one, that of the best value so far."""
+    answer: int | None = (study.confirmation or {}).get("answer")
+    if answer is not None:
+        return answer
+    return facts.completed[0].number if facts.completed else None
 
 
 def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:

@@ -13,13 +13,12 @@ from service.diagnosis.too_noisy import too_noisy
 
 
 def diagnose_study(study: StudyResults, of_best: Sequence[Finding] = ()) -> list[Finding]:
-    """What is wrong with the search, then what is wrong with its best training. Empty where nothing is.
+    """What is wrong with the search, then what is wrong with its best training (`of_best`). Empty where nothing is.
 
     Where all rates are alike or lost in noise, it is chance which of them is the best: nothing else is told then.
     """
     blind = all_rates_alike(study) or too_noisy(study)
     if blind is not None:
         return [blind]
-    best = [finding.model_copy(update={"trial": study.completed[0].number}) for finding in of_best]
     diverged = many_diverged(study)
-    return [*([diverged] if diverged else []), *best_on_bound(study), *best]
+    return [*([diverged] if diverged else []), *best_on_bound(study), *of_best]

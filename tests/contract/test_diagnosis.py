@@ -99,6 +99,19 @@ def test_a_study_tells_the_bound_its_best_trials_crowd_at(client: TestClient, wo
     assert get(client, study, "best")["diagnosis"] == [finding]
 
 
+def test_the_training_that_is_looked_at_is_the_answers_not_the_luckiest(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, budget={"trials": 2, "parallel": 1}, baseline=False, confirm={"top": 2, "seeds": 4})
+    trained(worker, FALLING, 0.9)
+    (finding,) = get(client, study, "diagnosis")["findings"]
+    assert (finding["code"], finding["trial"]) == ("rate_too_low", 0)
+    trained(worker, SETTLED, 0.8)
+    while (lease := worker.claim()) is not None:
+        worker.finish(lease, value=0.5 if lease["trials"][0]["schedule"]["family"] == "constant" else 0.8)
+    best = get(client, study, "best")
+    assert best["trial"] == 1
+    assert best["diagnosis"] == get(client, study, "trials", 1)["diagnosis"] == []
+
+
 def test_noise_is_learnt_from_the_confirmation(client: TestClient, worker: FakeWorker) -> None:
     draw = random.Random(1)
     study = create(client, budget={"trials": 8, "parallel": 1}, confirm={"top": 1, "seeds": 8})
