@@ -32,15 +32,18 @@ def leaderboard(
 
     A search spends its trials unevenly, and the best of thirty is better than the best of five
     whatever the family. So the families are ranked by what the best of an equal number of their
-    trials comes to: as many as the family with the fewest has. `families` are those searched;
-    others that users enqueued are added. `confirmed`: the best confirmation of each family that has one.
+    trials comes to: as many as the searched family with the fewest has. `families` are those searched;
+    others that users enqueued are added, and compared where they have as many trials: a single one would leave
+    nothing to compare of all the others. `confirmed`: the best confirmation of each family that has one.
     """
     names = dict.fromkeys((*families, *(trial.schedule.family for trial in trials)))
     groups = [
         FamilyTrials(name, tuple(each for each in trials if each.schedule.family == name and each.state in COUNTED))
         for name in names
     ]
-    count = min((len(group.trials) for group in groups if group.trials), default=0)
+    tried = [group for group in groups if group.trials]
+    searched = [group for group in tried if group.family in families]
+    count = min((len(group.trials) for group in searched or tried), default=0)
     completed = [trial.value for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
     worst = max((loss(value, direction) for value in completed), default=math.inf)
     found = [_entry(group, direction, count, worst, confirmed.get(group.family)) for group in groups]
@@ -82,7 +85,7 @@ def _entry(
         trials=len(group.trials),
         diverged=sum(trial.state == "DIVERGED" for trial in group.trials),
         best=_best(best),
-        equal_budget=_equal_budget(group, direction, count, worst) if best is not None else None,
+        equal_budget=_equal_budget(group, direction, count, worst) if best and len(group.trials) >= count else None,
         confirmation=confirmed,
     )
 

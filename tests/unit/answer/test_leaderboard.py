@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lehr.schedules import Constant, Cosine, Schedule
+from lehr.schedules import Constant, Cosine, Linear, Schedule
 from service.answer.finalists import SearchTrial
 from service.answer.leaderboard import best_of, leaderboard
 
@@ -77,3 +77,17 @@ def test_a_family_of_which_nothing_completed_has_no_best() -> None:
     trials = [completed(0, constant(0.1), 0.5), SearchTrial(1, cosine(9.0), "DIVERGED", None)]
     last = leaderboard(trials, ["constant", "cosine"], "minimize", {})[1]
     assert (last.family, last.best, last.equal_budget, last.diverged) == ("cosine", None, None, 1)
+
+
+def test_a_schedule_that_a_user_adds_once_takes_part_and_leaves_the_comparison_of_the_others_as_it_was() -> None:
+    searched = [completed(n, constant(0.01 + n), 0.5 + 0.01 * n) for n in range(5)]
+    searched += [completed(n, cosine(0.01 + n), 0.5 + 0.01 * n) for n in range(5, 11)]
+    added = completed(11, Linear(start_lr=0.1, end_lr=0.0), 0.99)
+    without = leaderboard(searched, ["constant", "cosine"], "maximize", {})
+    board = leaderboard([*searched, added], ["constant", "cosine"], "maximize", {})
+    assert board[:2] == without
+    assert (board[2].family, board[2].rank, board[2].trials, board[2].equal_budget) == ("linear", 3, 1, None)
+    assert board[2].best is not None
+    assert board[2].best.value == 0.99
+    (alone,) = leaderboard([added], [], "maximize", {})
+    assert alone.equal_budget is not None
