@@ -33,6 +33,7 @@ from tests.unit.diagnosis.made import (
 
 DIVERGED = curve([1.0, 3.0, None], [2.0, 9.0, None], state="DIVERGED", steps=[83, 166, 170], rates=[0.1, 0.1, 0.1])
 WARM_SPIKE = [2.0, 5.0, 3.0, 1.5, 1.0, 0.8, 0.7, 0.65, 0.62, 0.6, 0.59, 0.585]
+PLATEAU = [2.5, 0.9, 0.7, 0.8, 0.68, 0.79, 0.69, 0.8, 0.7, 0.78, 0.69, 0.77]
 OVERFITTED = [1.0, 0.7, 0.55, 0.5, 0.5, 0.52, 0.55, 0.58, 0.61, 0.65, 0.69, 0.73]
 
 FAULTY: dict[str, tuple[str, TrialCurve]] = {
@@ -41,6 +42,7 @@ FAULTY: dict[str, tuple[str, TrialCurve]] = {
     "the same without held-out data": ("rate_too_high", curve(restless(1), metrics={})),
     "the same under a cosine": ("rate_too_high", curve(restless(3), restless(4), COSINE)),
     "the same, reported a hundred times": ("rate_too_high", curve(restless(5), restless(6), reports=12)),
+    "a plateau after a fast start": ("rate_too_high", curve(PLATEAU, PLATEAU[:1] + PLATEAU[2:] + [0.71])),
     "a loss that ends where it began": (
         "rate_too_high",
         curve([2.5, 2.9, 2.4, 2.8, 2.5, 2.45, 2.9, 2.6], [2.5] * 8, reports=8),
@@ -81,6 +83,13 @@ def codes(found: TrialCurve, others: Neighbours | None = None) -> list[str]:
 def test_a_curve_made_with_a_fault_has_that_fault_alone(name: str) -> None:
     code, made = FAULTY[name]
     assert codes(made) == [code]
+
+
+def test_too_high_a_rate_is_told_by_what_the_loss_did() -> None:
+    said = {name: diagnose(FAULTY[name][1])[0].message for name in FAULTY if FAULTY[name][0] == "rate_too_high"}
+    assert "stood still around 0.77 after a fast start" in said["a plateau after a fast start"]
+    assert "moved up and down" in said["a loss that goes up and down"]
+    assert "ended where it began" in said["a loss that ends where it began"]
 
 
 @pytest.mark.parametrize("name", HEALTHY)
