@@ -16,18 +16,13 @@ from functools import cache, cached_property
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    DateTime,
     Engine,
-    Select,
     Table,
     bindparam,
     create_engine,
     event,
-    func,
     make_url,
-    null,
     select,
     text,
 )
@@ -66,11 +61,6 @@ class DatabaseClock:
         return now.astimezone(UTC)
 
 
-def database_time(dialect: str) -> ColumnElement[Any]:
-    """The database's time as a column, null where it has no clock."""
-    return null() if dialect == "sqlite" else func.clock_timestamp(type_=DateTime(timezone=True))
-
-
 @dataclass
 class Transaction:
     """One unit of work: statements on its connection, objects through its session, made when first used."""
@@ -83,10 +73,11 @@ class Transaction:
         """The time, read once."""
         return self.clock.now(self.connection)
 
-    def learn_time(self, told: datetime | None) -> None:
-        """Take the time from what a statement told of `database_time`, which spares a question of its own."""
-        if told is not None and isinstance(self.clock, DatabaseClock):
-            self.__dict__.setdefault("now", told.astimezone(UTC))
+    @property
+    def known_now(self) -> datetime | None:
+        """The time, None where a statement had better ask the database's clock itself: that spares a question."""
+        asks = isinstance(self.clock, DatabaseClock) and self.connection.dialect.name != "sqlite"
+        return None if asks else self.now
 
     @cached_property
     def session(self) -> Session:
@@ -124,16 +115,7 @@ class Transaction:
 @cache
 def _upsert_statement(dialect: str, table: type[Base], keys: tuple[str, ...], names: tuple[str, ...]) -> Any:
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return _replacing(make(cast("Table", table.__table__)), keys, names)
-
-
-def upsert_from(table: type[Base], keys: Sequence[str], names: Sequence[str], rows: Select[Any]) -> Any:
-    """PostgreSQL's insert of what a query gives; where the keys are taken, it replaces the other columns named."""
-    insert = postgresql.insert(cast("Table", table.__table__)).from_select(list(names), rows)
-    return _replacing(insert, keys, names)
-
-
-def _replacing(insert: Any, keys: Sequence[str], names: Sequence[str]) -> Any:
+    insert = make(cast("Table", table.__table__))
     replaced = {name: insert.excluded[name] for name in names if name not in keys}
     return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
 
@@ -145,6 +127,7 @@ class Database:
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._write_engine = self.engine.execution_options(lehr_write=True)
         self._read_engine = self.engine if self._is_sqlite else self.engine.execution_options(**POSTGRESQL_READS)
+        self._autocommit_engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._one_writer: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
 
     @contextmanager
@@ -161,6 +144,18 @@ class Database:
             yield transaction
             transaction.flush()
 
+    def write_at_once(self) -> AbstractContextManager[Transaction]:
+        """For what PostgreSQL does in one statement: it commits by itself, without two more round trips.
+
+        On SQLite, which has no such statements, a `write` like any other.
+        """
+        return self.write() if self._is_sqlite else self._write_at_once()
+
+    @contextmanager
+    def _write_at_once(self) -> Iterator[Transaction]:
+        with self._autocommit_engine.connect() as connection:
+            yield Transaction(connection, self.clock)
+
     def close(self) -> None:
         self.engine.dispose()
 
@@ -175,12 +170,11 @@ def create_engine_for(url: str) -> Engine:
         return engine
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(
-            parsed,
-            pool_size=POOL_SIZE,
-            max_overflow=POOL_OVERFLOW,
-            isolation_level="READ COMMITTED",
+        engine = create_engine(
+            parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, isolation_level="READ COMMITTED"
         )
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     raise ValueError(
         f"database: unsupported kind {parsed.get_backend_name()!r} (allowed: sqlite, postgresql). "
         "Give a URL such as sqlite:///lehr.sqlite or postgresql://user@host/lehr."
@@ -197,6 +191,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # For statements that commit by themselves, whatever the server's own default is.
+    connection.autocommit = True
+    connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    connection.autocommit = False
 
 
 def _begin_sqlite(connection: Any) -> None:

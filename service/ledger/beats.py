@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import bindparam, update
 
-from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch
+from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch, TrialReports
 from service.database import Database, Transaction
 from service.fleet import note_beat
-from service.ledger.hearing import hear
+from service.ledger.hearing import WORTH_EXTENDING, Heard, hear
 from service.ledger.holdings import Holdings, examine
 from service.ledger.progress import note_progress
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
 from service.search.warmth import Searches
-from service.tables import LEASES, LeaseRow
+from service.tables import LEASES, STUDIES, LeaseRow
 
-WORTH_EXTENDING = 20
-"""A lease that has more than 19/20 of its time left is not written again: reports may come many times a second."""
-
+NOTE_HORIZON = (
+    update(STUDIES)
+    .where(STUDIES.c.id == bindparam("study"), STUDIES.c.horizon_steps.is_(None))
+    .values(horizon_steps=bindparam("horizon"))
+)
 EXTEND_LEASE = update(LEASES).where(LeaseRow.id == bindparam("lease")).values(expires_at=bindparam("until"))
 
 log = structlog.get_logger("lehr.ledger")
@@ -46,9 +49,14 @@ class Beats:
 
         A report is a beat, too. Raises LostLeaseError when every trial named is lost.
         """
+        with self.database.write_at_once() as transaction:
+            heard = hear(transaction, lease_id, batch.trials, self.terms)
+        if heard is not None and len(heard.trials) == len(batch.trials) and not self._has_more_to_do(heard, batch):
+            return heard.answer()
+        # What was heard is kept by now. Should the rest fail, the worker repeats itself, which changes nothing.
         with self.database.write() as transaction:
-            holdings = hear(transaction, lease_id, batch.trials)
-            self._extend(transaction, holdings)
+            holdings = examine(transaction, lease_id, batch.trials)
+            note_horizon(transaction, holdings, batch.trials)
             note_progress(transaction, holdings, batch.trials)
             self._judge(transaction, holdings)
             return holdings.answer()
@@ -77,6 +85,13 @@ class Beats:
             transaction.connection.execute(EXTEND_LEASE, {"lease": holdings.lease_id, "until": until})
             holdings.expires_at = until
 
+    def _has_more_to_do(self, heard: Heard, batch: ReportBatch) -> bool:
+        """Whether a trial tells how it goes, is the first to tell its study's horizon, or may have to be judged."""
+        tells_progress = any(entry.progress is not None for entry in batch.trials)
+        tells_horizon = heard.horizon_steps is None and any(trial.horizon_fraction == 1.0 for trial in heard.trials)
+        judged = any(trial.purpose == "search" and trial.directive is None for trial in heard.trials)
+        return tells_progress or tells_horizon or (judged and self.searches.may_prune(heard.study_id))
+
     def _judge(self, transaction: Transaction, holdings: Holdings) -> None:
         """Ask the search, where it has a pruner, which of the trials it gives up on."""
         judged = [
@@ -92,3 +107,11 @@ class Beats:
                 trial.directive = "prune"
                 holdings.to_prune.add(trial.id)
                 log.info("trial_pruned", study=study.id, number=trial.number, step=trial.step)
+
+
+def note_horizon(transaction: Transaction, holdings: Holdings, entries: Sequence[TrialReports]) -> None:
+    """The first trial over the whole horizon tells the study how long that is."""
+    heard = [entry for entry in entries if holdings.holds(entry.trial)]
+    whole = [entry.horizon_steps for entry in heard if holdings.trials[entry.trial].horizon_fraction == 1.0]
+    if whole:
+        transaction.connection.execute(NOTE_HORIZON, {"study": holdings.study_id, "horizon": whole[0]})

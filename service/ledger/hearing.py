@@ -1,158 +1,190 @@
 """Reports are heard: the most frequent call of all, in as few statements as it can be.
 
-The study is locked and given its next revision, the trials note how far they are, the reports are
-kept. The second of these is the fence as well: it changes only what is held, and tells what that was.
+The study is given its next revision, the trials note how far they are, the reports are kept and the
+lease is extended. Noting the progress is the fence as well: it changes only what is held, and tells
+what that was. Where nothing is held, nothing changes.
 
-PostgreSQL does all three in one statement. Its snapshot may be older than the lock that the
-statement waits for, but a row that changed meanwhile is looked at again before it is written, fence
-included (READ COMMITTED: PostgreSQL manual, section 13.2.1).
+The statements are plain SQL for the driver: to make them of SQLAlchemy's parts and its rows of their
+answers costs several times what the databases need for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Text, Update, bindparam, func, literal, select, update
+from pydantic_core import to_json
 
-from lehr.wire.leases import TrialReports
-from service.database import Transaction, database_time, upsert_from
-from service.given import Columns, column_type, given_parameters, given_rows
-from service.ledger.holdings import Holdings, look, no_such_lease
-from service.tables import STUDIES, TRIALS, LeaseRow, ReportRow, TrialRow
+from lehr.wire.leases import Directive, LeaseAnswer, TrialReports
+from service.database import Transaction
+from service.ledger.rules import LeaseTerms
 
-INSERT_ROWS = 2000
-"""Rows to an INSERT: 7 values each stay below SQLite's 32,766 parameters."""
+WORTH_EXTENDING = 20
+"""A lease that has more than 19/20 of its time left is not written again: reports may come many times a second."""
 
-NOTE_HORIZON = update(STUDIES).where(STUDIES.c.id == bindparam("study")).values(horizon_steps=bindparam("horizon"))
+HEAR_AT_ONCE = """
+WITH told AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(progress)s::json)
+    AS told (trial text, attempt bigint, horizon_steps bigint, step bigint, checkpoint text)
+), clock AS (
+    SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
+), study AS (
+    UPDATE studies SET revision = revision + 1
+    WHERE id = (SELECT study_id FROM leases WHERE id = %(lease)s) AND EXISTS (
+        SELECT FROM trials JOIN told ON trials.id = told.trial AND trials.attempt = told.attempt
+        WHERE trials.lease_id = %(lease)s AND trials.state = 'RUNNING'
+    )
+    RETURNING id, revision, horizon_steps
+), heard AS (
+    UPDATE trials SET
+        revision = study.revision,
+        horizon_steps = told.horizon_steps,
+        step = coalesce(told.step, trials.step),
+        checkpoint = coalesce(told.checkpoint, trials.checkpoint)
+    FROM told, study
+    WHERE trials.id = told.trial AND trials.attempt = told.attempt AND trials.study_id = study.id
+        AND trials.lease_id = %(lease)s AND trials.state = 'RUNNING'
+    RETURNING trials.id, trials.purpose, trials.directive, trials.horizon_fraction
+), kept AS (
+    INSERT INTO reports (trial_id, step, attempt, epoch, lr, train_loss, metrics)
+    SELECT report.* FROM heard JOIN json_to_recordset(%(reports)s::json) AS report (
+        trial text, step bigint, attempt bigint, epoch float8, lr float8, train_loss float8, metrics json
+    ) ON report.trial = heard.id
+    ON CONFLICT (trial_id, step) DO UPDATE SET
+        attempt = excluded.attempt, epoch = excluded.epoch, lr = excluded.lr,
+        train_loss = excluded.train_loss, metrics = excluded.metrics
+), extended AS (
+    UPDATE leases SET expires_at = clock.now + %(duration)s::interval FROM study, clock
+    WHERE leases.id = %(lease)s AND leases.expires_at < clock.now + %(enough)s::interval
+    RETURNING expires_at
+)
+SELECT
+    study.id, study.horizon_steps,
+    coalesce((SELECT expires_at FROM extended), (SELECT expires_at FROM leases WHERE id = %(lease)s)),
+    heard.*
+FROM study, heard
+"""
+"""PostgreSQL does all of it in one statement, which commits by itself.
 
-PROGRESS: Columns = {
-    "trial": Text(),
-    "attempt": BigInteger(),
-    "horizon": BigInteger(),
-    "step": BigInteger(),
-    "saved": Text(),
-}
-"""What a report tells of its trial: (trial, attempt) is heard, or it is not."""
+It takes the study's lock first, since everything else refers to its new revision. Its snapshot may be
+older than that lock, but a row that changed meanwhile is looked at again before it is written, fence
+included (READ COMMITTED: PostgreSQL manual, section 13.2.1).
+"""
 
-REPORT_KEY = ("trial_id", "step")
-REPORT = (*REPORT_KEY, "attempt", "epoch", "lr", "train_loss", "metrics")
-REPORT_COLUMNS: Columns = {name: column_type(ReportRow, name) for name in REPORT}
+NOTE_PROGRESS = """
+UPDATE trials SET
+    revision = (SELECT revision + 1 FROM studies WHERE studies.id = trials.study_id),
+    horizon_steps = json_extract(told.value, '$[2]'),
+    step = coalesce(json_extract(told.value, '$[3]'), step),
+    checkpoint = coalesce(json_extract(told.value, '$[4]'), checkpoint)
+FROM json_each(:progress) AS told
+WHERE trials.id = json_extract(told.value, '$[0]') AND attempt = json_extract(told.value, '$[1]')
+    AND lease_id = :lease AND state = 'RUNNING'
+RETURNING trials.id, purpose, directive, horizon_fraction, study_id
+"""
+
+CHANGE_STUDY = """
+UPDATE studies SET revision = revision + 1 WHERE id = :study
+RETURNING horizon_steps, (SELECT expires_at FROM leases WHERE leases.id = :lease)
+"""
+
+KEEP_REPORT = """
+INSERT INTO reports (trial_id, step, attempt, epoch, lr, train_loss, metrics) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (trial_id, step) DO UPDATE SET
+    attempt = excluded.attempt, epoch = excluded.epoch, lr = excluded.lr,
+    train_loss = excluded.train_loss, metrics = excluded.metrics
+"""
+
+EXTEND_LEASE = "UPDATE leases SET expires_at = :until WHERE id = :lease"
+
+PROGRESS = ("trial", "attempt", "horizon_steps", "step", "checkpoint")
+REPORT = ("trial", "step", "attempt", "epoch", "lr", "train_loss", "metrics")
+SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
+"""How SQLAlchemy writes a time where the database has no type for it."""
 
 
-def hear(transaction: Transaction, lease_id: str, entries: Sequence[TrialReports]) -> Holdings:
-    """Keep the reports of the trials that are held under this lease with this attempt, and tell how all stand.
+@dataclass(frozen=True, slots=True)
+class HeardTrial:
+    id: str
+    purpose: str
+    directive: str | None
+    horizon_fraction: float
 
-    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The trials whose reports were kept, their study and their lease's end."""
+
+    study_id: str
+    horizon_steps: int | None
+    expires_at: datetime
+    trials: list[HeardTrial]
+
+    def answer(self) -> LeaseAnswer:
+        directives: dict[str, Directive] = {
+            trial.id: "prune" if trial.directive == "prune" else "continue" for trial in self.trials
+        }
+        return LeaseAnswer(expires_at=self.expires_at, trials=directives)
+
+
+def hear(transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms) -> Heard | None:
+    """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is.
+
+    Needs a transaction of `Database.write_at_once`.
     """
     if transaction.connection.dialect.name == "sqlite":
-        study, heard = _hear_step_by_step(transaction, lease_id, entries)
-    else:
-        study, heard = _hear_at_once(transaction, lease_id, entries)
-    transaction.learn_time(study.now)
-    holdings = Holdings(lease_id, study.study_id, study.worker_id, study.expires_at)
-    if len(heard) == len(entries):
-        holdings.trials = {trial.id: trial for trial in heard}
-        holdings.standings = dict.fromkeys(holdings.trials, "held")
-        holdings.to_prune = {trial.id for trial in heard if trial.directive == "prune"}
-    else:
-        look(transaction, holdings, entries)
-    if study.horizon_steps is None:
-        _note_horizon(transaction, holdings, entries)
-    return holdings
+        return _hear_step_by_step(transaction, lease_id, entries, terms)
+    return _hear_at_once(transaction, lease_id, entries, terms)
 
 
-def _hear_at_once(transaction: Transaction, lease_id: str, entries: Sequence[TrialReports]) -> tuple[Any, list[Any]]:
-    reports = list(_reports(entries).values())
+def _hear_at_once(
+    transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
+) -> Heard | None:
     told = {
         "lease": lease_id,
-        **given_parameters("postgresql", PROGRESS, _progress(entries)),
-        **given_parameters("postgresql", REPORT_COLUMNS, reports, "report"),
+        "progress": _documents(PROGRESS, _progress(entries)),
+        "reports": _documents(REPORT, _reports(entries)),
+        "now": transaction.known_now,
+        "duration": terms.duration,
+        "enough": _enough(terms),
     }
-    rows = transaction.connection.execute(_change_all(), told).all()
+    rows = transaction.connection.exec_driver_sql(HEAR_AT_ONCE, told).all()
     if not rows:
-        raise no_such_lease(lease_id)
-    return rows[0], [row for row in rows if row.id is not None]
+        return None
+    study_id, horizon_steps, expires_at, *_ = rows[0]
+    return Heard(study_id, horizon_steps, expires_at.astimezone(UTC), [HeardTrial(*row[3:]) for row in rows])
 
 
 def _hear_step_by_step(
-    transaction: Transaction, lease_id: str, entries: Sequence[TrialReports]
-) -> tuple[Any, list[Any]]:
-    connection = transaction.connection
-    study = connection.execute(_change_study("sqlite"), {"lease": lease_id}).one_or_none()
-    if study is None:
-        raise no_such_lease(lease_id)
-    told = {"lease": lease_id, "revision": study.revision, **given_parameters("sqlite", PROGRESS, _progress(entries))}
-    heard = list(connection.execute(_note_progress_alone("sqlite"), told))
+    transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
+) -> Heard | None:
+    run = transaction.connection.exec_driver_sql
+    told = {"lease": lease_id, "progress": to_json(_progress(entries)).decode()}
+    rows = run(NOTE_PROGRESS, told).all()
+    if not rows:
+        return None
+    study_id = rows[0][4]
+    horizon_steps, ends = run(CHANGE_STUDY, {"study": study_id, "lease": lease_id}).one()
+    heard = [HeardTrial(*row[:4]) for row in rows]
     held = {trial.id for trial in heard}
-    rows = [dict(zip(REPORT, row, strict=True)) for (trial, _step), row in _reports(entries).items() if trial in held]
-    for start in range(0, len(rows), INSERT_ROWS):
-        transaction.upsert(ReportRow, REPORT_KEY, rows[start : start + INSERT_ROWS])
-    return study, heard
+    reports = [(*row[:-1], to_json(row[-1]).decode()) for row in _reports(entries) if row[0] in held]
+    if reports:
+        run(KEEP_REPORT, reports)
+    expires_at = datetime.fromisoformat(ends).replace(tzinfo=UTC)
+    if expires_at < transaction.now + _enough(terms):
+        expires_at = transaction.now + terms.duration
+        run(EXTEND_LEASE, {"lease": lease_id, "until": expires_at.strftime(SQLITE_TIME)})
+    return Heard(study_id, horizon_steps, expires_at, heard)
 
 
-@cache
-def _change_study(dialect: str) -> Any:
-    """Take the lock that everything that writes to the lease's study takes first, and its next revision.
-
-    What PostgreSQL tells of the lease may have been true before the lock was waited for: good enough
-    for the expiry, which only ever grows.
-    """
-    lease = select(LeaseRow).where(LeaseRow.id == bindparam("lease"))
-    return (
-        update(STUDIES)
-        .where(STUDIES.c.id == lease.with_only_columns(LeaseRow.study_id).scalar_subquery())
-        .values(revision=STUDIES.c.revision + 1)
-        .returning(
-            STUDIES.c.id.label("study_id"),
-            STUDIES.c.revision,
-            STUDIES.c.horizon_steps,
-            lease.with_only_columns(LeaseRow.worker_id).scalar_subquery().label("worker_id"),
-            lease.with_only_columns(LeaseRow.expires_at).scalar_subquery().label("expires_at"),
-            database_time(dialect).label("now"),
-        )
-    )
-
-
-@cache
-def _note_progress_alone(dialect: str) -> Update:
-    return _note_progress(dialect, bindparam("revision"))
-
-
-def _note_progress(dialect: str, revision: ColumnElement[int]) -> Update:
-    told = given_rows(dialect, PROGRESS)
-    return (
-        update(TRIALS)
-        .where(
-            TrialRow.id == told["trial"],
-            TrialRow.attempt == told["attempt"],
-            TrialRow.lease_id == bindparam("lease"),
-            TrialRow.state == "RUNNING",
-        )
-        .values(
-            revision=revision,
-            horizon_steps=told["horizon"],
-            step=func.coalesce(told["step"], TrialRow.step),
-            checkpoint=func.coalesce(told["saved"], TrialRow.checkpoint),
-        )
-        .returning(TrialRow.id, TrialRow.purpose, TrialRow.directive, TrialRow.horizon_fraction)
-    )
-
-
-@cache
-def _change_all() -> Any:
-    """The study's row with each trial that was heard, or with nulls when there is none; no row for no such lease."""
-    study = _change_study("postgresql").cte("study")
-    progress = _note_progress("postgresql", study.c.revision).where(TrialRow.study_id == study.c.study_id)
-    heard = progress.cte("heard")
-    given = given_rows("postgresql", REPORT_COLUMNS, "report")
-    reports = select(*given.values()).join_from(heard, given["trial_id"].table, heard.c.id == given["trial_id"])
-    kept = upsert_from(ReportRow, REPORT_KEY, REPORT, reports).cte("kept")
-    return select(study, heard).select_from(study).outerjoin(heard, literal(True)).add_cte(kept)
+def _enough(terms: LeaseTerms) -> timedelta:
+    return terms.duration - terms.duration / WORTH_EXTENDING
 
 
 def _progress(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
+    """The values of PROGRESS for each trial: (trial, attempt) is heard, or it is not."""
     return [
         (
             entry.trial,
@@ -165,18 +197,15 @@ def _progress(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _reports(entries: Sequence[TrialReports]) -> dict[tuple[str, int], tuple[Any, ...]]:
-    """The values of REPORT for each (trial, step); the last word on a step counts."""
-    return {
+def _reports(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
+    """The values of REPORT for each trial and step; the last word on a step counts."""
+    found = {
         (entry.trial, one.step): (entry.trial, one.step, entry.attempt, one.epoch, one.lr, one.train_loss, one.metrics)
         for entry in entries
         for one in entry.reports
     }
+    return list(found.values())
 
 
-def _note_horizon(transaction: Transaction, holdings: Holdings, entries: Sequence[TrialReports]) -> None:
-    """The first trial over the whole horizon tells the study how long that is."""
-    heard = [entry for entry in entries if holdings.holds(entry.trial)]
-    whole = [entry.horizon_steps for entry in heard if holdings.trials[entry.trial].horizon_fraction == 1.0]
-    if whole:
-        transaction.connection.execute(NOTE_HORIZON, {"study": holdings.study_id, "horizon": whole[0]})
+def _documents(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:
+    return to_json([dict(zip(names, row, strict=True)) for row in rows]).decode()

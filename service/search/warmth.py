@@ -69,6 +69,11 @@ class Searches:
         schedule = schedule_from_dict(trial.schedule)
         return warm.searcher.should_prune(trial.number, schedule, trial.horizon_steps, reports)
 
+    def may_prune(self, study_id: str) -> bool:
+        """Whether the study has a pruner, as far as is remembered; `prunes` is sure."""
+        with self._guard:
+            return self._pruners.get(study_id, True)
+
     def prunes(self, transaction: Transaction, study_id: str) -> bool:
         """Whether the study has a pruner at all; remembered, since every report asks it."""
         with self._guard:

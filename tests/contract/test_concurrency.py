@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Barrier
 from typing import Any
 
-from lehr.wire.leases import Claim, FinishBatch
+import pytest
+from sqlalchemy import select
+
+from lehr.errors import LostLeaseError
+from lehr.wire.leases import Claim, FinishBatch, LeaseAnswer, ReportBatch
 from lehr.wire.studies import StudySpec
+from service.database import Transaction
+from service.ledger.lost import lose_lease
+from service.ledger.rules import settle, touch
 from service.services import Services
+from service.tables import LeaseRow, ReportRow
 from tests.support.ledgers import settings_for, study_spec
 
 CLAIMERS = 32
@@ -95,3 +104,52 @@ def test_finishes_of_many_workers_at_once_end_the_study_once(database_url: str) 
     assert study.state == "CONFIRMING"
     assert study.progress.trials["WAITING"] == 2  # the first round of the race, of two racers with one seed
     services.database.close()
+
+
+def test_a_report_that_waits_while_its_lease_is_lost_is_not_heard(database_url: str) -> None:
+    def lose(transaction: Transaction, study_id: str, lease: dict[str, Any]) -> None:
+        study, row = transaction.known_study(study_id), transaction.session.get(LeaseRow, lease["lease_id"])
+        assert row is not None
+        lose_lease(transaction, study, row)
+
+    services = Services.of(settings_for(database_url))
+    answer, _, kept = _report_while(services, lose)
+    with pytest.raises(LostLeaseError):
+        answer.result()
+    assert kept == []
+    services.database.close()
+
+
+def test_a_report_that_waits_while_a_trial_is_cancelled_is_heard_for_the_others(database_url: str) -> None:
+    def cancel_first(transaction: Transaction, study_id: str, lease: dict[str, Any]) -> None:
+        study, (first,) = transaction.known_study(study_id), transaction.trials([lease["trials"][0]["trial"]])
+        settle(transaction, study, first, "CANCELLED")
+        touch(study, first)
+
+    services = Services.of(settings_for(database_url))
+    answer, (first, second), kept = _report_while(services, cancel_first)
+    assert answer.result().trials == {first: "cancel", second: "continue"}
+    assert kept == [second]
+    services.database.close()
+
+
+def _report_while(
+    services: Services, change: Callable[[Transaction, str, dict[str, Any]], None]
+) -> tuple[Future[LeaseAnswer], list[str], list[str]]:
+    """What a report of two trials answers that began before the change was committed: the trials, those it kept."""
+    study_id = create(services)
+    lease = claim_as(services, "w-1", max_trials=2)
+    assert lease is not None
+    row = {"step": 1, "lr": 0.1, "metrics": {"val_accuracy": 0.5}}
+    entries = [{"trial": one["trial"], "attempt": 1, "horizon_steps": 9, "reports": [row]} for one in lease["trials"]]
+    batch = ReportBatch.model_validate({"trials": entries})
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.write() as transaction:
+            transaction.lock_study(study_id)
+            answer = pool.submit(services.beats.report, lease["lease_id"], batch)
+            assert not wait([answer], timeout=0.3).done
+            change(transaction, study_id, lease)
+        wait([answer])
+    with services.database.read() as transaction:
+        kept = list(transaction.session.execute(select(ReportRow.trial_id)).scalars())
+    return answer, [one["trial"] for one in lease["trials"]], kept

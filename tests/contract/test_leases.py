@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -122,11 +123,11 @@ def test_a_stale_attempt_gets_409_and_changes_nothing(client: TestClient, worker
     assert fresh is not None
     assert fresh["trials"][0]["trial"] == stale["trials"][0]["trial"]
     assert fresh["trials"][0]["attempt"] == 2
-    before = trials(client, study_id)
+    before = trials(client, study_id), client.get(f"/v1/studies/{study_id}").json()["revision"]
     for answer in (worker.renew(stale), worker.report(stale, 5, 0.9), worker.finish(stale), worker.release(stale)):
         assert answer.status_code == 409
         assert answer.headers["content-type"] == "application/problem+json"
-    assert trials(client, study_id) == before
+    assert (trials(client, study_id), client.get(f"/v1/studies/{study_id}").json()["revision"]) == before
     assert client.get(f"/v1/studies/{study_id}/trials/0/curve").json()["step"] == []
 
 
@@ -246,6 +247,46 @@ def test_a_step_reported_twice_in_one_call_counts_once(client: TestClient, worke
     curve = client.get(f"/v1/studies/{study_id}/trials/0/curve").json()
     assert curve["metrics"]["val_accuracy"] == [0.2]
     assert curve["train_loss"] == [None]
+
+
+def test_a_report_is_a_beat_too(client: TestClient, worker: FakeWorker, clock: FakeClock) -> None:
+    study_id = post_study(client)
+    lease = worker.claim(max_trials=2)
+    assert lease is not None
+    for step in range(5):
+        clock.advance(LEASE_SECONDS - 1)
+        ends = datetime.fromisoformat(worker.report(lease, step, 0.5).json()["expires_at"])
+        assert ends == clock.time + timedelta(seconds=LEASE_SECONDS)
+        sweep(client.app.state.services.database)  # type: ignore[attr-defined]
+    assert {trial["attempt"] for trial in trials(client, study_id)[:2]} == {1}
+
+
+def test_a_report_is_kept_for_those_that_are_held_and_for_no_other(client: TestClient, worker: FakeWorker) -> None:
+    study_id = post_study(client)
+    lease = worker.claim(max_trials=3)
+    assert lease is not None
+    held, ended, stale = lease["trials"]
+    worker.finish({**lease, "trials": [ended]})
+    answer = worker.report({**lease, "trials": [held, ended, {**stale, "attempt": 9}]}, 7, 0.5)
+    assert answer.status_code == 200
+    assert answer.json()["trials"] == {held["trial"]: "continue", ended["trial"]: "done", stale["trial"]: "lost"}
+    steps = [client.get(f"/v1/studies/{study_id}/trials/{number}/curve").json()["step"] for number in range(3)]
+    assert steps == [[7], [], []]
+
+
+def test_a_reported_number_is_kept_to_the_last_bit(client: TestClient, worker: FakeWorker) -> None:
+    study_id = post_study(client)
+    lease = worker.claim()
+    assert lease is not None
+    numbers = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, 2.2250738585072011e-308, 9007199254740993.0]
+    rows = [
+        {"step": step, "epoch": x, "lr": x, "train_loss": -x, "metrics": {"val_accuracy": -x}}
+        for step, x in enumerate(numbers)
+    ]
+    assert worker.report(lease, 0, 0, reports=rows).status_code == 200
+    curve = client.get(f"/v1/studies/{study_id}/trials/0/curve").json()
+    assert curve["lr"] == numbers
+    assert curve["train_loss"] == curve["metrics"]["val_accuracy"] == [-x for x in numbers]
 
 
 def test_a_trial_named_twice_in_a_call_is_refused(client: TestClient, worker: FakeWorker) -> None:

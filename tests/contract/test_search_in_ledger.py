@@ -55,7 +55,7 @@ def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]
 
     def report() -> None:
         with services.database.write() as transaction:
-            hear(transaction, lease["lease_id"], batch.trials)
+            hear(transaction, lease["lease_id"], batch.trials, services.beats.terms)
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):
                 services.claims.searches.should_prune(transaction, study, held)
