@@ -56,6 +56,16 @@ BOUNDS = {
     "literal_error": ("one of {expected}", "Choose one of the allowed values."),
     "missing": ("required", "Add the field."),
     "extra_forbidden": ("no such field", "Remove the field, or mend its name."),
+    "int_parsing": ("an integer", "Send an integer."),
+    "bool_parsing": ("true or false", "Send true or false."),
+    "int_type": ("an integer", "Send an integer; true, false and text are none."),
+    "float_type": ("a number", "Send a number; true, false and text are none."),
+    "bool_type": ("true or false", "Send true or false."),
+    "string_type": ("text", "Send text, in quotes."),
+    "list_type": ("a list", "Send a list, in brackets."),
+    "dict_type": ("an object", "Send an object, in braces."),
+    "model_type": ("an object", "Send an object, in braces."),
+    "model_attributes_type": ("an object", "Send an object, in braces."),
     "finite_number": ("a finite number", "Send a finite number."),
 }
 

@@ -1,7 +1,8 @@
-"""Request bodies, read strictly: what JSON allows but no database keeps alike is refused at the door.
+"""Requests, read strictly: what JSON allows but no database keeps alike is refused at the door.
 
 Python's reader accepts NaN, Infinity, numbers that overflow to infinity, repeated keys and lone
 surrogates; each of them would be lost, changed or refused later, differently on each database.
+A query parameter that the call does not have is refused, too: `?validate_onyl=true` must not create a study.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from lehr.errors import Fault
+from lehr.errors import Fault, InvalidValueError
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
@@ -57,13 +59,15 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is read by `parse_strictly`."""
+    """A route whose body is read by `parse_strictly`, and which takes the query parameters that it names alone."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = _query_names(self.dependant)
 
         async def handle_strictly(request: Request) -> Response:
             require_json(request, takes_body=self.body_field is not None)
+            require_known_parameters(request, known)
             return await handle(StrictRequest.of(request))
 
         return handle_strictly
@@ -76,6 +80,28 @@ def require_json(request: Request, *, takes_body: bool) -> None:
         raise MalformedBodyError(
             415, f"the body's content type is {kind or 'missing'!r}; send it with Content-Type: application/json"
         )
+
+
+def require_known_parameters(request: Request, known: set[str]) -> None:
+    """Raises InvalidValueError for query parameters that are not among the known ones."""
+    faults = [
+        Fault(
+            name,
+            "is no parameter of this call",
+            f"one of {', '.join(sorted(known))}" if known else "no parameters",
+            value,
+            "Remove the parameter, or mend its name.",
+        )
+        for name, value in request.query_params.items()
+        if name not in known
+    ]
+    if faults:
+        raise InvalidValueError(faults[:MAX_FAULTS])
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_query_names(one) for one in dependant.dependencies))
 
 
 def parse_strictly(body: bytes) -> Any:

@@ -11,8 +11,9 @@ from lehr.wire.problems import Page
 from service.endpoints.parameters import Cursor, Limit
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided
+from service.strict_json import StrictRoute
 
-router = APIRouter(prefix="/v1", tags=["fleet"])
+router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 
 
 @router.get("/tasks", response_model=Page[Task])

@@ -222,6 +222,43 @@ def test_a_bad_offer_of_tasks_is_refused(client: TestClient, tasks: list[Any]) -
     assert_refused(client, client.post("/v1/leases", json=claim))
 
 
+@pytest.mark.parametrize(
+    ("literal", "field", "bound"),
+    [
+        ("true", "budget.trials", "an integer"),
+        ('"0.1"', "space.start_lr.low", "a number"),
+        ("7", "name", "text"),
+        ('"cosine"', "space.families", "a list"),
+        ("[]", "task", "an object"),
+        ("3", "space.start_lr", "an object"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_the_right_one(
+    client: TestClient, literal: str, field: str, bound: str
+) -> None:
+    (fault,) = assert_refused(client, post_raw(client, spec_with(field, literal)))["errors"]
+    assert (fault["field"], fault["bound"]) == (field, bound)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "parameter"),
+    [
+        ("POST", "/v1/studies?validate_onyl=true", "validate_onyl"),
+        ("GET", "/v1/studies?limit=3&stat=QUEUED", "stat"),
+        ("GET", "/v1/workers?after=3", "after"),
+        ("GET", "/v1/tasks?limit=3", "limit"),
+        ("POST", "/v1/schedules/preview?points=3", "points"),
+    ],
+)
+def test_a_parameter_that_a_call_does_not_have_is_refused(
+    client: TestClient, method: str, path: str, parameter: str
+) -> None:
+    body = {} if method == "GET" else {"json": study_spec()}
+    (fault,) = assert_refused(client, client.request(method, path, **body))["errors"]
+    assert fault["field"] == parameter
+    assert fault["remedy"] == "Remove the parameter, or mend its name."
+
+
 OFFER = {
     "name": "digits",
     "params_schema": {
