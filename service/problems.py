@@ -174,10 +174,10 @@ def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer_database_error(_request: Request, error: Exception) -> JSONResponse:
-    log.error("database_unavailable", error=str(error))
-    return problem(
-        503, "database-unavailable", "the database does not answer; nothing was recorded; try again", Retry_After="2"
-    )
+    assert isinstance(error, OperationalError)
+    log.error("database_unavailable", error=str(error.orig))
+    # Whether a commit that got no answer came through, nobody knows: every call can be repeated.
+    return problem(503, "database-unavailable", "the database does not answer; repeat the call", Retry_After="2")
 
 
 def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
