@@ -78,9 +78,11 @@ class Fleet:
             for row in rows
         ]
 
-    def tasks(self, transaction: Transaction) -> list[Task]:
-        names = transaction.session.execute(select(OfferRow.task_name).distinct().order_by(OfferRow.task_name))
-        known = (self.task(transaction, name) for name in names.scalars().all())
+    def tasks(self, transaction: Transaction, after_name: str, limit: int) -> list[Task]:
+        """By name, beginning after one."""
+        names = select(OfferRow.task_name).where(OfferRow.task_name > after_name).distinct()
+        some = transaction.session.execute(names.order_by(OfferRow.task_name).limit(limit)).scalars().all()
+        known = (self.task(transaction, name) for name in some)
         return [
             Task(
                 name=task.name,

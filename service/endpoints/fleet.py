@@ -17,10 +17,12 @@ router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 
 
 @router.get("/tasks", response_model=Page[Task])
-def list_tasks(services: Provided) -> Any:
+def list_tasks(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
     """Every task that a worker has offered, with the JSON Schema of its parameters and its metrics."""
+    after_name = decode_cursor(cursor, str)[0] if cursor is not None else ""
     with services.database.read() as transaction:
-        return {"items": services.fleet.tasks(transaction), "next_cursor": None}
+        tasks = services.fleet.tasks(transaction, after_name, limit + 1)
+    return page(tasks, limit, tasks, "name")
 
 
 @router.get("/workers", response_model=Page[Worker])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,7 +22,9 @@ from lehr.wire.schedules import (
 )
 from service.accept import JSON, SVG, negotiate
 from service.documents import find_study
+from service.endpoints.parameters import Cursor, Limit
 from service.forecast.document import previewed
+from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
 
@@ -34,9 +36,9 @@ MAX_DRAWN_POINTS = 2000
 
 
 @router.get("/families", response_model=Page[Family])
-def list_families() -> Any:
+def list_families(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
     """Every family with its formula, source, JSON Schema, defaults and a thumbnail."""
-    return Response(_families(), media_type=JSON)
+    return Response(_families(limit, cursor), media_type=JSON)
 
 
 @router.post(
@@ -98,11 +100,13 @@ def _curve(schedule: Schedule, horizon_steps: int, max_points: int) -> Curve:
     return Curve(tuple(found.step.tolist()), tuple(found.lr.tolist()), momentum)
 
 
-@cache
-def _families() -> bytes:
+@lru_cache(maxsize=8)
+def _families(limit: int, cursor: str | None) -> bytes:
     """The whole answer: it changes with the program alone."""
-    items = [_family(name, family) for name, family in FAMILIES.items()]
-    return Page[Family](items=items, next_cursor=None).model_dump_json().encode()
+    first = decode_cursor(cursor, int)[0] if cursor is not None else 0
+    items = [_family(name, family) for name, family in list(FAMILIES.items())[first : first + limit]]
+    following = encode_cursor(first + limit) if first + limit < len(FAMILIES) else None
+    return Page[Family](items=items, next_cursor=following).model_dump_json().encode()
 
 
 def _family(name: str, family: type[Schedule]) -> Family:

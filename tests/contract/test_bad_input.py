@@ -246,7 +246,7 @@ def test_a_value_of_the_wrong_type_is_told_the_right_one(
         ("POST", "/v1/studies?validate_onyl=true", "validate_onyl"),
         ("GET", "/v1/studies?limit=3&stat=QUEUED", "stat"),
         ("GET", "/v1/workers?after=3", "after"),
-        ("GET", "/v1/tasks?limit=3", "limit"),
+        ("GET", "/v1/tasks?live=true", "live"),
         ("POST", "/v1/schedules/preview?points=3", "points"),
     ],
 )

@@ -421,13 +421,26 @@ def test_workers_and_tasks_are_listed_and_go_silent(client: TestClient, clock: F
     clock.advance(3600)
     assert [worker["live"] for worker in client.get("/v1/workers").json()["items"]] == [False, False]
     assert client.get("/v1/tasks").json()["items"][0]["live"] is False
-    page = client.get("/v1/workers", params={"limit": 1}).json()
-    rest = client.get("/v1/workers", params={"limit": 1, "cursor": page["next_cursor"]}).json()
-    assert [worker["id"] for worker in page["items"] + rest["items"]] == ["w-1", "w-2"]
+    assert [worker["id"] for worker in one_by_one(client, "/v1/workers")] == ["w-1", "w-2"]
+    assert [task["name"] for task in one_by_one(client, "/v1/tasks")] == ["digits", "other:task"]
+
+
+def one_by_one(client: TestClient, path: str) -> list[dict[str, Any]]:
+    """The items of a list, read in pages of one."""
+    items, cursor = [], None
+    while True:
+        page = client.get(path, params={"limit": 1, **({"cursor": cursor} if cursor else {})}).json()
+        items += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            return items
+        assert len(page["items"]) == 1
 
 
 def test_families_come_with_formula_source_and_schema(client: TestClient) -> None:
-    families = {family["name"]: family for family in client.get("/v1/schedules/families").json()["items"]}
+    every = client.get("/v1/schedules/families").json()
+    assert every["next_cursor"] is None
+    assert every["items"] == one_by_one(client, "/v1/schedules/families")
+    families = {family["name"]: family for family in every["items"]}
     assert {"constant", "step", "multistep", "exponential", "polynomial", "linear", "cosine"} <= families.keys()
     assert {"cosine_restarts", "triangular", "one_cycle", "wsd"} <= families.keys()
     for family in families.values():
