@@ -15,7 +15,7 @@ from service.answer.leaderboard import COUNTED, leaderboard
 from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
 from service.database import Transaction
-from service.documents import best_trial, spread
+from service.documents import best_trial, convergence_document, spread
 from service.ledger.progression import search_trials
 from service.ledger.rules import OPEN_TRIAL_STATES
 from service.tables import ReportRow, StudyRow, TrialRow
@@ -27,6 +27,7 @@ def answer_document(transaction: Transaction, study: StudyRow, points: int | Non
     trials = _trials(transaction, study, plan)
     measured = _measured(transaction, study, plan, trials) if plan is not None else None
     document = answer(_facts(study), _chosen(transaction, study, plan, trials), measured, points)
+    document = document.model_copy(update={"convergence": convergence_document(study)})
     if not document.schedule.adaptive:
         return document
     lr = _recorded_rates(transaction, study, document.trial, document.schedule.start_lr)

@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 
 from lehr.errors import NotFoundError
 from lehr.schedules import schedule_from_dict
+from lehr.wire import convergence as wire
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.studies import BestSoFar, Progress, SpaceSpec, Study, Warning_
 from lehr.wire.trials import Curve, Trial
+from service.answer.convergence import METHOD, Convergence
 from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
 from service.database import Transaction
@@ -50,6 +52,7 @@ class Documents:
             warnings=[Warning_.model_validate(warning) for warning in row.warnings] + _best_warnings(row, best),
             progress=progress(row, counts),
             best=_best_document(best),
+            convergence=convergence_document(row),
             horizon_steps=row.horizon_steps,
             revision=row.revision,
             created_at=row.created_at,
@@ -127,6 +130,14 @@ def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
         .limit(1)
     )
     return transaction.session.execute(query).scalar_one_or_none()
+
+
+def convergence_document(study: StudyRow) -> wire.Convergence | None:
+    """What a search believes that stops when it has converged; None before it was looked at."""
+    if study.convergence is None:
+        return None
+    known = Convergence(**study.convergence)
+    return wire.Convergence(**study.convergence, converged=known.converged, method=METHOD)
 
 
 def _best_document(trial: TrialRow | None) -> BestSoFar | None:

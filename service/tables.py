@@ -92,6 +92,7 @@ class StudyRow(Base):
     horizon_steps: Mapped[int | None]
     finalists: Mapped[list[Any] | None] = mapped_column(doc="numbers of the search trials that are confirmed")
     confirmation: Mapped[dict[str, Any] | None] = mapped_column(doc="the plan: service.answer.plan.Plan")
+    convergence: Mapped[dict[str, Any] | None] = mapped_column(doc="service.answer.convergence.Convergence, if asked")
     idempotency_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     request_digest: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime]

@@ -82,12 +82,22 @@ def study_details(study: Study) -> RenderableType:
         "trials": counts or "none yet",
         "time left": "" if study.finished_at else duration(study.progress.eta_seconds),
         "best": Text(best_text(study).removeprefix("best ")),
+        "converged": Text(_convergence_text(study)),
     }
     for name, value in rows.items():
         if value:
             facts.add_row(Text(name, style="dim"), value)
     warnings = [Text(f"warning: {warning.message}", style="yellow") for warning in study.warnings]
     return Group(facts, *warnings)
+
+
+def _convergence_text(study: Study) -> str:
+    known = study.convergence
+    if known is None:
+        return ""
+    yes = "yes" if known.converged else "no"
+    expected = f"a trial is expected to gain {known.expected_improvement:.2g}, the noise is {known.noise:.2g}"
+    return f"{yes}, after {known.trials} trials: {expected}, the regret at most {known.regret_bound:.2g}"
 
 
 def trials_table(trials: Iterable[Trial], metric: str) -> Table:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from lehr.wire.base import Response, ScheduleDocument
+from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
 from lehr.wire.studies import BestSoFar, Direction, StudyState
 
@@ -128,6 +129,7 @@ class Answer(Response):
     gain: Gain | None
     comparisons: list[Comparison] = Field(default_factory=list)
     recommendation: Recommendation | None = None
+    convergence: Convergence | None = None
     lr: LrCurve | None
     code: dict[str, str]
     diagnosis: list[Finding] = Field(default_factory=list)

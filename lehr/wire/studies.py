@@ -13,6 +13,7 @@ from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
 from lehr.wire.base import ID_PATTERN, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
@@ -126,7 +127,8 @@ class BudgetSpec(Request):
     """`trials`: how many the search may spend. `parallel`: how many may run at once.
 
     The search stops sooner when `max_seconds` have passed since it started, when no further training fits
-    `max_steps` optimizer steps, or when a trial's value is as good as `target`. The study is then confirmed.
+    `max_steps` optimizer steps, when a trial's value is as good as `target`, or, asked to `stop_when` "converged",
+    when a further trial is expected to gain little against the noise of a training. The study is then confirmed.
     """
 
     trials: Positive
@@ -134,6 +136,7 @@ class BudgetSpec(Request):
     max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     max_steps: Positive | None = None
     target: float | None = None
+    stop_when: Literal["converged"] | None = None
 
 
 class ConfirmSpec(Request):
@@ -238,6 +241,7 @@ class Study(Response):
     warnings: list[Warning_]
     progress: Progress
     best: BestSoFar | None
+    convergence: Convergence | None = None
     horizon_steps: int | None
     revision: int
     created_at: datetime

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import RangeSpec, SpaceSpec, StudySpec, Warning_
+from service.answer.convergence import FEWEST
 from service.search.searcher import startup_trials
 
 TRIALS_PER_FAMILY = 10
@@ -23,6 +24,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
         *_budget_warnings(spec),
         *_confirm_warnings(spec),
         *_target_warnings(spec),
+        *_convergence_warnings(spec),
     ]
 
 
@@ -117,6 +119,16 @@ def _confirm_warnings(spec: StudySpec) -> Iterator[Warning_]:
             field="confirm",
             message="without confirmation the best value is that of the luckiest trial, and is too good; "
             'ask for {"top": 3, "seeds": 5}',
+        )
+
+
+def _convergence_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    if spec.budget.stop_when is not None and spec.budget.trials <= FEWEST:
+        yield Warning_(
+            code="converges_never",
+            field="budget.stop_when",
+            message=f"a search is looked at after {FEWEST} trials, and budget.trials is {spec.budget.trials}: "
+            "it never stops for having converged",
         )
 
 

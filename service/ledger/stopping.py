@@ -13,10 +13,11 @@ from sqlalchemy import ColumnElement, case, func, select
 
 from service.answer.finalists import loss
 from service.database import Transaction
+from service.ledger.converging import reached_convergence
 from service.ledger.rules import OPEN_TRIAL_STATES
 from service.tables import StudyRow, TrialRow
 
-RULES = ("target", "max_seconds", "max_steps")
+RULES = ("target", "max_seconds", "max_steps", "stop_when")
 
 
 def has_rules(study: StudyRow) -> bool:
@@ -30,6 +31,7 @@ def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
         "target": _reached_target,
         "max_seconds": _spent_seconds,
         "max_steps": _spent_steps,
+        "stop_when": reached_convergence,
     }
     budget = study.spec["budget"]
     asked = ((check, budget[rule]) for rule, check in checks.items() if budget.get(rule) is not None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import Any
 
 import pytest
@@ -173,3 +175,41 @@ def test_an_error_below_nothing_is_no_target_and_a_loss_of_nothing_an_unlikely_o
     for objective, target in ((LOSS, 0.0), (study_spec()["objective"], 97.0)):
         study = create(client, objective=objective, budget={"trials": 4, "target": target})
         assert "target_out_of_reach" in {warning["code"] for warning in study["warnings"]}
+
+
+def search_until_it_stops(client: TestClient, worker: FakeWorker, url: str) -> int:
+    """Answer each trial by how far its highest rate is from a tenth, and a little luck; returns how many there were."""
+    luck, number = random.Random(0), 0
+    while (lease := worker.claim()) is not None:
+        rate = lease["trials"][0]["schedule"]["start_lr"]
+        worker.finish(lease, value=0.9 - 0.1 * abs(math.log10(rate) + 1) + luck.gauss(0, 0.02))
+        number += 1
+    return number
+
+
+def test_a_search_that_has_converged_stops_and_says_what_it_believes(client: TestClient, worker: FakeWorker) -> None:
+    space = {**study_spec()["space"], "families": ["constant"]}
+    budget = {"trials": 120, "parallel": 1, "stop_when": "converged"}
+    study = create(client, space=space, budget=budget, sampler={"name": "tpe", "seed": 0})
+    assert study["convergence"] is None
+    number = search_until_it_stops(client, worker, study["study_id"])
+    ended = read(client, study)
+    assert 20 <= number < 120
+    assert ended["state"] == "COMPLETED"
+    assert ended["reason"].startswith("budget.stop_when: converged after")
+    known = ended["convergence"]
+    assert known["converged"] is True
+    assert known["expected_improvement"] <= 0.3 * known["noise"]
+    assert known["regret_bound"] > 0
+    assert "arXiv 2104.08166" in known["method"]
+    best = client.get(f"/v1/studies/{study['study_id']}/best").json()
+    assert best["convergence"] == known
+    assert abs(math.log10(best["schedule"]["start_lr"]) + 1) < 0.5
+
+
+def test_a_search_too_short_to_converge_is_warned_of_and_another_rule_refused(client: TestClient) -> None:
+    study = create(client, budget={"trials": 20, "stop_when": "converged"})
+    assert "converges_never" in {warning["code"] for warning in study["warnings"]}
+    refused = client.post("/v1/studies", json=study_spec(budget={"trials": 4, "stop_when": "bored"}))
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "budget.stop_when"

@@ -1,0 +1,102 @@
+"""Whether going on is worth it: the improvement that a search may still expect, against the noise of a training.
+
+A Gaussian process over the curves of the schedules (`smoothing`) knows how good each place of the space is and how
+sure that is. Expected improvement (Jones, Schonlau and Welch, J. Global Optim. 13, 1998, equation 15) of the best
+further schedule over the best estimate tells what one more trial would give. A search has converged when that is
+small against what two trainings of one schedule differ by: then luck decides, not the schedule.
+
+What it may be wrong by is told beside it: the bound on the regret of Makarova et al., Automatic Termination for
+Hyperparameter Optimization, AutoML 2022 (arXiv 2104.08166), section 4.1: the least upper confidence bound of what was
+tried minus the least lower one of all that could be. It holds with probability 1 - DELTA if the process is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from lehr.schedules import Schedule
+from lehr.space import Space
+from service.answer.smoothing import Array, Smoother, features, fit
+from service.search.sequence import spread_point
+
+FEWEST = 20
+"""Fewer trials tell too little of the space, and of the noise."""
+MOST = 128
+"""Trials that the process sees: the best."""
+CANDIDATES = 384
+"""Schedules of the whole space that could be tried, spread evenly over families."""
+SMALL = 0.3
+"""Expected improvement below this part of the noise is not worth a trial. Chosen in `benchmarks/stopping`."""
+CAP = 3.0
+"""Losses are cut off at this many times the distance from the best to the median: how bad the bad ones are is nothing
+to learn from, but that they are is, lest the process take their places for unexplored."""
+DELTA = 0.1
+SHRINK = 0.2
+"""The confidence parameter of Srinivas et al. (ICML 2010) is scaled down by 5, as there and in Makarova et al."""
+AXES = 4
+METHOD = (
+    "a Gaussian process over the schedules' curves: expected improvement of the best further schedule, and the least "
+    "upper confidence bound of what was tried minus the least lower one of the space (arXiv 2104.08166)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Convergence:
+    """What a search of `trials` believes, all in the units of the objective."""
+
+    trials: int
+    expected_improvement: float
+    noise: float
+    regret_bound: float
+
+    @property
+    def converged(self) -> bool:
+        return self.expected_improvement <= SMALL * self.noise
+
+
+def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: Space) -> Convergence | None:
+    """Of trials with these losses, less is better, infinite where one diverged or was given up.
+
+    None for fewer than FEWEST, or where all losses are the same. Deterministic.
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    if len(values) < FEWEST or np.isfinite(values).sum() < FEWEST // 2:
+        return None
+    best, middle = float(values.min()), float(np.median(values))
+    highest = float(values[np.isfinite(values)].max())
+    ceiling = best + CAP * (middle - best) if math.isfinite(middle) and middle > best else highest
+    if ceiling <= best:
+        return None
+    values = np.minimum(values, ceiling)
+    kept = np.argsort(values, kind="stable")[:MOST]
+    inputs = np.stack([features(schedules[index]) for index in kept])
+    smoother = fit(inputs, values[kept])
+    improvement, bound = _looked_at(smoother, inputs, _candidates(space), len(schedules))
+    return Convergence(len(schedules), improvement, smoother.noise, bound)
+
+
+def _looked_at(smoother: Smoother, tried: Array, candidates: Array, trials: int) -> tuple[float, float]:
+    """Expected improvement and the bound on the regret."""
+    means, deviations = smoother.predict(np.concatenate([tried, candidates]))
+    gains = means[: len(tried)].min() - means
+    scaled = gains / np.maximum(deviations, 1e-12)
+    expected = gains * norm.cdf(scaled) + deviations * norm.pdf(scaled)
+    beta = SHRINK * 2 * math.log(AXES * trials**2 * math.pi**2 / (6 * DELTA))
+    upper, lower = means + math.sqrt(beta) * deviations, means - math.sqrt(beta) * deviations
+    return float(expected.max()), float(max(0.0, upper[: len(tried)].min() - lower.min()))
+
+
+def _candidates(space: Space) -> Array:
+    """The curves' features of schedules all over the space: (about CANDIDATES, 4)."""
+    each = math.ceil(CANDIDATES / len(space.families))
+    drawn = [
+        features(space.schedule(family, spread_point(space.coordinates(family), index, 0, family)))
+        for family in space.families
+        for index in range(each)
+    ]
+    return np.stack(drawn)
