@@ -13,7 +13,8 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
-from lehr.wire.studies import BestSoFar, Progress, SpaceSpec, Study, Warning_
+from lehr.wire.ranges import RangeResult
+from lehr.wire.studies import BestSoFar, Progress, Study, Warning_
 from lehr.wire.trials import Curve, Trial
 from service.answer.convergence import METHOD, Convergence
 from service.answer.plan import Plan
@@ -21,6 +22,7 @@ from service.answer.warnings import warnings_after
 from service.database import Transaction
 from service.fleet import Fleet
 from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES
+from service.ranges.bounds import searched_space
 from service.tables import ReportRow, StudyRow, TrialRow
 from service.validation import waiting_reason
 
@@ -53,6 +55,7 @@ class Documents:
             progress=progress(row, counts),
             best=_best_document(best),
             convergence=convergence_document(row),
+            range_test=None if row.range_test is None else RangeResult.model_validate(row.range_test),
             horizon_steps=row.horizon_steps,
             revision=row.revision,
             created_at=row.created_at,
@@ -105,7 +108,8 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
     search = study.trials_created if study.state == "STOPPING" else study.budget_trials
     confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
     measured = 1 + baseline["constant"] + len(baseline["schedules"])
-    return search + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
+    sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
+    return search + sweeps + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
 
 
 def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
@@ -149,7 +153,7 @@ def _best_document(trial: TrialRow | None) -> BestSoFar | None:
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
     if best is None or best.point is None:
         return []
-    return warnings_after(SpaceSpec.model_validate(study.spec["space"]), schedule_from_dict(best.schedule))
+    return warnings_after(searched_space(study), schedule_from_dict(best.schedule))
 
 
 def trial_document(

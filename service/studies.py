@@ -21,12 +21,15 @@ from lehr.errors import (
     NotFoundError,
 )
 from lehr.schedules import Plateau, Schedule
-from lehr.wire.studies import SpaceSpec, StudySpec, StudyState
+from lehr.wire.ranges import AUTO
+from lehr.wire.studies import StudySpec, StudyState
 from service.database import Database, Transaction
 from service.fleet import Fleet, KnownTask
 from service.ledger.progression import advance, cancel_open_trials, end
 from service.ledger.rules import FINISHED_STUDY_STATES, touch
 from service.ledger.stopping import affordable
+from service.ledger.sweeping import begin
+from service.ranges.bounds import searched_space
 from service.search.warmth import Searches, new_trial
 from service.tables import StudyRow, TrialRow
 from service.validation import Resolved, resolve
@@ -182,6 +185,8 @@ class Studies:
             transaction.session.add(study)
             for start in resolved.starts:
                 _enqueue(transaction, study, start)
+            if spec.space.start_lr == AUTO:
+                begin(transaction, study)
         log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)
         return study.id
 
@@ -231,7 +236,7 @@ def _require_metric(schedule: Schedule, task: KnownTask | None) -> None:
 def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:
     """The schedule's coordinates in the study's space; None outside of it: it then informs no sampler."""
     try:
-        return dict(SpaceSpec.model_validate(study.spec["space"]).to_space().point(schedule))
+        return dict(searched_space(study).to_space().point(schedule))
     except InvalidSpaceError:
         return None
 

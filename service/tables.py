@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -90,6 +91,10 @@ class StudyRow(Base):
         default=0.0, doc="sum over finished trials, for the estimate of time left"
     )
     horizon_steps: Mapped[int | None]
+    is_sweeping: Mapped[bool] = mapped_column(
+        default=False, server_default=false(), doc="its range test is still to end, and the search to begin"
+    )
+    range_test: Mapped[dict[str, Any] | None] = mapped_column(doc="what it found: lehr.wire.ranges.RangeResult")
     finalists: Mapped[list[Any] | None] = mapped_column(doc="numbers of the search trials that are confirmed")
     confirmation: Mapped[dict[str, Any] | None] = mapped_column(doc="the plan: service.answer.plan.Plan")
     convergence: Mapped[dict[str, Any] | None] = mapped_column(doc="service.answer.convergence.Convergence, if asked")
@@ -98,6 +103,11 @@ class StudyRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    @property
+    def is_range_test(self) -> bool:
+        """Whether it is a range test alone: nothing is searched."""
+        return self.budget_trials == 0
 
 
 class TrialRow(Base):

@@ -12,6 +12,7 @@ from jsonschema.validators import validator_for
 from referencing.exceptions import Unresolvable
 
 from lehr.errors import Fault, InvalidStudyError
+from lehr.wire.ranges import AUTO, RangeTestSpec
 from lehr.wire.studies import StudySpec, Warning_
 from service.answer.warnings import warnings_before
 from service.fleet import KnownTask
@@ -183,7 +184,9 @@ def _resolved_document(spec: StudySpec, params: dict[str, Any]) -> dict[str, Any
     resolved = spec.model_dump(mode="json")
     resolved["task"]["params"] = params
     resolved["space"]["families"] = list(spec.space.to_space().families)
-    if resolved["space"]["peak_lr"] is None:
+    if spec.space.start_lr == AUTO:
+        resolved["range_test"] = (spec.range_test or RangeTestSpec()).model_dump(mode="json")
+    elif resolved["space"]["peak_lr"] is None:
         resolved["space"]["peak_lr"] = resolved["space"]["start_lr"]
     if resolved["sampler"]["seed"] is None:
         resolved["sampler"]["seed"] = secrets.randbelow(2**31)

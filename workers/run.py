@@ -32,13 +32,27 @@ class DivergedError(Exception):
 class Run:
     """`step` is the next step to do, 0-based; `horizon_steps` of them make the run."""
 
-    def __init__(self, task: Task, schedule: Schedule, seed: int, device: torch.device, fraction: float = 1.0) -> None:
+    def __init__(
+        self,
+        task: Task,
+        schedule: Schedule,
+        seed: int,
+        device: torch.device,
+        fraction: float = 1.0,
+        *,
+        steps: int | None = None,
+        report_every: int | None = None,
+    ) -> None:
+        """`steps`: instead of that fraction of the task's horizon. `report_every`: report the training loss at every
+        so many steps, and evaluate nothing.
+        """
         self._task = task
         self._seed = seed
         self._device = device
         use_precision(task.precision, device)
         self._data = task.data(device)
-        self.horizon_steps = task.horizon_steps(self._data, fraction)
+        self.horizon_steps = steps or task.horizon_steps(self._data, fraction)
+        self._report_every = report_every
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)
         self._rates = Rates(schedule, self.horizon_steps, task.metrics)
         self.model = _fresh_model(task, seed).to(device)
@@ -46,6 +60,7 @@ class Run:
         self._order = torch.empty(0, dtype=torch.int64)
         self._draws: Tensor | None = None
         self._loss_sum = torch.zeros((), device=device, dtype=_sum_dtype(device))
+        self._examples = 0
         self._bad_step = torch.full((), -1, device=device, dtype=torch.int64)
         self.step = 0
         torch.manual_seed(derived_seed("noise", seed))
@@ -55,17 +70,24 @@ class Run:
         return self.step >= self.horizon_steps
 
     def advance(self) -> Report | None:
-        """Do one step; at an epoch's end, its report. Raises DivergedError."""
+        """Do one step; at an epoch's end, or as often as was asked for, a report. Raises DivergedError."""
         step = self.step
         set_rates(self.optimizer, self._rates.lr(step), self._rates.momentum(step))
         self._descend(self._batch(step))
         self.step += 1
-        if self.step % self._steps_per_epoch:
+        if not self._is_due():
             return None
         self._check_divergence()
+        if self._report_every is not None:
+            return self._told(step, self._mean_loss(), {})
         report = self._report(step)
         self._rates.hear(report.metrics)
         return report
+
+    def _is_due(self) -> bool:
+        if self._report_every is None:
+            return self.step % self._steps_per_epoch == 0
+        return self.step % self._report_every == 0 or self.finished
 
     def _batch(self, step: int) -> Tensor:
         """Indices of the step's examples, on the device."""
@@ -96,6 +118,7 @@ class Run:
     def _watch(self, loss: Tensor, examples: int) -> None:
         """Add to the epoch's loss and note the first step where it is no number, without waiting for the device."""
         self._loss_sum += loss * examples
+        self._examples += examples
         first = (self._bad_step < 0) & ~torch.isfinite(loss)
         self._bad_step.masked_fill_(first, self.step)
         if self._device.type == "cpu":
@@ -107,29 +130,35 @@ class Run:
             raise DivergedError("loss", self._blank_report(bad_step))
 
     def _blank_report(self, step: int) -> Report:
-        metrics = dict.fromkeys(self._task.metrics)
-        return Report(step=step, epoch=self._epoch(step), lr=self._rates.lr(step), train_loss=None, metrics=metrics)
+        return self._told(step, None, dict.fromkeys(self._task.metrics))
 
     def _report(self, step: int) -> Report:
-        train_loss = float(self._loss_sum) / self._data.train_size
-        self._loss_sum.zero_()
+        train_loss = self._mean_loss()
         metrics = {name: _number(value) for name, value in self.evaluate().items()}
-        report = Report(
-            step=step,
-            epoch=self._epoch(step),
-            lr=self._rates.lr(step),
-            train_loss=_number(train_loss),
-            metrics=metrics,
-        )
+        report = self._told(step, train_loss, metrics)
         if metrics["val_loss"] is None:
             raise DivergedError("val_loss", report)
         return report
+
+    def _mean_loss(self) -> float | None:
+        """Over the examples seen since the last report."""
+        mean = float(self._loss_sum) / self._examples
+        self._loss_sum.zero_()
+        self._examples = 0
+        return _number(mean)
+
+    def _told(self, step: int, train_loss: float | None, metrics: dict[str, float | None]) -> Report:
+        epoch, lr = self._epoch(step), self._rates.lr(step)
+        return Report(step=step, epoch=epoch, lr=lr, train_loss=train_loss, metrics=metrics)
 
     def evaluate(self) -> dict[str, float]:
         self.model.eval()
         with torch.no_grad():
             values = self._task.evaluate(self.model, self._data)
             return {name: float(value) for name, value in values.items()}
+
+    def _examples_of_epoch(self) -> int:
+        return (self.step % self._steps_per_epoch) * self._task.params.batch_size
 
     def _epoch(self, step: int) -> float:
         """Epochs done once this step is."""
@@ -142,6 +171,7 @@ class Run:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loss_sum": self._loss_sum,
+            "examples": self._examples,
             "bad_step": self._bad_step,
             "rates": self._rates.state(),
             "noise": torch.get_rng_state(),
@@ -153,6 +183,8 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._loss_sum.copy_(state["loss_sum"])
+        # Cohorts and older checkpoints count none: there it is the whole epoch up to this step.
+        self._examples = state.get("examples", self._examples_of_epoch())
         self._bad_step.copy_(state["bad_step"])
         self._rates.restore(state.get("rates"))  # older checkpoints have none: theirs are of closed-form schedules
         self._order = torch.empty(0, dtype=torch.int64)

@@ -78,7 +78,15 @@ class SoloTrainer:
     def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
         task = build_task(study.task, self._data_dir)
         metric = objective_metric(task, study.objective)
-        run = Run(task, trial.schedule, trial.seed, self._device, trial.horizon_fraction)
+        run = Run(
+            task,
+            trial.schedule,
+            trial.seed,
+            self._device,
+            trial.horizon_fraction,
+            steps=trial.horizon_steps,
+            report_every=trial.report_every_steps,
+        )
         training = _Training(
             run=run,
             trial=trial,
@@ -156,7 +164,8 @@ class _Training:
         report = self.run.advance()
         self.desk.step(self.trial.trial, self.run.step)
         if report is not None:
-            self.value = report.metrics[self.metric]
+            # A range test evaluates nothing: its value is the loss that it ended with.
+            self.value = report.train_loss if self.trial.report_every_steps else report.metrics[self.metric]
             self.desk.put(self.trial.trial, [report])
         if self.cadence.due(time.monotonic()):
             self._save()

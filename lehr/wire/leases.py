@@ -50,6 +50,11 @@ class LeasedStudy(Response):
 
 
 class LeasedTrial(Response):
+    """`horizon_steps`: train exactly so many steps, whatever the task's horizon (of a `range_test`); null: the task's
+    horizon times `horizon_fraction`. `report_every_steps`: report the training loss this often, at least, and at the
+    last step; null: as often as the task is evaluated.
+    """
+
     trial: str
     number: int
     attempt: int
@@ -57,6 +62,8 @@ class LeasedTrial(Response):
     seed: int
     schedule: ScheduleDocument
     horizon_fraction: float
+    horizon_steps: int | None = None
+    report_every_steps: int | None = None
     checkpoint: str | None
 
 

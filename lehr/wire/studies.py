@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
@@ -15,6 +15,7 @@ from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
 from lehr.wire.base import ID_PATTERN, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
+from lehr.wire.ranges import AUTO, AutoRange, RangeResult, RangeSpec, RangeTestSpec
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
@@ -31,47 +32,26 @@ class TaskReference(Request):
     params: dict[Text, Any] = Field(default_factory=dict)
 
 
-class RangeSpec(Request):
-    """A range of values, both ends included."""
-
-    low: float
-    high: float
-
-    def to_range(self) -> Range:
-        return Range(self.low, self.high)
+ANYWHERE = Range(1e-30, 1e6)
+"""Stands for bounds that are still to be found: no other range contradicts it."""
 
 
 class SpaceSpec(Request):
     """Which schedules are searched. `families` None: all that can be searched.
 
-    Rates are drawn on a log scale. `warmup_fraction` is drawn linearly; without it only the
-    families that climb by themselves climb. `parameters` narrows a family's own parameters:
-    `{"polynomial": {"power": {"low": 1, "high": 2}}}` or `{"wsd": {"cooldown": ["linear"]}}`. `guesses`:
-    schedules of the space that are tried first, paid from the budget.
+    Rates are drawn on a log scale. `start_lr` "auto": from where a range test says, which is the study's first stage.
+    `warmup_fraction` is drawn linearly; without it only the families that climb by themselves climb. `parameters`
+    narrows a family's own parameters: `{"polynomial": {"power": {"low": 1, "high": 2}}}` or
+    `{"wsd": {"cooldown": ["linear"]}}`. `guesses`: schedules of the space that are tried first, paid from the budget.
     """
 
     families: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
-    start_lr: RangeSpec = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
+    start_lr: AutoRange = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
     end_lr: RangeSpec = RangeSpec(low=DEFAULT_END_LR.low, high=DEFAULT_END_LR.high)
     peak_lr: RangeSpec | None = None
     warmup_fraction: RangeSpec | None = None
     parameters: dict[str, dict[str, RangeSpec | list[Any]]] = Field(default_factory=dict)
     guesses: Annotated[list[ScheduleDocument], Field(max_length=100)] = Field(default_factory=list)
-
-    @field_validator("start_lr", mode="before")
-    @classmethod
-    def _refuse_auto(cls, value: Any) -> Any:
-        if value == "auto":
-            raise InvalidStudyError(
-                Fault(
-                    "",
-                    "the range test is not offered yet",
-                    'a range {"low": …, "high": …}',
-                    "auto",
-                    'Give a range, for example {"low": 1e-4, "high": 1.0}.',
-                )
-            )
-        return value
 
     @model_validator(mode="after")
     def _check(self) -> SpaceSpec:
@@ -79,11 +59,15 @@ class SpaceSpec(Request):
             raise InvalidSpaceError(faults)
         return self
 
-    def to_space(self) -> Space:
-        """Raises InvalidSpaceError, with a fault for each field that is wrong."""
+    def to_space(self, start_lr: Range | None = None) -> Space:
+        """`start_lr`: in the place of "auto", by default all that a range test may find.
+
+        Raises InvalidSpaceError, with a fault for each field that is wrong.
+        """
+        start = self.start_lr.to_range() if self.start_lr != AUTO else start_lr or ANYWHERE
         return Space.of(
             families=self.families,
-            start_lr=self.start_lr.to_range(),
+            start_lr=start,
             end_lr=self.end_lr.to_range(),
             peak_lr=self.peak_lr.to_range() if self.peak_lr else None,
             warmup_fraction=self.warmup_fraction.to_range() if self.warmup_fraction else None,
@@ -190,7 +174,8 @@ class StudySpec(Request):
 
     `warm_start`: at most a quarter of the budget goes first to schedules that did well in finished studies like
     this one and to defaults of the field. "auto" finds the studies, and the resolved spec names them; a list
-    takes these, [] the defaults alone; "off" takes neither.
+    takes these, [] the defaults alone; "off" takes neither. `range_test`: how the rate is swept where
+    `space.start_lr` is "auto".
     """
 
     name: Name
@@ -203,7 +188,16 @@ class StudySpec(Request):
     baseline: BaselineSpec = Field(default_factory=BaselineSpec)
     warm_start: WarmStart = "auto"
     confirm: ConfirmSpec | None = Field(default_factory=ConfirmSpec)
+    range_test: RangeTestSpec | None = None
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+
+    @model_validator(mode="after")
+    def _check_range_test(self) -> StudySpec:
+        if self.range_test is not None and self.space.start_lr != AUTO:
+            bound, remedy = 'null, or space.start_lr "auto"', 'Leave it out, or set space.start_lr to "auto".'
+            message = "is given though space.start_lr is a range already"
+            raise InvalidStudyError(Fault("range_test", message, bound, "a range test", remedy))
+        return self
 
 
 class Warning_(Response):
@@ -231,7 +225,7 @@ class BestSoFar(Response):
 
 
 class Study(Response):
-    """A study's document."""
+    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for."""
 
     study_id: str
     name: str
@@ -242,6 +236,7 @@ class Study(Response):
     progress: Progress
     best: BestSoFar | None
     convergence: Convergence | None = None
+    range_test: RangeResult | None = None
     horizon_steps: int | None
     revision: int
     created_at: datetime

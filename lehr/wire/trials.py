@@ -13,7 +13,7 @@ from lehr.wire.training import TrialProgress
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 Purpose = Literal["search", "baseline", "confirm", "range_test"]
-Origin = Literal["sampler", "user", "guess", "warm", "prior", "confirmation"]
+Origin = Literal["sampler", "user", "guess", "warm", "prior", "confirmation", "range_test"]
 
 
 class Trial(Response):

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from lehr.schedules import Schedule
-from lehr.wire.studies import RangeSpec, SpaceSpec, StudySpec, Warning_
+from lehr.wire.ranges import AUTO, RangeSpec
+from lehr.wire.studies import SpaceSpec, StudySpec, Warning_
 from service.answer.convergence import FEWEST
 from service.search.searcher import startup_trials
 
@@ -30,12 +31,13 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
 
 def warnings_after(space: SpaceSpec, best: Schedule) -> list[Warning_]:
     """The bounds of the space that the best schedule sits on: a better one may lie beyond."""
-    checks = [("start_lr", space.start_lr, best.start_lr, True), ("end_lr", space.end_lr, best.end_lr, True)]
+    start = _known(space)
+    checks = [("start_lr", start, best.start_lr, True), ("end_lr", space.end_lr, best.end_lr, True)]
     if best.family == "constant":
         checks = checks[:1]  # its end is its start, whatever end_lr's range is
     if best.peak_lr is not None:
         peak_field = "peak_lr" if space.peak_lr else "start_lr"
-        checks.append((peak_field, space.peak_lr or space.start_lr, best.peak_lr, True))
+        checks.append((peak_field, space.peak_lr or start, best.peak_lr, True))
     if space.warmup_fraction is not None and best.rise_fraction == best.warmup_fraction > 0:
         checks.append(("warmup_fraction", space.warmup_fraction, best.warmup_fraction, False))
     own = space.parameters.get(best.family, {})
@@ -74,7 +76,8 @@ def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
 
 
 def _single_value_warnings(space: SpaceSpec) -> Iterator[Warning_]:
-    ranges = {"start_lr": space.start_lr, "end_lr": space.end_lr, "peak_lr": space.peak_lr}
+    start = space.start_lr if space.start_lr != AUTO else None
+    ranges = {"start_lr": start, "end_lr": space.end_lr, "peak_lr": space.peak_lr}
     for family, own in space.parameters.items():
         ranges |= {f"parameters.{family}.{name}": one for name, one in own.items() if isinstance(one, RangeSpec)}
     for field, one in ranges.items():
@@ -143,6 +146,11 @@ def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
         message = f"a target of {target:g} is never reached unless {metric} may be negative"
     if message:
         yield Warning_(code="target_out_of_reach", field="budget.target", message=message)
+
+
+def _known(space: SpaceSpec) -> RangeSpec:
+    assert space.start_lr != AUTO, "a space that was searched has bounds"
+    return space.start_lr
 
 
 def _bound_warning(field: str, asked: RangeSpec, value: float, *, log: bool) -> Warning_ | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from lehr.schedules import Schedule
 from lehr.wire.diagnosis import Finding
-from lehr.wire.studies import RangeSpec, SpaceSpec
+from lehr.wire.ranges import RangeSpec
+from lehr.wire.studies import SpaceSpec
 from service.diagnosis.results import Result, StudyResults
 
 MIN_COMPLETED = 10
@@ -55,6 +56,8 @@ def _crowded(space: SpaceSpec, best: list[Result], field: str, side: str) -> Fin
 def _range(space: SpaceSpec, field: str) -> RangeSpec | None:
     """The range of the field; None where it has none of its own: peaks are drawn as starts are, unless told."""
     asked: RangeSpec | None = getattr(space, field)
+    if not isinstance(asked, RangeSpec):  # there is none, or a range test is still to find it
+        return None
     return None if field == "peak_lr" and asked == space.start_lr else asked
 
 

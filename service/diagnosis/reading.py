@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, select
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
-from lehr.wire.studies import SpaceSpec, StudyDiagnosis
+from lehr.wire.studies import StudyDiagnosis
 from lehr.wire.trials import TrialState
 from service.database import Transaction
 from service.diagnosis.curves import TrialCurve
@@ -17,6 +17,7 @@ from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
 from service.diagnosis.trial import diagnose
 from service.ledger.rules import FINISHED_TRIAL_STATES
+from service.ranges.bounds import searched_space
 from service.tables import ReportRow, StudyRow, TrialRow
 
 MAX_REPORTS = 2000
@@ -29,8 +30,8 @@ def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow) 
     """What is wrong with a trial; None until it has ended."""
     if trial.state not in FINISHED_TRIAL_STATES:
         return None
-    if trial.state not in ("COMPLETED", "DIVERGED"):
-        return []
+    if trial.state not in ("COMPLETED", "DIVERGED") or trial.purpose == "range_test":
+        return []  # a sweep is meant to go wrong at its end
     return _of_trial(transaction, study, trial, _results(transaction, study))
 
 
@@ -38,7 +39,7 @@ def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis
     objective = study.spec["objective"]
     results = _results(transaction, study)
     facts = StudyResults(
-        SpaceSpec.model_validate(study.spec["space"]),
+        searched_space(study),
         objective["metric"],
         objective["direction"],
         results,

@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.space import Space
-from lehr.wire.studies import SpaceSpec
 from service.database import Transaction
 from service.forecast.curves import completed_curves, held_out_loss, loss_curve, rates_of, read_reports
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.forecast.suggestion import suggest
+from service.ranges.bounds import searched_space
 from service.search.law import LossCurve
 from service.tables import StudyRow, TrialRow
 
@@ -69,7 +69,7 @@ class Forecasts:
             kept = self._kept.get(study.id)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        found = StudyForecasts(SpaceSpec.model_validate(study.spec["space"]).to_space(), _known(transaction, study))
+        found = StudyForecasts(searched_space(study).to_space(), _known(transaction, study))
         with self._guard:
             self._kept[study.id] = (stamp, found)
             self._kept.move_to_end(study.id)

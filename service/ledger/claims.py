@@ -1,7 +1,7 @@
 """Claims: a worker asks for trials and gets a lease, or nothing.
 
 Highest priority first, then the oldest study; within a study the trials that wait (given back,
-lost, enqueued by a user, or of the confirmation), then what the search asks for.
+lost, enqueued by a user, of a range test or of the confirmation), then what the search asks for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from service.database import Database, Transaction
 from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch
 from service.ledger.stopping import affordable, has_rules
+from service.ledger.sweeping import sweep_length
 from service.search.warmth import Searches
 from service.tables import LeaseRow, StudyRow, TrialRow
 
@@ -27,7 +28,7 @@ CANDIDATES = 50
 # Statements are built once: building one costs more than running it.
 _RUNNING = select(func.count()).where(TrialRow.study_id == StudyRow.id, TrialRow.state == "RUNNING").scalar_subquery()
 _WAITS = exists().where(TrialRow.study_id == StudyRow.id, TrialRow.state == "WAITING")
-_ASKS = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials)
+_ASKS = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials, ~StudyRow.is_sweeping)
 
 STUDIES_WITH_WORK = (
     select(StudyRow.id)
@@ -109,7 +110,7 @@ class Claims:
             return []
         waiting = {"study": study.id, "room": room}
         trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
-        if study.state in ASKING_STATES:
+        if study.state in ASKING_STATES and not study.is_sweeping:
             asked = max(0, min(room - len(trials), study.budget_trials - study.trials_created))
             trials += self.searches.ask(transaction, study, affordable(transaction, study, asked))
         return trials
@@ -148,11 +149,11 @@ class Claims:
             expires_at=lease.expires_at,
             beat_seconds=self.terms.beat_seconds,
             study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=study.spec["objective"]),
-            trials=[_leased(trial) for trial in trials],
+            trials=[_leased(study, trial) for trial in trials],
         ).model_dump(mode="json")
 
 
-def _leased(trial: TrialRow) -> LeasedTrial:
+def _leased(study: StudyRow, trial: TrialRow) -> LeasedTrial:
     return LeasedTrial.model_validate(
         {
             "trial": trial.id,
@@ -162,6 +163,7 @@ def _leased(trial: TrialRow) -> LeasedTrial:
             "seed": trial.seed,
             "schedule": trial.schedule,
             "horizon_fraction": trial.horizon_fraction,
+            **(sweep_length(study) if trial.purpose == "range_test" else {}),
             "checkpoint": trial.checkpoint,
         }
     )

@@ -9,10 +9,10 @@ import structlog
 from sqlalchemy import func, select
 
 from lehr.schedules import schedule_from_dict
-from lehr.wire.studies import SpaceSpec
 from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
 from service.answer.finalists import loss
 from service.database import Transaction
+from service.ranges.bounds import searched_space
 from service.tables import StudyRow, TrialRow
 
 EVERY = 12
@@ -49,7 +49,7 @@ def _look(transaction: Transaction, study: StudyRow) -> None:
     rows = transaction.connection.execute(query).all()
     direction = study.spec["objective"]["direction"]
     losses = [loss(row.value if row.state == "COMPLETED" else None, direction) for row in rows]
-    space = SpaceSpec.model_validate(study.spec["space"]).to_space()
+    space = searched_space(study).to_space()
     found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""How a study moves on by itself: from its search to its confirmation to its end."""
+"""How a study moves on by itself: from its range test to its search to its confirmation to its end."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import structlog
 from sqlalchemy import bindparam, func, select
 
 from lehr.schedules import schedule_from_dict
+from lehr.wire.ranges import RangeResult
 from lehr.wire.studies import StudyState
 from service.answer.finalists import SearchTrial
 from service.database import Transaction
 from service.ledger.confirming import proceed, start
-from service.ledger.rules import ASKING_STATES, count_open, open_trials, settle, touch
+from service.ledger.rules import ASKING_STATES, FINISHED_STUDY_STATES, count_open, open_trials, settle, touch
 from service.ledger.stopping import has_rules, reason_to_stop
+from service.ledger.sweeping import conclude
 from service.tables import StudyRow, TrialRow
 
 EARLY_FAILURES = 10
@@ -35,6 +37,12 @@ log = structlog.get_logger("lehr.ledger")
 def advance(transaction: Transaction, study: StudyRow) -> None:
     """Move the study on if nothing of its present stage is left to do. Needs the study's lock."""
     transaction.flush()
+    if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
+        conclude(transaction, study)
+    if study.is_range_test:
+        if not study.is_sweeping and study.state not in FINISHED_STUDY_STATES:
+            _end_range_test(transaction, study)
+        return
     if study.state in ASKING_STATES and _is_hopeless(transaction, study):
         _fail_early(transaction, study)
         return
@@ -46,6 +54,14 @@ def advance(transaction: Transaction, study: StudyRow) -> None:
             _end_search(transaction, study)
     elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0 and not proceed(transaction, study):
         end(transaction, study, "COMPLETED")
+
+
+def _end_range_test(transaction: Transaction, study: StudyRow) -> None:
+    result = RangeResult.model_validate(study.range_test)
+    if study.state == "STOPPING" and not result.found:
+        end(transaction, study, "CANCELLED", "stopped before its sweeps had shown anything")
+    else:
+        end(transaction, study, "COMPLETED" if result.found else "FAILED", None if result.found else result.reason)
 
 
 def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: str | None = None) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from lehr.schedules import schedule_from_dict
-from lehr.wire.studies import SpaceSpec
 from service.database import Transaction
+from service.ranges.bounds import found_bounds, searched_space
 from service.search.observations import Observation
 from service.search.searcher import Searcher
 from service.seeds import search_seed
@@ -33,9 +33,13 @@ Reports = tuple[tuple[int, float], ...]
 
 @dataclass
 class Warm:
-    """A searcher and the study's revision up to which it was told everything."""
+    """A searcher and the study's revision up to which it was told everything.
+
+    `found`: the bounds that a range test had found when it was made, in whatever process that was.
+    """
 
     searcher: Searcher
+    found: dict[str, Any] | None
     revision: int = -1
     last_asked: int = -1
 
@@ -104,7 +108,9 @@ class Searches:
     def _synced(self, transaction: Transaction, study: StudyRow, sure_revision: int | None = None) -> Warm:
         """The study's searcher, told all there is; `sure_revision`: the last one that is committed."""
         with self._guard:
-            warm = self._warm.pop(study.id, None) or Warm(_searcher(study))
+            warm = self._warm.pop(study.id, None)
+            if warm is None or warm.found != found_bounds(study):
+                warm = Warm(_searcher(study), found_bounds(study))
             self._warm[study.id] = warm
             while len(self._warm) > self._capacity:
                 self._warm.popitem(last=False)
@@ -139,7 +145,7 @@ def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin
 def _searcher(study: StudyRow) -> Searcher:
     spec = study.spec
     return Searcher(
-        space=SpaceSpec.model_validate(spec["space"]).to_space(),
+        space=searched_space(study).to_space(),
         direction=spec["objective"]["direction"],
         sampler=spec["sampler"]["name"],
         seed=spec["sampler"]["seed"],

@@ -60,7 +60,7 @@ FAULTY_FIELDS = [
     ("space.start_lr", '{"low": true, "high": 1}', "space.start_lr.low"),
     ("space.start_lr", '{"low": "0.1", "high": 1}', "space.start_lr.low"),
     ("space.start_lr", "{}", "space.start_lr.low"),
-    ("space.start_lr", '"auto"', "space.start_lr"),
+    ("space.start_lr", '"any"', "space.start_lr"),
     ("space.end_lr", '{"low": 2, "high": 3}', "space.start_lr.high"),
     ("space.warmup_fraction", '{"low": 0, "high": 1.5}', "space.warmup_fraction"),
     ("space.parameters", '{"cosine": {"nope": {"low": 0, "high": 1}}}', "space.parameters.cosine.nope"),

@@ -59,6 +59,9 @@ class CohortTrainer:
             log.info("lease_too_small", trials=len(trials), wanted=size)
             return
         left = list(trials) if size > 1 else list(trials[: self._alone])
+        # A cohort reports at the ends of epochs, and all its members alike.
+        if any(trial.report_every_steps for trial in left):
+            size = 1
         while len(left) > 1 and size > 1 and not desk.draining:
             left = [*self._train_group(study, left[:size], desk), *left[size:]]
             size = self._advisor.choice(study.task).size

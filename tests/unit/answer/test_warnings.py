@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lehr.schedules import Constant, Cosine
-from lehr.wire.studies import RangeSpec, SpaceSpec, StudySpec
+from lehr.wire.ranges import RangeSpec
+from lehr.wire.studies import SpaceSpec, StudySpec
 from service.answer.warnings import warnings_after, warnings_before
 
 

@@ -11,7 +11,8 @@ from scipy.stats import f as f_distribution
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
-from lehr.wire.studies import RangeSpec, SpaceSpec
+from lehr.wire.ranges import RangeSpec
+from lehr.wire.studies import SpaceSpec
 from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
 from service.diagnosis.too_noisy import indistinct

@@ -1,0 +1,134 @@
+"""A study's range test in the ledger: its sweeps are enqueued, and once they have ended the search begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import exists, select
+
+from lehr.errors import InvalidSpaceError
+from lehr.schedules import schedule_from_dict
+from lehr.wire.ranges import RangeResult
+from lehr.wire.studies import Warning_
+from service.database import Transaction
+from service.ledger.rules import OPEN_TRIAL_STATES, touch
+from service.ranges.bounds import searched_space
+from service.ranges.curves import Sweep
+from service.ranges.range_test import range_test
+from service.ranges.sweep import sweep_schedule
+from service.search.observations import draw_seed
+from service.search.warmth import new_trial
+from service.tables import ReportRow, StudyRow, TrialRow
+
+MOST_REPORTS = 500
+"""A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
+USUAL_FRACTION = 0.1
+"""Of the horizon, told to workers that don't know of a sweep's own number of steps."""
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def begin(transaction: Transaction, study: StudyRow) -> None:
+    """Enqueue the sweeps of a study that is being stored; the search waits for them."""
+    asked = study.spec["range_test"]
+    schedule = sweep_schedule(asked["low"], asked["high"]).to_dict()
+    for index in range(asked["seeds"]):
+        trial = new_trial(study, schedule, purpose="range_test", origin="range_test")
+        trial.seed = draw_seed("range_test", study.spec["sampler"]["seed"], index)
+        trial.horizon_fraction = USUAL_FRACTION
+        trial.queued_at = transaction.now
+        transaction.session.add(trial)
+    study.is_sweeping = True
+
+
+def sweep_length(study: StudyRow) -> dict[str, int]:
+    """What a lease tells of a sweep."""
+    steps = study.spec["range_test"]["steps"]
+    return {"horizon_steps": steps, "report_every_steps": -(-steps // MOST_REPORTS)}
+
+
+def conclude(transaction: Transaction, study: StudyRow) -> None:
+    """Once no sweep is left to do, keep what they found and let the search begin. Needs the study's lock."""
+    if transaction.session.execute(select(exists().where(*_of(study, *OPEN_TRIAL_STATES)))).scalar_one():
+        return
+    result = range_test(_sweeps(transaction, study))
+    study.range_test = result.model_dump(mode="json")
+    study.is_sweeping = False
+    _widen_to_feasible(study, result)
+    _remember(study)
+    touch(study, *_place_enqueued(transaction, study))
+    log.info("range_test_ended", study=study.id, found=result.found, **study.range_test["bounds"])
+
+
+def _of(study: StudyRow, *states: str) -> tuple[Any, ...]:
+    return TrialRow.study_id == study.id, TrialRow.purpose == "range_test", TrialRow.state.in_(states)
+
+
+def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
+    """Every sweep that has ended, FAILED ones too, whose curve may be whole up to there."""
+    trials = transaction.session.execute(
+        select(TrialRow.id, TrialRow.number, TrialRow.state)
+        .where(*_of(study, "COMPLETED", "DIVERGED", "PRUNED", "FAILED"))
+        .order_by(TrialRow.number)
+    ).all()
+    query = (
+        select(ReportRow.trial_id, ReportRow.lr, ReportRow.train_loss)
+        .where(ReportRow.trial_id.in_([trial.id for trial in trials]))
+        .order_by(ReportRow.trial_id, ReportRow.step)
+    )
+    curves: dict[str, list[tuple[float, float | None]]] = {trial.id: [] for trial in trials}
+    for trial_id, lr, loss in transaction.session.execute(query):
+        curves[trial_id].append((lr, loss))
+    return [
+        Sweep(
+            trial.number, tuple(lr for lr, _ in curves[trial.id]), tuple(loss for _, loss in curves[trial.id]),
+            diverged=trial.state == "DIVERGED",
+        )
+        for trial in trials
+    ]  # fmt: skip
+
+
+def _widen_to_feasible(study: StudyRow, result: RangeResult) -> None:
+    """Bounds that leave some family no schedule, because a range of the user's contradicts them, reach up to it."""
+    try:
+        searched_space(study)
+    except ValidationError:
+        space = study.spec["space"]
+        bounds = {"low": result.bounds.low, "high": max(result.bounds.high, space["end_lr"]["low"])}
+        if space["peak_lr"] is not None:
+            bounds["low"] = min(bounds["low"], space["peak_lr"]["high"])
+        study.range_test = {**(study.range_test or {}), "bounds": bounds}
+        message = (
+            f"the range test found {result.bounds.low:g} to {result.bounds.high:g}, which leaves no valid schedule "
+            f"within space's other ranges; start_lr is searched from {bounds['low']:g} to {bounds['high']:g}. Lower "
+            "space.end_lr.low, or raise space.peak_lr.high"
+        )
+        _warn(study, Warning_(code="range_test_contradicts", field="space.start_lr", message=message))
+
+
+def _remember(study: StudyRow) -> None:
+    assert study.range_test is not None
+    if not study.range_test["found"]:
+        reason = study.range_test["reason"]
+        _warn(study, Warning_(code="range_test_failed", field="space.start_lr", message=reason))
+
+
+def _warn(study: StudyRow, warning: Warning_) -> None:
+    study.warnings = [*study.warnings, warning.model_dump(mode="json")]
+
+
+def _place_enqueued(transaction: Transaction, study: StudyRow) -> list[TrialRow]:
+    """Give the schedules that no sampler drew their place in the space, which had no bounds before."""
+    space = searched_space(study).to_space()
+    query = select(TrialRow).where(
+        TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.origin != "sampler"
+    )
+    trials = list(transaction.session.execute(query).scalars())
+    for trial in trials:
+        try:
+            trial.point = dict(space.point(schedule_from_dict(trial.schedule)))
+        except InvalidSpaceError:
+            trial.point = None
+    return trials

@@ -1,0 +1,1 @@
+"""Learning-rate range tests: sweeps of the rate, what their curves say, and the bounds that follow."""

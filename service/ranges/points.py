@@ -1,0 +1,70 @@
+"""The rates that a smoothed curve of a sweep points at."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.ranges.curves import Array, SmoothCurve
+
+SURE = 5.0
+"""A fall of less than so many standard deviations of the smoothed loss may be chance."""
+LOST = 0.5
+"""The part of the gain that is lost again where training diverges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """log10 rates. `divergence` None: the sweep ended before."""
+
+    minimum: float
+    steepest: float
+    valley: float
+    divergence: float | None
+
+
+def points(curve: SmoothCurve) -> Points | None:
+    """None where the loss does not fall by more than chance explains."""
+    if curve.lowest == 0 or curve.gain <= SURE * curve.noise or curve.gain <= 0:
+        return None
+    return Points(
+        minimum=float(curve.decades[curve.lowest]),
+        steepest=float(curve.decades[_steepest(curve)]),
+        valley=float(curve.decades[valley(curve.losses[: curve.lowest + 1])]),
+        divergence=_divergence(curve),
+    )
+
+
+def _steepest(curve: SmoothCurve) -> int:
+    """Where the loss falls most per decade, on the way to its minimum."""
+    slopes = np.gradient(curve.losses, curve.decades)
+    return int(np.argmin(slopes[: curve.lowest + 1]))
+
+
+def _divergence(curve: SmoothCurve) -> float | None:
+    """The first rate past the minimum that has lost half of what was gained."""
+    level = curve.losses[curve.lowest] + LOST * curve.gain
+    beyond = np.flatnonzero(curve.losses[curve.lowest :] >= level)
+    return float(curve.decades[curve.lowest + beyond[0]]) if len(beyond) else None
+
+
+def valley(losses: Array) -> int:
+    """The place half-way through the middle third of the longest falling subsequence: fastai's rule of that name.
+
+    fastai's `valley` (callback/schedule.py), which counts in its indices as this does: from the subsequence's length.
+
+    >>> valley(np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0, 2.0]))
+    2
+    """
+    tails: list[float] = []
+    lengths = np.empty(len(losses), dtype=int)
+    for index, loss in enumerate(losses):
+        place = bisect_left(tails, -loss)
+        tails[place : place + 1] = [-float(loss)]
+        lengths[index] = place + 1
+    end = int(np.argmax(lengths))
+    start = end - int(lengths[end])
+    third = (end - start) / 3
+    return max(0, start + int(third) + int(third / 2))

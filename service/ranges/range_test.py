@@ -1,0 +1,97 @@
+"""A range test: what the sweeps of several seeds say together, and the bounds that follow.
+
+The bounds hang on where training diverges. That is the point that moves least from seed to seed, since the loss
+changes fastest there; the minimum lies in a flat valley, and the valley's beginning depends on how long the sweep took.
+`benchmarks/range_test` measured where the best rates of whole trainings lie, and chose the two distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lehr.space import DEFAULT_START_LR
+from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeSpec
+from service.ranges.curves import SmoothCurve, Sweep, grid, smooth, together
+from service.ranges.points import Points, points
+
+BELOW_DIVERGENCE = (1.85, 0.15)
+"""The bounds, in decades below the rate where training diverges."""
+USUAL_CLIMB = 0.85
+"""Decades from the minimum to divergence, where the sweeps end before they diverge."""
+DIGITS = 3
+"""Significant ones of what is told: more would be noise."""
+
+
+def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
+    """What the ended sweeps say. Without a fall of the loss to be seen, the bounds are the default ones."""
+    numbers = [sweep.number for sweep in sweeps]
+    usable = [sweep for sweep in sweeps if len(sweep.rates) > 1 and sweep.rates[0] < sweep.rates[-1]]
+    decades = grid(usable) if usable else np.zeros(0)
+    curves = [curve for sweep in usable if (curve := smooth(sweep, decades)) is not None]
+    if not curves:
+        return _usual(numbers, f"none of {len(sweeps)} sweeps reported enough finite losses for a curve")
+    whole = together(curves)
+    found = points(whole)
+    if found is None:
+        reason = (
+            f"over {len(curves)} sweeps the loss never fell by more than its noise: it began at {whole.start:.3g}, and "
+            f"its noise is {whole.noise:.2g}"
+        )
+        return _usual(numbers, reason, _curve(whole, curves))
+    each = [one for curve in curves if (one := points(curve)) is not None]
+    return RangeResult(
+        found=True,
+        bounds=bounds(found, decades[0], decades[-1]),
+        reason=_story(whole, found),
+        minimum=_point(found.minimum, [one.minimum for one in each]),
+        steepest=_point(found.steepest, [one.steepest for one in each]),
+        valley=_point(found.valley, [one.valley for one in each]),
+        divergence=_point(found.divergence, [one.divergence for one in each]),
+        curve=_curve(whole, curves),
+        trials=numbers,
+    )
+
+
+def bounds(found: Points, first: float, last: float) -> RangeSpec:
+    """Where to search, within what was swept: `first` and `last` in log10."""
+    lost = min(last, found.minimum + USUAL_CLIMB) if found.divergence is None else found.divergence
+    below, above = (min(max(lost - distance, first), last) for distance in BELOW_DIVERGENCE)
+    return RangeSpec(low=_rate(below), high=_rate(above))
+
+
+def _usual(numbers: list[int], reason: str, curve: RangeCurve | None = None) -> RangeResult:
+    usual = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
+    reason = f"{reason}; start_lr is searched from {usual.low:g} to {usual.high:g}, as by default"
+    return RangeResult(found=False, bounds=usual, reason=reason, curve=curve, trials=numbers)
+
+
+def _story(whole: SmoothCurve, found: Points) -> str:
+    lowest = float(whole.losses[whole.lowest])
+    fall = f"the loss falls from {whole.start:.3g} to {lowest:.3g} at a rate of {_rate(found.minimum):g}"
+    if found.divergence is None:
+        return f"{fall}, and is not lost again by {_rate(whole.decades[-1]):g}, where the sweep ends"
+    return f"{fall}, and half of that is lost again by {_rate(found.divergence):g}"
+
+
+def _point(decade: float | None, each: Sequence[float | None]) -> RangePoint | None:
+    known = [one for one in each if one is not None]
+    if decade is None:
+        return None
+    known = known or [decade]
+    return RangePoint(lr=_rate(decade), least=_rate(min(known)), greatest=_rate(max(known)), seeds=len(known))
+
+
+def _curve(whole: SmoothCurve, curves: Sequence[SmoothCurve]) -> RangeCurve:
+    losses = np.array([curve.losses for curve in curves])
+    return RangeCurve(
+        lr=[_rate(decade) for decade in whole.decades],
+        loss=whole.losses.tolist(),
+        least=losses.min(axis=0).tolist(),
+        greatest=losses.max(axis=0).tolist(),
+    )
+
+
+def _rate(decade: float) -> float:
+    return float(f"{10.0**decade:.{DIGITS}g}")
