@@ -23,6 +23,7 @@ from lehr.errors import (
 from lehr.schedules import Plateau, Schedule
 from lehr.wire.ranges import AUTO
 from lehr.wire.studies import StudySpec, StudyState
+from lehr.wire.trials import Origin
 from service.database import Database, Transaction
 from service.fleet import Fleet, KnownTask
 from service.ledger.progression import advance, cancel_open_trials, end
@@ -125,8 +126,8 @@ class Studies:
         self.searches.forget(study_id)
         log.info("study_deleted", study=study_id)
 
-    def enqueue(self, study_id: str, schedule: Schedule) -> int:
-        """Add a schedule of the user's own, paid from the budget; returns its trial's number.
+    def enqueue(self, study_id: str, schedule: Schedule, origin: Origin = "user") -> int:
+        """Add a schedule that a user asks for, paid from the budget; returns its trial's number.
 
         Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, ConflictError
         when the study no longer searches or its budget is spent, in trials or in steps.
@@ -144,7 +145,7 @@ class Studies:
                     "no further training fits budget.max_steps yet, or ever; wait for those that run to end, "
                     "or start a study with a larger budget"
                 )
-            trial = _enqueue(transaction, study, Start(schedule, "user"))
+            trial = _enqueue(transaction, study, Start(schedule, origin))
             touch(study, trial)
             log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
             return trial.number

@@ -17,11 +17,13 @@ from lehr.cli.settings import ServerOption
 from lehr.cli.studies import StudyArgument
 from lehr.cli.tables import interval, number, rates
 from lehr.client import Client
+from lehr.errors import ConflictError
 from lehr.wire.forecasts import Forecast
 from lehr.wire.horizon import MAX_HORIZON_STEPS
 
 
 def forecast(
+    *,
     study: StudyArgument,
     schedule: Annotated[
         str | None,
@@ -30,6 +32,9 @@ def forecast(
     horizon: Annotated[
         int | None, typer.Option("--horizon", min=1, max=MAX_HORIZON_STEPS, help="Steps; default: the study's.")
     ] = None,
+    enqueue: Annotated[
+        bool, typer.Option("--enqueue", help="Have the schedule that is expected to be best trained.")
+    ] = False,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
@@ -37,10 +42,19 @@ def forecast(
     asked = read_schedules(schedule)[0] if schedule is not None else None
     with Client(server) as client:
         found = client.forecast(find_study(client, study).study_id, asked, horizon_steps=horizon)
+        if enqueue:
+            _enqueue(client, found)
     if json:
         output.document(found.model_dump(mode="json"))
     else:
         _show(found)
+
+
+def _enqueue(client: Client, found: Forecast) -> None:
+    if found.suggestion is None:
+        raise ConflictError("The study knows too little to suggest a schedule; nothing was enqueued.")
+    trial = client.enqueue(found.study_id, found.suggestion.schedule, origin="law")
+    say(f"trial {trial.number} will train the schedule that is expected to be best")
 
 
 def _show(found: Forecast) -> None:

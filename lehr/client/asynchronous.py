@@ -141,9 +141,11 @@ class AsyncClient:
     async def curve(self, study_id: str, number: int, *, max_points: int | None = None) -> Curve:
         return await self._send(calls.curve(study_id, number, max_points))
 
-    async def enqueue(self, study_id: str, schedule: Schedule | Mapping[str, Any]) -> Trial:
+    async def enqueue(
+        self, study_id: str, schedule: Schedule | Mapping[str, Any], *, origin: Literal["user", "law"] = "user"
+    ) -> Trial:
         """Have a schedule of one's own trained within the study's budget."""
-        return await self._send(calls.enqueue(study_id, schedule))
+        return await self._send(calls.enqueue(study_id, schedule, origin))
 
     async def best(self, study_id: str, *, points: int | None = None) -> Answer:
         """The answer. ConflictError while no trial has completed."""

@@ -140,9 +140,11 @@ class Client:
     def curve(self, study_id: str, number: int, *, max_points: int | None = None) -> Curve:
         return self._send(calls.curve(study_id, number, max_points))
 
-    def enqueue(self, study_id: str, schedule: Schedule | Mapping[str, Any]) -> Trial:
+    def enqueue(
+        self, study_id: str, schedule: Schedule | Mapping[str, Any], *, origin: Literal["user", "law"] = "user"
+    ) -> Trial:
         """Have a schedule of one's own trained within the study's budget."""
-        return self._send(calls.enqueue(study_id, schedule))
+        return self._send(calls.enqueue(study_id, schedule, origin))
 
     def best(self, study_id: str, *, points: int | None = None) -> Answer:
         """The answer. ConflictError while no trial has completed."""

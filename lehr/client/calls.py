@@ -94,9 +94,11 @@ def curve(study_id: str, number: int, max_points: int | None) -> Call[Curve]:
     return Call("GET", place, _CURVE, params=query(max_points=max_points))
 
 
-def enqueue(study_id: str, schedule: Schedule | Mapping[str, Any]) -> Call[Trial]:
+def enqueue(study_id: str, schedule: Schedule | Mapping[str, Any], origin: Literal["user", "law"]) -> Call[Trial]:
     """Not repeatable: each request that arrives enqueues a trial of its own."""
-    body = encode({"schedule": _schedule(schedule)})
+    # A server of before there were origins refuses to hear of one.
+    told = {} if origin == "user" else {"origin": origin}
+    body = encode({"schedule": _schedule(schedule), **told})
     return Call("POST", path("studies", study_id, "trials"), _TRIAL, body=body, headers=_JSON, repeatable=False)
 
 

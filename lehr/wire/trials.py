@@ -13,14 +13,15 @@ from lehr.wire.training import TrialProgress
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 Purpose = Literal["search", "baseline", "confirm", "range_test"]
-Origin = Literal["sampler", "user", "guess", "warm", "prior", "confirmation", "range_test"]
+Origin = Literal["sampler", "user", "guess", "warm", "prior", "law", "confirmation", "range_test"]
 
 
 class Trial(Response):
     """A trial's document. `step` is the last reported one; `losses` counts workers lost on it.
 
     `origin`: who chose the schedule: the search's `sampler`; the `user`, by a baseline or by hand; a `guess` of the
-    space's; `warm`, what did well in studies like this one; a `prior` of the field; or the `confirmation`.
+    space's; `warm`, what did well in studies like this one; a `prior` of the field; the `law` of a
+    forecast; or the `confirmation`.
     `progress`: what its worker told last of speed and memory; it changes without a new revision.
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
@@ -53,9 +54,10 @@ class Trial(Response):
 
 
 class EnqueueTrial(Request):
-    """A schedule of the user's own, to be trained within the study's budget."""
+    """A schedule of the user's own, or a forecast's suggestion (`law`), to be trained within the study's budget."""
 
     schedule: ScheduleDocument
+    origin: Literal["user", "law"] = "user"
 
 
 class Curve(Response):

@@ -66,7 +66,7 @@ def list_trials(
 @router.post("", status_code=201, response_model=Trial)
 def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, response: Response) -> Any:
     """Train a schedule of your own within the study's budget."""
-    number = services.studies.enqueue(study_id, request.schedule)
+    number = services.studies.enqueue(study_id, request.schedule, request.origin)
     services.signal.notify()
     response.headers["Location"] = f"/v1/studies/{study_id}/trials/{number}"
     with services.database.read() as transaction:

@@ -69,3 +69,7 @@ def test_schedules_need_nothing_but_mathematics_and_numpy_only_for_whole_curves(
     }
     door = "lehr/schedules/arrays.py"
     assert foreign <= {f"{door}: numpy", f"{door}: numpy.typing"}
+
+
+def test_no_forecast_can_stop_a_trial_for_nothing_that_searches_or_leases_knows_of_one() -> None:
+    assert files_where(imports("service.forecast"), "service/search", "service/ledger") == set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from starlette.testclient import TestClient
 
 from lehr.schedules import schedule_from_dict
@@ -64,8 +65,9 @@ def test_a_study_that_knows_enough_tells_what_a_schedule_will_come_to(client: Te
     longer = client.post(f"{url}/forecast", json={"schedule": COSINE, "horizon_steps": 200}).json()
     assert longer["losses"][0]["value"] == told["horizons"][3]["value"]
     assert told["suggestion"]["value"] <= min(held_out["value"], client.get(url).json()["best"]["value"]) + 0.02
-    enqueued = client.post(f"{url}/trials", json={"schedule": told["suggestion"]["schedule"]})
-    assert enqueued.status_code == 201
+    enqueued = client.post(f"{url}/trials", json={"schedule": told["suggestion"]["schedule"], "origin": "law"})
+    assert (enqueued.status_code, enqueued.json()["origin"]) == (201, "law")
+    assert client.post(f"{url}/trials", json={"schedule": COSINE, "origin": "sampler"}).status_code == 422
 
 
 def test_a_running_trial_and_a_preview_show_what_is_expected(client: TestClient, worker: FakeWorker) -> None:
@@ -134,3 +136,18 @@ def test_a_forecast_of_nonsense_is_refused_by_name(client: TestClient) -> None:
         assert refused.status_code == 422, body
         assert refused.json()["errors"][0]["field"].startswith(field)
     assert client.post("/v1/studies/none/forecast", json={}).status_code == 404
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "phases"])
+def test_a_hopeless_forecast_stops_no_trial_by_itself(client: TestClient, worker: FakeWorker, pruner: str) -> None:
+    url = study_of(client, pruner={"name": pruner}, confirm=None)
+    for number in range(6):
+        train(worker, 1 + 0.004 * (-1) ** number)
+    lease = worker.claim()
+    assert lease is not None
+    # Behind by ten times what the law is ever off by, but at a report that no pruner judges: its very last.
+    told = reports(lease["trials"][0]["schedule"], 1.5)
+    answer = worker.report(lease, 0, 0, reports=[{**told[-1], "step": 99}]).json()
+    running = client.get(f"{url}/trials/6").json()
+    assert running["forecast"]["doubt"] is not None or running["forecast"]["interval90"][0] > 0
+    assert list(answer["trials"].values()) == ["continue"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit.cli.conftest import Stub, lehr
-from tests.unit.client.stub import study
+from tests.unit.client.stub import study, trial
 
 COSINE = {"family": "cosine", "start_lr": 0.1, "end_lr": 0.001}
 KNOWN = {"name": "val_loss", "value": 0.42, "interval90": [0.4, 0.44], "curves": 9, "error": 0.01, "doubt": None}
@@ -29,6 +29,16 @@ def test_what_is_known_is_shown_with_its_interval_for_longer_trainings_too(stub:
         assert text in shown.stdout
     assert json.loads(shown.stdout.splitlines()[-1])["family"] == "cosine"
     assert json.loads(lehr("forecast", "s1", "--json", "--server", stub.url).stdout)["losses"] == [KNOWN]
+
+
+def test_the_suggested_schedule_is_trained_where_that_is_asked_for(stub: Stub) -> None:
+    stub.on("GET /v1/studies/s1", study())
+    stub.on("POST /v1/studies/s1/forecast", FORECAST, {**FORECAST, "suggestion": None})
+    stub.on("POST /v1/studies/s1/trials", trial(9, origin="law", state="WAITING"))
+    assert "trial 9 will train" in lehr("forecast", "s1", "--enqueue", "--server", stub.url).stderr
+    refused = lehr("forecast", "s1", "--enqueue", "--server", stub.url)
+    assert refused.exit_code != 0
+    assert "nothing was enqueued" in refused.stderr
 
 
 def test_what_is_not_known_is_said_with_its_reason(stub: Stub) -> None:

@@ -47,7 +47,7 @@ def test_where_more_is_better_the_low_value_is_pruned() -> None:
         assert should_prune("median", trial, others, horizon_steps=HORIZON, direction="maximize") is expected
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "phases"])
 def test_no_trial_is_pruned_inside_its_warmup(pruner: str) -> None:
     warmed = cosine(warmup=0.5)
     others = [*finished(warmed, 30), *finished(cosine(), 30)]

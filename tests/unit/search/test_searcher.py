@@ -217,3 +217,22 @@ def test_without_torch_the_gaussian_process_is_refused(monkeypatch: pytest.Monke
     assert fault is not None
     assert fault.field == "sampler.name"
     assert "torch" in fault.message
+
+
+def test_pruned_trials_inform_the_sampler() -> None:
+    """Where all high rates were given up, it asks for fewer of them than where they failed and told nothing."""
+    shares = {}
+    for state in ("PRUNED", "FAILED"):
+        high = []
+        for seed in range(4):
+            asking = searcher(seed=seed, budget=80)
+            for number in range(80):
+                asked = asking.ask(number)
+                given_up = asked.schedule.max_lr > 0.05
+                reports = ((5, 9.0),) if given_up else ((5, 1.0), (99, 1.0))
+                ended: TrialState = state if given_up else "COMPLETED"
+                value = None if given_up else 1.0
+                asking.tell(Observation(number, asked.schedule.family, asked.point, ended, value, reports))
+                high += [given_up] if number >= 30 else []
+        shares[state] = statistics.fmean(high)
+    assert shares["PRUNED"] < shares["FAILED"] / 2, shares
