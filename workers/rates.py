@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Plateau, PlateauState, Schedule
 from lehr.schedules.steps import progress_at
+
+if TYPE_CHECKING:
+    from lehr.schedules.arrays import Array
 
 
 class Rates:
@@ -29,6 +34,14 @@ class Rates:
 
     def momentum(self, step: int) -> float | None:
         return self._schedule.momentum(step, self._horizon_steps)
+
+    def ahead(self, first: int, count: int) -> tuple[Array, Array | None]:
+        """What `lr` and `momentum` say of `count` steps from `first` on, as things stand, to their last digits."""
+        if self._plateau is not None:
+            return np.full(count, self.lr(first)), None
+        last = self._horizon_steps - 1
+        progress = np.minimum(np.arange(first, first + count), last) / max(last, 1)
+        return self._schedule.lr_array(progress), self._schedule.momentum_array(progress)
 
     def hear(self, metrics: Mapping[str, float | None]) -> None:
         """Take note of an evaluation, whose metrics are None where they are no numbers."""

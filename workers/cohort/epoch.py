@@ -66,12 +66,11 @@ def _coefficients(task: Task, members: Sequence[Member], updates: Tensor, update
     momentum = torch.full_like(lr, usual)
     counts = torch.zeros_like(lr)
     for place, member in enumerate(members):
-        begun, position = member.step - member.step % steps, member.step % steps
-        # Steps already done keep a rate of 0: nobody asks for theirs.
-        for ahead in range(position, steps):
-            lr[ahead, place] = member.rates.lr(begun + ahead)
-            cycled = member.rates.momentum(begun + ahead)
-            momentum[ahead, place] = usual if cycled is None else cycled
+        position = member.step % steps
+        rates, cycled = member.rates.ahead(member.step - position, steps)
+        lr[:, place] = torch.from_numpy(rates)
+        if cycled is not None:
+            momentum[:, place] = torch.from_numpy(cycled)
         counts[:, place] = updates[place] + torch.arange(1 - position, steps + 1 - position)
     columns = update.coefficients(lr, momentum, counts.clamp_(min=1))
     return torch.stack(columns, dim=1).unsqueeze(-1).float()
