@@ -151,6 +151,7 @@ class TrialRow(Base):
     horizon_steps: Mapped[int | None]
     checkpoint: Mapped[str | None]
     progress: Mapped[dict[str, Any] | None] = mapped_column(doc="what its worker told last: TrialProgress")
+    execution: Mapped[dict[str, Any] | None] = mapped_column(doc="how it was trained: lehr.wire.trials.Execution")
     error: Mapped[str | None]
     revision: Mapped[int]
     acknowledged_until: Mapped[datetime | None] = mapped_column(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lehr.errors import Fault
 from lehr.wire.leases import LeasedStudy, LeasedTrial
 from workers.desk import Desk, Trainer
-from workers.outcomes import Finished
+from workers.outcomes import ALONE, Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class AllowedTasks:
         remedy = "The worker's operator allows a task by naming it: --tasks, or LEHR_TASKS."
         error = str(Fault("task.name", "this worker may not train it", bound, name, remedy))
         for trial in trials:
-            desk.start(trial)
+            desk.start(trial, ALONE)
             desk.end(trial, Finished("FAILED", error=error))
 
     def discard(self, trial: LeasedTrial) -> None:

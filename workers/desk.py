@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
+from lehr.wire.trials import Execution
 from workers.outcomes import Outcome
 
 
@@ -19,8 +20,8 @@ class Desk(Protocol):
     def draining(self) -> bool:
         """The worker ends: save what runs and end it as Interrupted, start nothing more."""
 
-    def start(self, trial: LeasedTrial) -> None:
-        """Its training begins: from now on it is this trial's fault if the process dies."""
+    def start(self, trial: LeasedTrial, execution: Execution) -> None:
+        """Its training begins, in this way: from now on it is this trial's fault if the process dies."""
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         """Data and model are there; so many steps are to be done."""

@@ -20,7 +20,7 @@ from lehr.wire.leases import (
     TrialFinish,
     WorkerInfo,
 )
-from lehr.wire.training import TrainingProgress
+from lehr.wire.trials import Execution
 from workers.beats import Beats
 from workers.board import Board
 from workers.desk import Trainer
@@ -92,6 +92,7 @@ class _LeaseWork:
         self._board = Board(lease.trials)
         self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
         self._progress = progress
+        self._executions: dict[str, Execution] = {}
         self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
 
     def complete(self) -> None:
@@ -103,8 +104,9 @@ class _LeaseWork:
     def draining(self) -> bool:
         return self._drain.requested.is_set()
 
-    def start(self, trial: LeasedTrial) -> None:
+    def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self._progress.start(self._lease.study.study_id, trial)
+        self._executions[trial.trial] = execution
         self._logs[trial.trial].info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
@@ -150,8 +152,7 @@ class _LeaseWork:
             self._progress.end(trial.trial)
 
     def _finish(self, results: Sequence[tuple[LeasedTrial, Finished]]) -> None:
-        told = [_result(trial, outcome, self._progress.of(trial.trial)) for trial, outcome in results]
-        batch = FinishBatch(trials=told)
+        batch = FinishBatch(trials=[self._result(trial, outcome) for trial, outcome in results])
         try:
             answer = keep_trying(
                 lambda: self._server.finish(self._lease.lease_id, batch), self._drain.overdue, "finish"
@@ -171,6 +172,17 @@ class _LeaseWork:
                 self._drop(trial, discard=not lost)
                 words = {"value": outcome.value, "error": _last_line(outcome.error), "lost": lost}
                 self._logs[trial.trial].info("trial_finished", state=outcome.state, **words)
+
+    def _result(self, trial: LeasedTrial, outcome: Finished) -> TrialFinish:
+        return TrialFinish(
+            trial=trial.trial,
+            attempt=trial.attempt,
+            progress=self._progress.of(trial.trial),
+            state=outcome.state,
+            value=outcome.value,
+            error=outcome.error,
+            execution=self._executions.get(trial.trial),
+        )
 
     def _refused(self, results: Sequence[tuple[LeasedTrial, Finished]], error: ServerError) -> None:
         """A call is refused as a whole: one by one, only the result that is at fault is lost."""
@@ -211,17 +223,6 @@ def _log_of(lease: Lease, trial: LeasedTrial) -> structlog.typing.FilteringBound
     keys = {"trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
     bound: structlog.typing.FilteringBoundLogger = log.bind(study=lease.study.study_id, **keys)
     return bound
-
-
-def _result(trial: LeasedTrial, outcome: Finished, progress: TrainingProgress | None) -> TrialFinish:
-    return TrialFinish(
-        trial=trial.trial,
-        attempt=trial.attempt,
-        progress=progress,
-        state=outcome.state,
-        value=outcome.value,
-        error=outcome.error,
-    )
 
 
 def _last_line(error: str | None) -> str | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, Directive, FinishState
+from lehr.wire.trials import Execution
+
+ALONE = Execution(mode="solo", together=1, reason="trials are trained one after the other")
+"""How trials are trained where nothing is chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,11 @@ import torch
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
+from lehr.wire.trials import Execution
 from workers.checkpoints import Cadence, Checkpoints
 from workers.desk import Desk
 from workers.failures import account_of
-from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.outcomes import ALONE, Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.run import DivergedError, Run
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
@@ -48,13 +49,16 @@ class SoloTrainer:
     def wanted(self) -> int:
         return 1
 
-    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+    def train(
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk, execution: Execution = ALONE
+    ) -> None:
+        """`execution`: what to tell of how they are trained."""
         for trial in trials:
             if desk.draining:
                 return
             keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
             with structlog.contextvars.bound_contextvars(**keys):
-                desk.start(trial)
+                desk.start(trial, execution)
                 outcome = self._outcome(study, trial, desk)
                 desk.end(trial, outcome)
             if isinstance(outcome, Finished) and outcome.state == "FAILED":

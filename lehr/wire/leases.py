@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.training import TrainingProgress
-from lehr.wire.trials import Purpose
+from lehr.wire.trials import Execution, Purpose
 
 Directive = Literal["continue", "prune", "cancel", "done", "lost"]
 FinishState = Literal["COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
@@ -136,11 +136,12 @@ class ReportBatch(Request):
 
 
 class TrialFinish(TrialAttempt):
-    """`value` is the objective's, required when COMPLETED."""
+    """`value` is the objective's, required when COMPLETED. `execution`: how it was trained, for whoever asks."""
 
     state: FinishState
     value: float | None = None
     error: Annotated[Text, Field(max_length=MAX_ERROR_CHARACTERS)] | None = None
+    execution: Execution | None = None
 
 
 class FinishBatch(Request):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from lehr.wire.base import Request, Response, ScheduleDocument
+from pydantic import Field
+
+from lehr.wire.base import Positive, Request, Response, ScheduleDocument, Text
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.training import TrialProgress
@@ -14,6 +16,21 @@ TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "F
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 Purpose = Literal["search", "baseline", "confirm", "range_test"]
 Origin = Literal["sampler", "user", "guess", "warm", "prior", "law", "confirmation", "range_test"]
+
+
+class Execution(Request):
+    """How a worker trained a trial: alone (`solo`), or `together` with others as one program (`cohort`), and why.
+
+    `together`: in the cohort when the trial joined it, itself included. `epoch_seconds`: what the worker measured
+    before it chose: by the number of trials together (`1`: alone), how long an epoch of all of them takes.
+    """
+
+    mode: Literal["solo", "cohort"]
+    together: Positive
+    reason: Annotated[Text, Field(max_length=1000)]
+    epoch_seconds: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")], Annotated[float, Field(ge=0)]], Field(max_length=100)
+    ] = Field(default_factory=dict)
 
 
 class Trial(Response):
@@ -26,6 +43,7 @@ class Trial(Response):
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
     `forecast`: of its last loss, while it runs; null in lists.
+    `execution`: null until the trial has ended, and where the worker does not tell.
     """
 
     study_id: str
@@ -46,6 +64,7 @@ class Trial(Response):
     progress: TrialProgress | None = None
     diagnosis: list[Finding] | None
     forecast: LossForecast | None = None
+    execution: Execution | None = None
     error: str | None
     revision: int
     queued_at: datetime

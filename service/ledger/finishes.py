@@ -53,6 +53,7 @@ class Finishes:
         settle(transaction, study, trial, entry.state, value=entry.value, error=entry.error)
         if entry.progress is not None:
             trial.progress = progress_document(entry.progress, transaction.now)
+        trial.execution = None if entry.execution is None else entry.execution.model_dump()
         # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
         trial.acknowledged_until = holdings.expires_at
         holdings.standings[entry.trial] = "settled"

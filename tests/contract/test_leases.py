@@ -147,6 +147,22 @@ def test_a_repeated_finish_gets_200_and_the_same_body_even_after_beats(
     assert list(first.json()["trials"].values()) == ["done"]
 
 
+def test_how_a_trial_was_trained_stands_in_its_document(client: TestClient, worker: FakeWorker) -> None:
+    study_id = post_study(client, budget={"trials": 1, "parallel": 1})
+    lease = worker.claim()
+    assert lease is not None
+    trial = lease["trials"][0]
+    execution = {"mode": "cohort", "together": 64, "reason": "faster", "epoch_seconds": {"1": 0.02, "64": 0.2}}
+    result = {"trial": trial["trial"], "attempt": trial["attempt"], "state": "COMPLETED", "value": 0.5}
+    url = f"/v1/leases/{lease['lease_id']}/finish"
+    refused = client.post(url, json={"trials": [{**result, "execution": {**execution, "together": 0}}]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "trials[0].execution.together"
+    assert client.get(f"/v1/studies/{study_id}/trials/0").json()["execution"] is None
+    assert client.post(url, json={"trials": [{**result, "execution": execution}]}).status_code == 200
+    assert client.get(f"/v1/studies/{study_id}/trials/0").json()["execution"] == execution
+
+
 def test_a_second_finish_with_another_result_changes_nothing(client: TestClient, worker: FakeWorker) -> None:
     study_id = post_study(client)
     lease = worker.claim()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from lehr.wire.leases import Directive, LeasedTrial, Report
+from lehr.wire.trials import Execution
 from workers.child.messages import (
     AllEnded,
     Ended,
@@ -69,10 +70,10 @@ class Link:
     def draining(self) -> bool:
         return self._word.draining
 
-    def start(self, trial: LeasedTrial) -> None:
+    def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self._pending[trial.trial] = []
         self._acknowledged[trial.trial] = 0
-        self.send(Started(trial.trial))
+        self.send(Started(trial.trial, execution))
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         self.send(Opened(trial.trial, horizon_steps))

@@ -8,6 +8,7 @@ from typing import Any
 
 from lehr.errors import Fault
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOffer
+from lehr.wire.trials import Execution
 from workers.outcomes import Outcome
 from workers.progress import Usage
 from workers.settings import WorkerSettings
@@ -58,6 +59,7 @@ class Refused:
 @dataclass(frozen=True, slots=True)
 class Started:
     trial: str
+    execution: Execution
 
 
 @dataclass(frozen=True, slots=True)

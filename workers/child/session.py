@@ -120,9 +120,9 @@ class Session:
 
     def _hear_of(self, course: Course, news: Started | Opened | Reported | Saved) -> None:
         match news:
-            case Started():
+            case Started(_, execution):
                 course.started = True
-                self._desk.start(course.trial)
+                self._desk.start(course.trial, execution)
             case Opened(_, horizon_steps):
                 course.opened = True
                 self._desk.open(course.trial, horizon_steps)

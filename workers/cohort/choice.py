@@ -8,9 +8,11 @@ import os
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import structlog
+
+from lehr.wire.trials import Execution
 
 VERSION = 1
 """Of the probe: what another version measured counts for nothing."""
@@ -27,6 +29,13 @@ class Choice:
     size: int
     reason: str
     epoch_seconds: dict[int, float] = field(default_factory=dict)
+
+    def execution(self, together: int) -> Execution:
+        """What to tell of a trial that is trained so, `together` with others or, where 1, alone."""
+        seconds = {str(max(1, size)): value for size, value in self.epoch_seconds.items()}
+        mode: Literal["solo", "cohort"] = "solo" if together == 1 else "cohort"
+        left_over = "no other trial was at hand; " if together == 1 < self.size else ""
+        return Execution(mode=mode, together=together, reason=left_over + self.reason, epoch_seconds=seconds)
 
     def halved(self) -> Choice:
         """After the device's memory did not suffice."""

@@ -65,7 +65,7 @@ class CohortTrainer:
         while len(left) > 1 and size > 1 and not desk.draining:
             left = [*self._train_group(study, left[:size], desk), *left[size:]]
             size = self._advisor.choice(study.task).size
-        self._solo.train(study, left, desk)
+        self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
 
     def discard(self, trial: LeasedTrial) -> None:
         self._solo.discard(trial)
@@ -79,8 +79,9 @@ class CohortTrainer:
                 del left[trial.trial]
             desk.end_all(outcomes)
 
+        execution = self._advisor.choice(study.task).execution(len(trials))
         for trial in trials:
-            desk.start(trial)
+            desk.start(trial, execution)
         try:
             task = build_task(study.task, self._data_dir)
             metric = objective_metric(task, study.objective)

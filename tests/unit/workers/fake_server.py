@@ -33,6 +33,7 @@ class FakeTrial:
     checkpoint: str | None = None
     value: float | None = None
     error: str | None = None
+    execution: dict[str, Any] | None = None
     finishes: int = 0
     releases: int = 0
     beats: list[float] = field(default_factory=list)
@@ -155,6 +156,7 @@ class FakeServer:
 
     def _finish(self, trial: FakeTrial, entry: dict[str, Any]) -> str:
         trial.state, trial.value, trial.error = entry["state"], entry["value"], entry["error"]
+        trial.execution = entry["execution"]
         trial.finishes += 1
         trial.progress.append(entry["progress"])
         return "done"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
+from lehr.wire.trials import Execution
 from tests.unit.workers.bad_tasks import BAD_STEP
 from tests.unit.workers.fake_server import COSINE
 from workers.child.census import descendants, memory_bytes
@@ -39,7 +40,7 @@ class Recorder:
         self.outcomes: dict[str, Outcome] = {}
         self.then: Any = lambda: None
 
-    def start(self, trial: LeasedTrial) -> None:
+    def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self.started.append(trial.trial)
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
