@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from lehr import __version__
 from service import problems
 from service.database import Clock
-from service.endpoints import fleet, held, leases, operations, schedules, studies, trials
+from service.endpoints import fleet, held, leases, operations, range_tests, schedules, studies, trials
 from service.endpoints.lean import LeanRoute
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
@@ -57,7 +57,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     # Routes are tried in turn: those that workers call all the time come first.
     lean = [LeanRoute(route, services) for route in held.router.routes if isinstance(route, APIRoute)]
     app.router.routes[:0] = lean
-    for part in (held, leases, studies, trials, schedules, fleet, operations):
+    for part in (held, leases, studies, range_tests, trials, schedules, fleet, operations):
         app.include_router(part.router)
     app.add_middleware(Measuring, metrics=services.metrics)
     return app

@@ -13,7 +13,7 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
-from lehr.wire.ranges import RangeResult
+from lehr.wire.ranges import RangeResult, RangeTest
 from lehr.wire.studies import BestSoFar, Progress, Study, Warning_
 from lehr.wire.trials import Curve, Trial
 from service.answer.convergence import METHOD, Convergence
@@ -122,6 +122,27 @@ def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[st
     for study_id, state, count in transaction.session.execute(query):
         counts.setdefault(study_id, {})[state] = count
     return counts
+
+
+def range_test_document(transaction: Transaction, study: StudyRow) -> RangeTest:
+    """Of a study that has a range test."""
+    query = (
+        select(TrialRow.state, func.count())
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "range_test")
+        .group_by(TrialRow.state)
+    )
+    return RangeTest(
+        range_test_id=study.id,
+        name=study.name,
+        state=study.state,
+        reason=study.reason,
+        task=study.spec["task"],
+        range_test=study.spec["range_test"],
+        sweeps=dict(transaction.session.execute(query).all()),
+        result=None if study.range_test is None else RangeResult.model_validate(study.range_test),
+        created_at=study.created_at,
+        finished_at=study.finished_at,
+    )
 
 
 def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:

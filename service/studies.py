@@ -21,7 +21,7 @@ from lehr.errors import (
     NotFoundError,
 )
 from lehr.schedules import Plateau, Schedule
-from lehr.wire.ranges import AUTO
+from lehr.wire.ranges import AUTO, RangeTestRequest
 from lehr.wire.studies import StudySpec, StudyState
 from lehr.wire.trials import Origin
 from service.database import Database, Transaction
@@ -30,6 +30,7 @@ from service.ledger.progression import advance, cancel_open_trials, end
 from service.ledger.rules import FINISHED_STUDY_STATES, touch
 from service.ledger.stopping import affordable
 from service.ledger.sweeping import begin
+from service.ranges.alone import alone, in_a_metric_of
 from service.ranges.bounds import searched_space
 from service.search.warmth import Searches, new_trial
 from service.tables import StudyRow, TrialRow
@@ -62,10 +63,27 @@ class Studies:
 
         Raises InvalidStudyError, and IdempotencyError when the key was used for another request.
         """
+        return self._create(spec, self.resolve, key)
+
+    def create_range_test(self, request: RangeTestRequest, key: str | None) -> str:
+        """Queue a range test alone and return its id; otherwise as `create`."""
+        spec = alone(request)
+
+        def without_search(asked: StudySpec) -> Resolved:
+            with self.database.read() as transaction:
+                task = self.fleet.task(transaction, asked.task.name)
+            resolved = resolve(in_a_metric_of(task, asked), task, self.max_trials)
+            resolved.spec["budget"]["trials"] = 0
+            warnings = [warning for warning in resolved.warnings if warning.code == "task_not_offered"]
+            return Resolved(resolved.spec, warnings)
+
+        return self._create(spec, without_search, key)
+
+    def _create(self, spec: StudySpec, resolve_: Callable[[StudySpec], Resolved], key: str | None) -> str:
         digest = _digest(spec)
         if key is not None and (known := self._known(key, digest)) is not None:
             return known
-        resolved = self.resolve(spec)
+        resolved = resolve_(spec)
         try:
             return self._store(spec, resolved, key, digest)
         except IntegrityError:
@@ -176,7 +194,7 @@ class Studies:
                 revision=0,
                 task_name=spec.task.name,
                 priority=spec.priority,
-                budget_trials=spec.budget.trials,
+                budget_trials=resolved.spec["budget"]["trials"],
                 parallel=spec.budget.parallel,
                 trained_seconds=0.0,
                 idempotency_key=key,

@@ -23,6 +23,7 @@ from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
+from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.transfer import Transfer, TransferRequest
@@ -158,6 +159,16 @@ class AsyncClient:
     async def diagnosis(self, study_id: str) -> StudyDiagnosis:
         """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
         return await self._send(calls.diagnosis(study_id))
+
+    async def create_range_test(
+        self, request: RangeTestRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> RangeTest:
+        """Queue a range test alone. `pause`, `resume`, `stop`, `cancel` and `delete` take its id, too."""
+        return await self._send(calls.create_range_test(request, idempotency_key or exchange.fresh_key()))
+
+    async def range_test(self, range_test_id: str) -> RangeTest:
+        """A range test by its id, or the one that the study of this id began with."""
+        return await self._send(calls.range_test(range_test_id))
 
     async def front(self, study_id: str, target: float) -> Front:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""

@@ -22,6 +22,7 @@ from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
+from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.transfer import Transfer, TransferRequest
@@ -157,6 +158,16 @@ class Client:
     def diagnosis(self, study_id: str) -> StudyDiagnosis:
         """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
         return self._send(calls.diagnosis(study_id))
+
+    def create_range_test(
+        self, request: RangeTestRequest | Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> RangeTest:
+        """Queue a range test alone. `pause`, `resume`, `stop`, `cancel` and `delete` take its id, too."""
+        return self._send(calls.create_range_test(request, idempotency_key or exchange.fresh_key()))
+
+    def range_test(self, range_test_id: str) -> RangeTest:
+        """A range test by its id, or the one that the study of this id began with."""
+        return self._send(calls.range_test(range_test_id))
 
     def front(self, study_id: str, target: float) -> Front:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""

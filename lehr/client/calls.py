@@ -15,6 +15,7 @@ from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
+from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
 from lehr.wire.transfer import Transfer, TransferRequest
@@ -36,6 +37,7 @@ _LEADERBOARD = TypeAdapter(Leaderboard)
 _DIAGNOSIS = TypeAdapter(StudyDiagnosis)
 _FRONT = TypeAdapter(Front)
 _FORECAST = TypeAdapter(Forecast)
+_RANGE_TEST = TypeAdapter(RangeTest)
 _TRANSFER = TypeAdapter(Transfer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
@@ -53,6 +55,15 @@ def create_study(spec: StudySpec | Mapping[str, Any], idempotency_key: str) -> C
 
 def validate_study(spec: StudySpec | Mapping[str, Any]) -> Call[ResolvedStudy]:
     return Call("POST", path("studies"), _RESOLVED, params=query(validate_only=True), body=_spec(spec), headers=_JSON)
+
+
+def create_range_test(request: RangeTestRequest | Mapping[str, Any], idempotency_key: str) -> Call[RangeTest]:
+    asked = request if isinstance(request, RangeTestRequest) else dict(request)
+    return Call("POST", path("range-tests"), _RANGE_TEST, body=encode(asked), headers=_keyed(idempotency_key))
+
+
+def range_test(range_test_id: str) -> Call[RangeTest]:
+    return Call("GET", path("range-tests", range_test_id), _RANGE_TEST)
 
 
 def studies(state: str | None, limit: int, cursor: str | None) -> Call[Page[Study]]:

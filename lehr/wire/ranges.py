@@ -135,16 +135,17 @@ class RangeResult(Response):
 
 
 class RangeTest(Response):
-    """A range test's document. `state` as of a study; `result` null until the sweeps have ended.
+    """A range test's document. `state` is a study's; `sweeps` counts them by state; `result`: once all have ended.
 
-    It is a study with no budget for a search: what can be done to studies can be done to it, by its id.
+    Alone it is a study with no budget for a search: what can be done to studies can be done to it, by its id.
     """
 
     range_test_id: str
     name: str
     state: Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
     reason: str | None
-    spec: dict[str, Any]
+    task: dict[str, Any]
+    range_test: RangeTestSpec
     sweeps: dict[str, int]
     result: RangeResult | None
     created_at: datetime

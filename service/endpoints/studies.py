@@ -56,8 +56,13 @@ def list_studies(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Any:
-    """Studies, the newest first."""
-    query = select(StudyRow).order_by(StudyRow.created_at.desc(), StudyRow.id.desc()).limit(limit + 1)
+    """Studies, the newest first; range tests alone are none."""
+    query = (
+        select(StudyRow)
+        .where(StudyRow.budget_trials > 0)
+        .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+        .limit(limit + 1)
+    )
     if state:
         query = query.where(StudyRow.state.in_(state))
     if cursor is not None:

@@ -26,7 +26,7 @@ from tests.architecture.sources import ROOT, document, nodes, python_files
 from workers.settings import WorkerSettings
 
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-CALL = re.compile(r"\b(GET|POST|DELETE|PUT|PATCH) (/[A-Za-z0-9_{}/.]*)")
+CALL = re.compile(r"\b(GET|POST|DELETE|PUT|PATCH) (/[A-Za-z0-9_{}/.-]*)")
 
 
 def _section(page: str, title: str) -> str:
@@ -79,7 +79,7 @@ def test_a_variable_that_two_programs_read_means_the_same_to_both() -> None:
 
 
 def test_every_command_is_described() -> None:
-    described = set(re.findall(r"^#+ .*?`?lehr ([a-z]+)", document("docs/reference/cli.md"), flags=re.MULTILINE))
+    described = set(re.findall(r"^#+ .*?`?lehr ([a-z-]+)", document("docs/reference/cli.md"), flags=re.MULTILINE))
     assert described == _commands()
 
 
@@ -88,7 +88,7 @@ def test_commands_that_a_page_tells_to_run_exist(page: str) -> None:
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", document(page), flags=re.DOTALL))
     inline = "\n".join(re.findall(r"`((?:\.venv/bin/)?(?:lehr|make) [^`]*)`", document(page)))
     told = f"{shell}\n{inline}"
-    lehr = set(re.findall(r"(?:^|\s|/)lehr ([a-z]+)", told))
+    lehr = set(re.findall(r"(?:^|\s|/)lehr ([a-z-]+)", told))
     assert lehr <= _commands()
     make = set(re.findall(r"^(?:\$ )?make ([a-z]+)", told, flags=re.MULTILINE))
     assert make <= set(re.findall(r"^([a-z]+):", document("Makefile"), flags=re.MULTILINE))
