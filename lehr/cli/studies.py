@@ -161,6 +161,8 @@ def _conclude(study: Study, server: str, json: bool) -> None:
             say(f"the whole answer: {_again('best', study, server)} --json")
         except ConflictError:
             say(f"study {study.name} is {study.state}: no trial completed")
+    if study.state == "COMPLETED" and study.reason:
+        say(f"the search stopped before its trials were spent: {study.reason}")
     if study.state != "COMPLETED":
         say(f"study {study.name} is {study.state}" + (f": {study.reason}" if study.reason else ""), "red")
         raise typer.Exit(FAILED)
