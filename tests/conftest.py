@@ -82,3 +82,9 @@ def quiet_logs() -> None:
     from service import logs
 
     logs.configure("error", "console")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-kill", action="store_true", help="kill trainings of every built-in model with every optimizer"
+    )
