@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--hang-seconds", type=float, metavar="S", help="without a step: ends a trial (default 600)")
     parser.add_argument("--memory-limit-mib", type=float, metavar="M", help="that training may use (default: no limit)")
+    parser.add_argument("--gpu-memory-share", type=float, metavar="F", help="of the GPU, 0 to 1 (default: no limit)")
     parser.add_argument(
         "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
     )

@@ -43,6 +43,14 @@ def configure_torch(device: torch.device, threads: int) -> None:
     torch.backends.cudnn.benchmark = False
 
 
+def bound_memory(device: torch.device, share: float | None) -> None:
+    """Let this process have so much of the GPU's memory: what it asks for beyond is its own out-of-memory error, not
+    that of another worker on the same GPU. Elsewhere there is nothing to bound.
+    """
+    if share is not None and device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share, device)
+
+
 def _best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", 0)

@@ -48,6 +48,9 @@ class WorkerSettings(BaseSettings):
     memory_limit_mib: Annotated[
         float | None, Field(gt=0, allow_inf_nan=False, description="that training may use; default: no limit")
     ] = None
+    gpu_memory_share: Annotated[
+        float | None, Field(gt=0, le=1, description="of the GPU's memory, that this worker may use; default: no limit")
+    ] = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -27,6 +28,8 @@ STEADY_SECONDS = 60.0
 """A worker that lived as long has started well: its next restart is prompt again."""
 USAGE_EXIT_CODE = 2
 MOST_CPU_WORKERS = 4
+SHARED_GPU_MEMORY = 0.9
+"""What workers on one GPU have of its memory, all together; the rest is for the driver's context of each."""
 
 
 class ServerEndedError(LehrError):
@@ -130,7 +133,14 @@ class Fleet:
         if device == "auto" and gpu_count() > 1:
             device = f"cuda:{index % gpu_count()}"
         name = f"{socket.gethostname()}/{index}"
-        return ["workers", "--server", self.url, "--device", device, "--name", name, *self._places()]
+        return ["workers", "--server", self.url, "--device", device, "--name", name, *self._places(), *self._share()]
+
+    def _share(self) -> list[str]:
+        """Of a GPU's memory, where several workers have one together: the same for each, less what drivers take."""
+        together = math.ceil(self._plan.worker_count / gpu_count()) if gpu_count() else 1
+        if self._plan.device == "cpu" or together < 2 or settings.is_set(settings.GPU_MEMORY_VARIABLE):
+            return []
+        return ["--gpu-memory-share", f"{SHARED_GPU_MEMORY / together:.3f}"]
 
     def _places(self) -> list[str]:
         """Where workers save and look: in the data folder, but where the operator's environment says otherwise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -47,6 +48,10 @@ def worker(
     data_dir: Annotated[
         str | None, typer.Option("--data-dir", metavar="DIR", help="Where data sets lie; else LEHR_DATA_DIR.")
     ] = None,
+    gpu_memory_share: Annotated[
+        float | None,
+        typer.Option("--gpu-memory-share", metavar="F", help="Of the GPU's memory; else LEHR_GPU_MEMORY_SHARE."),
+    ] = None,
     max_trials: Annotated[int | None, typer.Option("--max-trials", min=1, help="Trials to lease at once.")] = None,
     cohort: Annotated[
         str | None, typer.Option("--cohort", metavar="auto|off|K", help="Trials to train together; else LEHR_COHORT.")
@@ -62,6 +67,7 @@ def worker(
         "--name": name,
         "--checkpoints": checkpoints,
         "--data-dir": data_dir,
+        "--gpu-memory-share": gpu_memory_share,
         "--max-trials": max_trials,
         "--cohort": cohort,
         "--tasks": tasks,
@@ -74,7 +80,7 @@ def migrate(database: DatabaseOption = None) -> None:
     become("service", ["migrate", *flags({"--database": database})])
 
 
-def flags(options: dict[str, str | int | None]) -> list[str]:
+def flags(options: Mapping[str, str | float | None]) -> list[str]:
     """The options that were given, as arguments."""
     return [part for name, value in options.items() if value is not None for part in (name, str(value))]
 

@@ -69,7 +69,7 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     from workers.cohort.advisor import Advisor
     from workers.cohort.choice import ChoiceCache
     from workers.cohort.trainer import CohortTrainer
-    from workers.device import configure_torch, describe, resolve_device
+    from workers.device import bound_memory, configure_torch, describe, resolve_device
     from workers.solo import SoloTrainer
     from workers.storage import open_storage
     from workers.tasks.registry import offers
@@ -82,6 +82,7 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
         link.send(Refused(error.faults))
         return None
     configure_torch(device, settings.threads)
+    bound_memory(device, settings.gpu_memory_share)
     link.gauge = Gauge(device).read
     seconds, data_dir = settings.checkpoint_seconds, settings.data_dir
     solo = SoloTrainer(device, checkpoints, seconds, data_dir=data_dir)

@@ -144,6 +144,27 @@ def test_workers_save_and_look_in_the_data_folder_unless_the_operator_says_other
     assert " ".join(fleet._places()) == places[2], "what the workers' own variables say holds"
 
 
+@pytest.mark.parametrize(
+    ("gpus", "workers", "device", "flags"),
+    [
+        (0, 4, "auto", []),
+        (2, 2, "auto", []),
+        (1, 3, "auto", ["--gpu-memory-share", "0.300"]),
+        (2, 3, "auto", ["--gpu-memory-share", "0.450"]),
+        (1, 3, "cpu", []),
+    ],
+)
+def test_workers_that_share_a_gpu_share_its_memory(
+    gpus: int, workers: int, device: str, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lehr.cli.fleet.gpu_count", lambda: gpus)
+    monkeypatch.delenv("LEHR_GPU_MEMORY_SHARE", raising=False)
+    fleet = Fleet(DataFolder(tmp_path / "data"), Plan("127.0.0.1", 0, workers=workers, device=device), print)
+    assert fleet._share() == flags
+    monkeypatch.setenv("LEHR_GPU_MEMORY_SHARE", "0.2")
+    assert fleet._share() == []
+
+
 def test_a_worker_that_refuses_its_settings_is_not_started_again(checkout: Path) -> None:
     (checkout / "workers" / "__main__.py").write_text("import sys; print('no such device'); sys.exit(2)")
     with DataFolder(checkout / "data") as folder:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lehr.errors import InvalidValueError
-from workers.device import describe, resolve_device
+from workers.device import bound_memory, describe, resolve_device
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,11 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str, mo
 
 def test_the_cpu_is_named_by_its_model() -> None:
     assert describe(torch.device("cpu")).startswith("cpu")
+
+
+def test_memory_is_bounded_on_a_gpu_alone_and_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounded: list[tuple[float, torch.device]] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *asked: bounded.append(asked))
+    for device, share in [("cpu", 0.5), ("cuda:1", None), ("cuda:1", 0.5)]:
+        bound_memory(torch.device(device), share)
+    assert bounded == [(0.5, torch.device("cuda:1"))]

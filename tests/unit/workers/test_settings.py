@@ -20,6 +20,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "LEHR_TASKS": " digits , digits",
         "LEHR_COHORT": "off",
         "LEHR_CALIBRATION": "/measured",
+        "LEHR_GPU_MEMORY_SHARE": "0.25",
         "LEHR_LOG_LEVEL": "WARNING",
         "LEHR_LOG_FORMAT": "json",
         "LEHR_SOMETHING_OF_THE_SERVER": "1",
@@ -37,6 +38,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "tasks": ("digits",),
         "cohort": 1,
         "calibration": Path("/measured"),
+        "gpu_memory_share": 0.25,
         "log_level": "warning",
         "log_format": "json",
     }
