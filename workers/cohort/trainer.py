@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -18,7 +19,7 @@ from workers.cohort.member import new_member
 from workers.cohort.memory import is_out_of_memory
 from workers.cohort.training import CohortTraining, Entrant, resume
 from workers.desk import Desk
-from workers.outcomes import Outcome, storable_error
+from workers.outcomes import Finished, Interrupted, Outcome, storable_error
 from workers.solo import SoloTrainer, build_task, fingerprint_of, objective_metric
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.task import Task, TensorData
@@ -48,12 +49,13 @@ class CohortTrainer:
         self._checkpoint_seconds = checkpoint_seconds
         self._alone = trials_per_lease
         self._data_dir = data_dir
+        self._left_early = 0
         self.wanted = trials_per_lease
         """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         asked, size = self.wanted, self._advisor.choice(study.task).size
-        self.wanted = max(self._alone, size)
+        self.wanted, self._left_early = max(self._alone, size), 0
         if len(trials) == asked < size:
             # The study may have more: these are given back, and come again in a lease as large as is best.
             log.info("lease_too_small", trials=len(trials), wanted=size)
@@ -63,64 +65,104 @@ class CohortTrainer:
         if any(trial.report_every_steps for trial in left):
             size = 1
         while len(left) > 1 and size > 1 and not desk.draining:
-            left = [*self._train_group(study, left[:size], desk), *left[size:]]
+            waiting = left[size:]
+            left = [*self._train_group(study, left[:size], waiting, desk), *waiting]
             size = self._advisor.choice(study.task).size
+        if size > 1:
+            # As many more as left their places early this time, to take such places.
+            self.wanted += min(self._left_early, size)
         self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
 
     def discard(self, trial: LeasedTrial) -> None:
         self._solo.discard(trial)
 
-    def _train_group(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> list[LeasedTrial]:
-        """Train these together; those that are still to be trained, where together did not go well."""
-        left = {trial.trial: trial for trial in trials}
+    def _train_group(
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], waiting: list[LeasedTrial], desk: Desk
+    ) -> list[LeasedTrial]:
+        """Train these together; those that are still to be trained, where together did not go well.
+
+        Trials of `waiting` that take freed places are taken off it.
+        """
+        left: dict[str, LeasedTrial] = {}
 
         def end(outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
-            for trial, _ in outcomes:
+            for trial, outcome in outcomes:
                 del left[trial.trial]
+                whole = isinstance(outcome, Finished) and outcome.state == "COMPLETED"
+                self._left_early += not (whole or isinstance(outcome, Interrupted))
             desk.end_all(outcomes)
 
-        execution = self._advisor.choice(study.task).execution(len(trials))
-        for trial in trials:
-            desk.start(trial, execution)
+        def start(starting: Sequence[LeasedTrial], together: int) -> None:
+            for trial in starting:
+                left[trial.trial] = trial
+                desk.start(trial, self._advisor.choice(study.task).execution(together))
+
+        start(trials, len(trials))
         try:
             task = build_task(study.task, self._data_dir)
-            metric = objective_metric(task, study.objective)
-            data = task.data(self._device)
-            for entrants in self._groups(study, trials, task, data, desk).values():
+            places = _Places(study, task, task.data(self._device), self._device)
+
+            def refill(free: int) -> list[Entrant]:
+                taken = _taken(waiting, free)
+                start(taken, len(trials))
+                return [places.entrant(trial, desk) for trial in taken]
+
+            for entrants in places.groups(trials, desk, self._checkpoints).values():
                 CohortTraining(
-                    Cohort(task, data, self._device),
+                    Cohort(task, places.data, self._device),
                     entrants,
-                    metric=metric,
+                    metric=objective_metric(task, study.objective),
                     desk=desk,
                     end=end,
+                    refill=refill,
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
         except Exception as error:  # noqa: BLE001 - it may be one trial's fault: alone, it will show whose
             log.warning("cohort_failed", trials=len(left), error=storable_error(traceback.format_exc()))
-            if is_out_of_memory(error):
-                self._advisor.halve(study.task)
-            else:
-                self._advisor.forbid(study.task, error)
+            self._learn(study, error)
         return list(left.values())
 
-    def _groups(
-        self, study: LeasedStudy, trials: Sequence[LeasedTrial], task: Task, data: TensorData, desk: Desk
+    def _learn(self, study: LeasedStudy, error: Exception) -> None:
+        if is_out_of_memory(error):
+            self._advisor.halve(study.task)
+        else:
+            self._advisor.forbid(study.task, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Makes leased trials members of cohorts of one task and its data."""
+
+    study: LeasedStudy
+    task: Task
+    data: TensorData
+    device: torch.device
+
+    def entrant(self, trial: LeasedTrial, desk: Desk) -> Entrant:
+        """One that begins."""
+        name, fraction = trial.trial, trial.horizon_fraction
+        member = new_member(
+            self.task, self.data, trial.schedule, trial.seed, name=name, fraction=fraction, device=self.device
+        )
+        desk.open(trial, member.horizon_steps)
+        return Entrant(trial, member, fingerprint_of(self.study, trial, member.horizon_steps))
+
+    def groups(
+        self, trials: Sequence[LeasedTrial], desk: Desk, checkpoints: Checkpoints
     ) -> Mapping[int, list[Entrant]]:
         """By position in an epoch: 0 for all that are new, another one for those that were saved within one."""
         groups: dict[int, list[Entrant]] = {}
         for trial in trials:
-            member = new_member(
-                task,
-                data,
-                trial.schedule,
-                trial.seed,
-                name=trial.trial,
-                fraction=trial.horizon_fraction,
-                device=self._device,
-            )
-            entrant = Entrant(trial, member, fingerprint_of(study, trial, member.horizon_steps))
-            resume(entrant, desk, self._checkpoints)
-            position = member.step % task.params.steps_per_epoch(data.train_size)
+            entrant = self.entrant(trial, desk)
+            resume(entrant, desk, checkpoints)
+            position = entrant.member.step % self.task.params.steps_per_epoch(self.data.train_size)
             groups.setdefault(position, []).append(entrant)
         return groups
+
+
+def _taken(waiting: list[LeasedTrial], most: int) -> list[LeasedTrial]:
+    """Take off those that can begin with an epoch: another attempt's may go on within one."""
+    taken = [trial for trial in waiting if trial.attempt == 1][:most]
+    waiting[:] = [trial for trial in waiting if trial not in taken]
+    return taken

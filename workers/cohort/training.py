@@ -33,6 +33,13 @@ class Entrant:
     value: float | None = None
 
 
+Refill = Callable[[int], Sequence[Entrant]]
+"""So many new trials, at most, for places that are free."""
+
+REFILL_SHARE = 8
+"""Places are refilled once at least one in so many is free: taking members in copies all their numbers."""
+
+
 class CohortTraining:
     """One attempt at trials that are at the same position of their epochs."""
 
@@ -44,15 +51,18 @@ class CohortTraining:
         metric: str,
         desk: Desk,
         end: Callable[[Sequence[tuple[LeasedTrial, Outcome]]], None],
+        refill: Refill,
         checkpoints: Checkpoints,
         cadence: Cadence,
     ) -> None:
-        """`end`: told of all trials that end at once."""
+        """`end`: told of all trials that end at once. `refill`: gives trials that begin, for those that ended."""
         self._cohort = cohort
         self._entrants = {entrant.member: entrant for entrant in entrants}
         self._metric = metric
         self._desk = desk
         self._tell_ended = end
+        self._refill = refill
+        self._places = len(entrants)
         self._checkpoints = checkpoints
         self._cadence = cadence
 
@@ -65,6 +75,17 @@ class CohortTraining:
             self._end(self._ended_from_outside())
             if self._cohort.members:
                 self._advance()
+                self._take_in()
+
+    def _take_in(self) -> None:
+        """Between two epochs, give places that are free to trials that begin; an empty cohort is over instead."""
+        free = self._places - len(self._cohort.members)
+        if self._cohort.position or not self._cohort.members or free < max(1, self._places // REFILL_SHARE):
+            return
+        entrants = [] if self._desk.draining else list(self._refill(free))
+        if entrants:
+            self._entrants.update({entrant.member: entrant for entrant in entrants})
+            self._cohort.join([entrant.member for entrant in entrants], [None] * len(entrants))
 
     def _advance(self) -> None:
         ended: dict[Member, Outcome] = {}
@@ -134,7 +155,6 @@ class CohortTraining:
 def resume(entrant: Entrant, desk: Desk, checkpoints: Checkpoints) -> None:
     """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
     trial = entrant.trial
-    desk.open(trial, entrant.member.horizon_steps)
     state = checkpoints.load(trial.trial, entrant.fingerprint, trial.checkpoint)
     if state is None:
         return

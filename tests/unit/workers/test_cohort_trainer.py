@@ -85,6 +85,21 @@ def test_more_trials_than_are_wanted_train_in_turns(tmp_path: Path) -> None:
         assert_as_alone(trial, TASK)
 
 
+def test_freed_places_are_taken_by_trials_that_wait_and_disturb_nobody(tmp_path: Path) -> None:
+    trials = some(5)
+    trials[0].schedule = HUGE
+    task = {"name": "digits", "params": {**LONG["params"], "epochs": 12}}
+    with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=3, max_trials=4):
+        server.wait_until(lambda: ended(trials))
+    assert trials[0].state == "DIVERGED"
+    for trial in trials[1:]:
+        assert_as_alone(trial, task)
+    # The fourth of its lease took the place of the first, and the next lease is asked for one more for the same use.
+    assert trials[3].execution is not None
+    assert trials[3].execution["together"] == 3
+    assert server.claims[1][1]["max_trials"] == 4
+
+
 def test_a_diverging_a_pruned_and_a_cancelled_trial_leave_the_others_alone(tmp_path: Path) -> None:
     trials = some(5)
     trials[1].schedule = HUGE
