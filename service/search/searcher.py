@@ -36,7 +36,7 @@ class Searcher:
     for each. It goes on while fewer than half of them have ended, for a model of nothing is
     worse than an even spread.
 
-    Afterwards the sampler decides, but `constant` keeps at least every 2·F-th trial of F
+    Afterwards the sampler decides, but `constant` keeps its share, at least every F-th trial of F
     families: each answer is compared with the best constant rate, and a badly tuned baseline
     would make every schedule look good. FAILED and CANCELLED trials inform nothing, but count as
     asked, so that a family whose trials fail is not asked for ever.
@@ -132,7 +132,7 @@ class Searcher:
         if self._in_startup():
             order = sorted(families, key=lambda family: family != "constant")
             return min(order, key=lambda family: self._asked[family])
-        if self._asked["constant"] * 2 * len(families) < sum(self._asked.values()):
+        if self._asked["constant"] * len(families) < sum(self._asked.values()):
             return "constant"
         return None
 
