@@ -121,7 +121,8 @@ def answer_details(answer: Answer) -> RenderableType:
     if answer.baseline:
         rate = f"best constant rate {answer.baseline.schedule.start_lr:.3g}"
         table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
-    if answer.gain:
+    is_constant = answer.baseline is not None and answer.baseline.schedule == answer.schedule
+    if answer.gain and not is_constant:
         table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
     for other in answer.comparisons:
         name = f"baseline {other.schedule.family} (trial {other.trial})"
@@ -131,7 +132,8 @@ def answer_details(answer: Answer) -> RenderableType:
             table.add_row(verdict, f"{other.gain.mean:+.4g}", Text(interval(other.gain.ci95)))
     parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
     if answer.gain:
-        parts.append(Text(f"verdict: {VERDICTS[answer.gain.verdict]}"))
+        verdict = "the answer is the best constant rate itself" if is_constant else VERDICTS[answer.gain.verdict]
+        parts.append(Text(f"verdict: {verdict}"))
     if answer.recommendation:
         parts.append(Text(f"why this one: {answer.recommendation.message}"))
     if answer.lr and len(answer.lr.step) > 1:

@@ -230,6 +230,15 @@ def test_best_is_a_table_a_document_or_code(stub: Stub) -> None:
     assert "torch" in refused.stderr
 
 
+def test_a_constant_that_is_the_answer_is_not_compared_with_itself(stub: Stub) -> None:
+    stub.on("GET /v1/studies/s1", study())
+    gain = {"mean": 0.0, "ci95": [0.0, 0.0], "verdict": "tie"}
+    stub.on("GET /v1/studies/s1/best", {**ANSWER, "schedule": ANSWER["baseline"]["schedule"], "gain": gain})
+    shown = lehr("best", "s1", "--server", stub.url).stdout
+    assert "verdict: the answer is the best constant rate itself" in shown
+    assert "may be chance" not in shown
+
+
 def test_best_before_anything_finished_exits_with_1_and_says_so(stub: Stub) -> None:
     stub.on("GET /v1/studies/s1", study())
     stub.on("GET /v1/studies/s1/best", {"title": "nothing finished yet", "status": 409, "detail": "wait"}, status=409)
