@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from anyio.to_thread import run_sync
@@ -16,7 +17,7 @@ from lehr import __version__
 from service import problems
 from service.database import Clock
 from service.endpoints import fleet, held, leases, operations, range_tests, schedules, studies, trials
-from service.endpoints.lean import LeanRoute
+from service.endpoints.lean import THREADS, LeanRoute
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
@@ -32,6 +33,7 @@ log = structlog.get_logger("lehr.server")
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """The server over the settings' database, which must have the newest schema. `clock` is for tests."""
     services = Services.of(settings, clock)
+    threads = ThreadPoolExecutor(THREADS)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -42,6 +44,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         # Waited for, not cancelled: a cancelled sweep would go on in its thread over a closed database.
         closing.set()
         await sweeper
+        threads.shutdown()
         services.database.close()
 
     app = FastAPI(
@@ -55,7 +58,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
     # Routes are tried in turn: those that workers call all the time come first.
-    lean = [LeanRoute(route, services) for route in held.router.routes if isinstance(route, APIRoute)]
+    lean = [LeanRoute(route, services, threads) for route in held.router.routes if isinstance(route, APIRoute)]
     app.router.routes[:0] = lean
     for part in (held, leases, studies, range_tests, trials, schedules, fleet, operations):
         app.include_router(part.router)
