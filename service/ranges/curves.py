@@ -22,6 +22,8 @@ SPIKE_STEPS = 5
 """The running median's window: what lasts for two steps or fewer is a spike."""
 BANDWIDTH_DECADES = 0.15
 """The kernel's standard deviation."""
+SPREAD = 4.0
+"""Times the median distance from where the loss began: what noise makes of it."""
 CALM_PART = 0.15
 """Of a sweep: its first rates, too low to change anything, which tell where the loss began."""
 LEAST_REPORTS = 20
@@ -71,13 +73,17 @@ def smooth(sweep: Sweep, decades: Array) -> SmoothCurve | None:
     at, losses = _finite(sweep)
     if len(at) < LEAST_REPORTS:
         return None
-    start = float(np.median(losses[: max(3, round(CALM_PART * len(losses)))]))
-    calm = median_filter(losses, SPIKE_STEPS, mode="nearest")
+    first = losses[: max(3, round(CALM_PART * len(losses)))]
+    start = float(np.median(first))
+    calm = median_filter(losses, SPIKE_STEPS, mode="mirror")
+    # Until it has fallen the loss can only be about where it began: what is far above are spikes, however many.
+    fall = slice(0, int(np.argmin(calm)))
+    calm[fall] = np.minimum(calm[fall], start + SPREAD * float(np.median(np.abs(first - start))))
     # What was lost beyond all that was gained is lost alike: the cap keeps it from flooding the kernel.
     cap = start + max(start - float(calm.min()), 1e-12 * max(1.0, abs(start)))
     calm = np.minimum(calm, cap)
     width = BANDWIDTH_DECADES / float(np.median(np.diff(at)))
-    curve = gaussian_filter1d(calm, width, mode="nearest")
+    curve = gaussian_filter1d(calm, width, mode="reflect")
     resolved = np.interp(decades, at, curve)
     if sweep.diverged:
         resolved[decades > at[-1]] = cap

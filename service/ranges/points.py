@@ -9,7 +9,7 @@ import numpy as np
 
 from service.ranges.curves import Array, SmoothCurve
 
-SURE = 5.0
+SURE = 8.0
 """A fall of less than so many standard deviations of the smoothed loss may be chance."""
 LOST = 0.5
 """The part of the gain that is lost again where training diverges."""

@@ -1,7 +1,7 @@
 """A range test: what the sweeps of several seeds say together, and the bounds that follow.
 
-The bounds hang on where training diverges. That is the point that moves least from seed to seed, since the loss
-changes fastest there; the minimum lies in a flat valley, and the valley's beginning depends on how long the sweep took.
+The bounds hang on the middle between where the loss falls fastest and where it is lost again. These two points move
+least from seed to seed, since the loss changes fastest there; the minimum lies in a flat valley.
 `benchmarks/range_test` measured where the best rates of whole trainings lie, and chose the two distances.
 """
 
@@ -16,8 +16,8 @@ from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeSpec
 from service.ranges.curves import SmoothCurve, Sweep, grid, smooth, together
 from service.ranges.points import Points, points
 
-BELOW_DIVERGENCE = (1.85, 0.15)
-"""The bounds, in decades below the rate where training diverges."""
+BELOW, ABOVE = 1.4, 0.34
+"""The bounds, in decades from that middle."""
 USUAL_CLIMB = 0.85
 """Decades from the minimum to divergence, where the sweeps end before they diverge."""
 DIGITS = 3
@@ -57,7 +57,8 @@ def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
 def bounds(found: Points, first: float, last: float) -> RangeSpec:
     """Where to search, within what was swept: `first` and `last` in log10."""
     lost = min(last, found.minimum + USUAL_CLIMB) if found.divergence is None else found.divergence
-    below, above = (min(max(lost - distance, first), last) for distance in BELOW_DIVERGENCE)
+    middle = (found.steepest + lost) / 2
+    below, above = (min(max(bound, first), last) for bound in (middle - BELOW, middle + ABOVE))
     return RangeSpec(low=_rate(below), high=_rate(above))
 
 

@@ -64,7 +64,7 @@ def assert_found(study: dict[str, Any]) -> None:
     # Half of what was gained is lost where the made loss climbs through 1.1: at a tenth.
     assert found["divergence"]["lr"] == pytest.approx(0.1, rel=0.3)
     assert found["minimum"]["lr"] == pytest.approx(10**-1.8, rel=1.0)
-    assert 1e-3 < found["bounds"]["low"] < 1e-2 < found["bounds"]["high"] < 0.2
+    assert 1e-4 < found["bounds"]["low"] < 1e-2 < found["bounds"]["high"] < 0.1
     assert study["spec"]["space"]["start_lr"] == "auto"
 
 
