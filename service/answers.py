@@ -135,11 +135,11 @@ def _facts(study: StudyRow) -> StudyFacts:
 def _ended_trials(transaction: Transaction, study: StudyRow) -> list[SearchTrial]:
     """All search trials that ended and say something about their schedule."""
     query = (
-        select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value)
+        select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.evaluations, TrialRow.std)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(COUNTED))
         .order_by(TrialRow.number)
     )
     return [
-        SearchTrial(number, schedule_from_dict(schedule), state, value)
-        for number, schedule, state, value in transaction.session.execute(query)
+        SearchTrial(number, schedule_from_dict(schedule), state, value, evaluations, std)
+        for number, schedule, state, value, evaluations, std in transaction.session.execute(query)
     ]

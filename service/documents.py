@@ -13,15 +13,16 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
+from lehr.wire.objectives import Evaluations
 from lehr.wire.ranges import RangeResult, RangeTest
 from lehr.wire.studies import BestSoFar, Progress, Study, Warning_
-from lehr.wire.trials import Curve, Trial
+from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.convergence import METHOD, Convergence
 from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
 from service.database import Transaction
 from service.fleet import Fleet
-from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES
+from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
 from service.ranges.bounds import searched_space
 from service.tables import ReportRow, StudyRow, TrialRow
 from service.validation import waiting_reason
@@ -66,8 +67,7 @@ class Documents:
     def _waits_because(self, transaction: Transaction, row: StudyRow) -> str | None:
         if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
             return None
-        task = self.fleet.task(transaction, row.task_name)
-        return None if task is not None and task.is_live else waiting_reason(row.task_name)
+        return waiting_reason(row.task_name, self.fleet.task(transaction, row.task_name), row.folds)
 
 
 def find_study(transaction: Transaction, study_id: str) -> StudyRow:
@@ -105,7 +105,7 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
         return known
     if study.confirmation is not None:
         return known + Plan.from_json(study.confirmation).runs_to_come
-    search = study.trials_created if study.state == "STOPPING" else study.budget_trials
+    search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
     confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
     measured = 1 + baseline["constant"] + len(baseline["schedules"])
     sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
@@ -115,7 +115,7 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
 def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
     query = (
         select(TrialRow.study_id, TrialRow.state, func.count())
-        .where(TrialRow.study_id.in_(study_ids))
+        .where(TrialRow.study_id.in_(study_ids), TrialRow.evaluations.is_(None))
         .group_by(TrialRow.study_id, TrialRow.state)
     )
     counts: dict[str, dict[str, int]] = {}
@@ -168,7 +168,18 @@ def convergence_document(study: StudyRow) -> wire.Convergence | None:
 def _best_document(trial: TrialRow | None) -> BestSoFar | None:
     if trial is None or trial.value is None:
         return None
-    return BestSoFar(trial=trial.number, value=trial.value, schedule=schedule_from_dict(trial.schedule))
+    return BestSoFar(
+        trial=trial.number,
+        value=trial.value,
+        schedule=schedule_from_dict(trial.schedule),
+        evaluations=_evaluations(trial),
+    )
+
+
+def _evaluations(trial: TrialRow) -> Evaluations | None:
+    if trial.evaluations is None:
+        return None
+    return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
 
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
@@ -178,12 +189,17 @@ def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
 
 
 def trial_document(
-    row: TrialRow, diagnosis: list[Finding] | None = None, forecast: LossForecast | None = None
+    study: StudyRow, row: TrialRow, diagnosis: list[Finding] | None = None, forecast: LossForecast | None = None
 ) -> Trial:
-    made = {"trial": row.id, "worker": row.worker_id, "diagnosis": diagnosis, "forecast": forecast}
-    return Trial.model_validate(
-        {**{name: getattr(row, name) for name in Trial.model_fields if name not in made}, **made}
-    )
+    made = {
+        "trial": row.id,
+        "worker": row.worker_id,
+        "fold": None if row.fold is None or study.folds is None else Fold(index=row.fold, count=study.folds),
+        "evaluations": _evaluations(row),
+        "diagnosis": diagnosis,
+        "forecast": forecast,
+    }
+    return Trial.model_validate({**{name: getattr(row, name) for name in Trial.model_fields.keys() - made}, **made})
 
 
 def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:

@@ -35,6 +35,8 @@ class KnownTask:
     metrics: list[str] | None
     is_live: bool
     workers: int
+    folds: bool = False
+    folds_are_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Fleet:
                 metrics=task.metrics,
                 live=task.is_live,
                 workers=task.workers,
+                folds=task.folds,
             )
             for task in known
             if task is not None
@@ -107,9 +110,17 @@ class Fleet:
         if not found:
             return None
         live_since = self.live_since(transaction)
-        live = sum(last_seen_at >= live_since for _, last_seen_at in found)
+        live = [offer for offer, last_seen_at in found if last_seen_at >= live_since]
         offer = found[0][0]
-        return KnownTask(name, offer.params_schema, offer.metrics, live > 0, live)
+        return KnownTask(
+            name,
+            offer.params_schema,
+            offer.metrics,
+            is_live=bool(live),
+            workers=len(live),
+            folds=any(each.folds for each, _ in found),
+            folds_are_live=any(each.folds for each in live),
+        )
 
 
 def note_beat(transaction: Transaction, worker_id: str) -> None:
@@ -154,8 +165,8 @@ def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOff
     if (row.name, row.device, row.labels) != (worker.name, worker.device, worker.labels):
         return False
     known = transaction.session.execute(select(OfferRow).where(OfferRow.worker_id == worker.id)).scalars()
-    described = {offer.task_name: (offer.params_schema, offer.metrics) for offer in known}
-    return described == {offer.name: (offer.params_schema, offer.metrics) for offer in offers}
+    described = {offer.task_name: (offer.params_schema, offer.metrics, offer.folds) for offer in known}
+    return described == {offer.name: (offer.params_schema, offer.metrics, offer.folds) for offer in offers}
 
 
 def _upsert_worker(transaction: Transaction, worker: WorkerInfo) -> None:
@@ -170,7 +181,13 @@ def _upsert_worker(transaction: Transaction, worker: WorkerInfo) -> None:
 
 
 def _offer_row(worker_id: str, offer: TaskOffer) -> OfferRow:
-    return OfferRow(worker_id=worker_id, task_name=offer.name, params_schema=offer.params_schema, metrics=offer.metrics)
+    return OfferRow(
+        worker_id=worker_id,
+        task_name=offer.name,
+        params_schema=offer.params_schema,
+        metrics=offer.metrics,
+        folds=offer.folds,
+    )
 
 
 def _tasks_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, list[str]]:

@@ -21,6 +21,11 @@ def search_seed(study_seed: int, number: int) -> int:
     return _draw(f"search:{study_seed}:{number}") & ~1
 
 
+def evaluation_seed(study_seed: int, index: int) -> int:
+    """The seed of every search trial's evaluation `index`, where those are compared in pairs: even, in [0, 2^31)."""
+    return _draw(f"evaluation:{study_seed}:{index}") & ~1
+
+
 def confirm_seeds(study_seed: int, count: int) -> tuple[int, ...]:
     """`count` distinct seeds, odd, in [0, 2^31)."""
     seeds: dict[int, None] = {}

@@ -26,7 +26,8 @@ from lehr.wire.studies import StudySpec, StudyState
 from lehr.wire.trials import Origin
 from service.database import Database, Transaction
 from service.fleet import Fleet, KnownTask
-from service.ledger.progression import advance, cancel_open_trials, end
+from service.ledger.evaluations import trainings
+from service.ledger.progression import advance, cancel_open_trials, cancel_what_has_not_begun, end
 from service.ledger.rules import FINISHED_STUDY_STATES, touch
 from service.ledger.stopping import affordable
 from service.ledger.sweeping import begin
@@ -120,7 +121,7 @@ class Studies:
             if study.finalists is not None:
                 self._change(study, "CONFIRMING")
             else:
-                cancel_open_trials(transaction, study, "WAITING")
+                cancel_what_has_not_begun(transaction, study)
                 self._change(study, "STOPPING")
             advance(transaction, study)
 
@@ -164,7 +165,7 @@ class Studies:
                     "or start a study with a larger budget"
                 )
             trial = _enqueue(transaction, study, Start(schedule, origin))
-            touch(study, trial)
+            touch(study, trial, *trainings(transaction, study, [trial]))
             log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
             return trial.number
 
@@ -196,14 +197,14 @@ class Studies:
                 priority=spec.priority,
                 budget_trials=resolved.spec["budget"]["trials"],
                 parallel=spec.budget.parallel,
+                folds=spec.objective.folds,
                 trained_seconds=0.0,
                 idempotency_key=key,
                 request_digest=digest,
                 created_at=transaction.now,
             )
             transaction.session.add(study)
-            for start in resolved.starts:
-                _enqueue(transaction, study, start)
+            trainings(transaction, study, [_enqueue(transaction, study, start) for start in resolved.starts])
             if spec.space.start_lr == AUTO:
                 begin(transaction, study)
         log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)

@@ -84,6 +84,7 @@ class StudyRow(Base):
     priority: Mapped[int]
     budget_trials: Mapped[int]
     parallel: Mapped[int]
+    folds: Mapped[int | None] = mapped_column(doc="only workers whose task can hold out a fold are given its trials")
     trials_created: Mapped[int] = mapped_column(default=0, doc="trials of purpose search: the budget spent")
     next_number: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
@@ -111,7 +112,11 @@ class StudyRow(Base):
 
 
 class TrialRow(Base):
-    """One training run. It is held by (lease_id, attempt) while RUNNING."""
+    """One training run. It is held by (lease_id, attempt) while RUNNING.
+
+    Or, with `evaluations`, a search trial that is trained several times: it is never leased itself, and its state and
+    value follow from the rows that evaluate it.
+    """
 
     __tablename__ = "trials"
     __table_args__ = (
@@ -127,6 +132,7 @@ class TrialRow(Base):
         Index("ix_trials_changed", "study_id", "revision"),
         Index("ix_trials_value", "study_id", "purpose", "state", "value"),
         Index("ix_trials_lease", "lease_id"),
+        Index("ix_trials_evaluates", "study_id", "evaluates"),
     )
 
     id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
@@ -139,6 +145,11 @@ class TrialRow(Base):
     schedule: Mapped[dict[str, Any]]
     point: Mapped[dict[str, Any] | None] = mapped_column(doc="coordinates in the space; null outside of it")
     confirms: Mapped[int | None] = mapped_column(doc="number of the search trial whose schedule is trained again")
+    evaluates: Mapped[int | None] = mapped_column(doc="number of the search trial that this is a training of")
+    evaluations: Mapped[int | None] = mapped_column(doc="of how many trainings it consists; null: it is one")
+    evaluated: Mapped[int | None] = mapped_column(doc="how many of them have COMPLETED")
+    std: Mapped[float | None] = mapped_column(doc="of their values")
+    fold: Mapped[int | None] = mapped_column(doc="which part of the data is held out")
     seed: Mapped[int]
     horizon_fraction: Mapped[float] = mapped_column(default=1.0)
     attempt: Mapped[int] = mapped_column(default=0)
@@ -218,6 +229,7 @@ class OfferRow(Base):
     task_name: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
     params_schema: Mapped[dict[str, Any] | None]
     metrics: Mapped[list[Any] | None]
+    folds: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether it can hold out a fold")
 
 
 STUDIES = cast("Table", StudyRow.__table__)

@@ -40,12 +40,14 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     Raises InvalidStudyError with every fault found.
     """
     faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_first_faults(spec)]
-    faults += [fault for fault in (check_pruner(spec.pruner.name), check_sampler(spec.sampler.name)) if fault]
+    checks = (check_pruner(spec.pruner.name, spec.objective.evaluations), check_sampler(spec.sampler.name))
+    faults += [fault for fault in checks if fault]
     params = spec.task.params
     if task is not None:
         params = with_defaults(params, task.params_schema)
         faults += _params_faults(params, task)
         faults += _metric_faults(spec, task)
+        faults += _fold_faults(spec, task)
         faults += _followed_metric_faults(spec, task)
     if faults:
         raise InvalidStudyError(faults)
@@ -115,6 +117,20 @@ def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
     ]
 
 
+def _fold_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
+    if spec.objective.folds is None or task.folds:
+        return []
+    return [
+        Fault(
+            "objective.folds",
+            f"the task {task.name} cannot hold out a fold of its data: no worker offers it with folds",
+            "null",
+            spec.objective.folds,
+            "Use objective.seeds, or teach the task to honour a trial's fold and offer it with folds: true.",
+        )
+    ]
+
+
 def _followed_metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
     """Adaptive families whose schedules would wait for a metric that never comes."""
     return [
@@ -171,13 +187,16 @@ def with_defaults(params: dict[str, Any], schema: dict[str, Any] | None) -> dict
 
 
 def _task_warnings(spec: StudySpec, task: KnownTask | None) -> list[Warning_]:
-    if task is not None and task.is_live:
-        return []
-    return [Warning_(code="task_not_offered", field="task.name", message=waiting_reason(spec.task.name))]
+    reason = waiting_reason(spec.task.name, task, spec.objective.folds)
+    return [] if reason is None else [Warning_(code="task_not_offered", field="task.name", message=reason)]
 
 
-def waiting_reason(task_name: str) -> str:
-    return f"no live worker offers the task {task_name}; the study waits in the queue until one does"
+def waiting_reason(task_name: str, task: KnownTask | None, folds: int | None) -> str | None:
+    """Why no worker can train a study now; None where one can."""
+    if task is not None and (task.is_live if folds is None else task.folds_are_live):
+        return None
+    how = "" if folds is None else " with folds"
+    return f"no live worker offers the task {task_name}{how}; the study waits in the queue until one does"
 
 
 def _resolved_document(spec: StudySpec, params: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
-from lehr.wire.trials import Execution
+from lehr.wire.trials import Execution, Fold
 from workers.checkpoints import Cadence, Checkpoints
 from workers.desk import Desk
 from workers.failures import account_of
@@ -80,7 +80,7 @@ class SoloTrainer:
             log.warning("checkpoint_kept", error=str(error))
 
     def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
-        task = build_task(study.task, self._data_dir)
+        task = build_task(study.task, self._data_dir, trial.fold)
         metric = objective_metric(task, study.objective)
         run = Run(
             task,
@@ -104,14 +104,19 @@ class SoloTrainer:
         return training
 
 
-def build_task(document: Mapping[str, Any], data_dir: Path = DEFAULT_DATA_DIR) -> Task:
-    """The task a study asks for, its data to be looked for in `data_dir`.
+def build_task(document: Mapping[str, Any], data_dir: Path = DEFAULT_DATA_DIR, fold: Fold | None = None) -> Task:
+    """The task a study asks for, its data to be looked for in `data_dir`, with `fold` of it held out.
 
-    Raises InvalidValueError or InvalidParamsError.
+    Raises InvalidValueError, for a fold that the task would not hold out as well, or InvalidParamsError.
     """
     task_class: Any = find_task(str(document.get("name")))
     task: Task = task_class(parse_params(task_class.params_model, document.get("params") or {}))
     task.data_dir = data_dir
+    if fold is not None and not task.supports_folds:
+        remedy = "Give the task supports_folds and a data() that holds out self.fold, or ask for no folds."
+        fault = Fault("objective.folds", f"the task {task.name} holds out no folds", "null", fold.count, remedy)
+        raise InvalidValueError(fault)
+    task.fold = fold
     return task
 
 
@@ -203,4 +208,6 @@ def objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
 def fingerprint_of(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
     """Tells a run from all others: another database may use the same trial's name for another run."""
     identity = [study.study_id, trial.trial, study.task, trial.schedule.to_dict(), trial.seed, horizon_steps]
+    if trial.fold is not None:
+        identity.append(trial.fold.model_dump())
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -114,7 +114,8 @@ def trials_table(trials: Iterable[Trial], metric: str) -> Table:
 def answer_details(answer: Answer) -> RenderableType:
     """The answer with its confirmation, its comparison with the best constant rate, and a picture."""
     table = Table("", answer.metric, "95% interval", box=None, pad_edge=False)
-    table.add_row(f"in the search (trial {answer.trial})", number(answer.value), "")
+    how = f", mean of {answer.evaluations.count} evaluations" if answer.evaluations else ""
+    table.add_row(f"in the search (trial {answer.trial}{how})", number(answer.value), "")
     if answer.confirmation:
         confirmed = answer.confirmation
         table.add_row(f"confirmed on {confirmed.seeds} seeds", number(confirmed.mean), Text(interval(confirmed.ci95)))

@@ -122,15 +122,26 @@ class Client:
         *,
         state: TrialState | None = None,
         purpose: Purpose | None = None,
+        evaluates: int | None = None,
         order: TrialOrder | None = None,
         after: int | None = None,
         page_size: int = calls.PAGE_SIZE,
     ) -> Iterator[Trial]:
-        """A study's trials, page by page as they are read. `after`: only what changed after that revision."""
+        """A study's trials, page by page as they are read. `after`: only what changed after that revision.
+
+        `evaluates`: only the trainings of this search trial, on each fold and seed.
+        """
 
         def page(cursor: str | None) -> Call[Page[Trial]]:
             return calls.trials(
-                study_id, state=state, purpose=purpose, order=order, after=after, limit=page_size, cursor=cursor
+                study_id,
+                state=state,
+                purpose=purpose,
+                evaluates=evaluates,
+                order=order,
+                after=after,
+                limit=page_size,
+                cursor=cursor,
             )
 
         return self._items(page)

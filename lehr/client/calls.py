@@ -87,12 +87,15 @@ def trials(
     *,
     state: TrialState | None,
     purpose: Purpose | None,
+    evaluates: int | None,
     order: TrialOrder | None,
     after: int | None,
     limit: int,
     cursor: str | None,
 ) -> Call[Page[Trial]]:
-    params = query(state=state, purpose=purpose, order=order, after=after, limit=limit, cursor=cursor)
+    params = query(
+        state=state, purpose=purpose, evaluates=evaluates, order=order, after=after, limit=limit, cursor=cursor
+    )
     return Call("GET", path("studies", study_id, "trials"), _TRIALS, params=params)
 
 

@@ -77,6 +77,7 @@ class ScriptClient:
         horizon_steps: HorizonSteps,
         metrics: Sequence[str] | None = None,
         params_schema: Mapping[str, Any] | None = None,
+        folds: bool = False,
     ) -> Iterator[ScriptTrial]:
         """The study's trials for as long as it has any, one after the other; the one before ends as the next is asked.
 
@@ -85,6 +86,7 @@ class ScriptClient:
         `horizon_steps`: optimizer steps of a whole training, or a function of the study's parameters that tells.
         `metrics`, `params_schema`: what the script reports, and the JSON Schema of its parameters; the server checks
         later studies of the task against them.
+        `folds`: the script holds out each trial's `fold` of its data; without it studies with folds are refused.
 
         Raises UnreachableError when the server does not answer at first; later it is waited for. Raises
         InvalidValueError for a horizon without a step.
@@ -93,7 +95,12 @@ class ScriptClient:
         task = posted.spec["task"]
         whole = _checked(horizon_steps(task["params"]) if callable(horizon_steps) else horizon_steps)
         offer = TaskOffer.model_validate(
-            {"name": task["name"], "params_schema": params_schema, "metrics": metrics and list(metrics)}
+            {
+                "name": task["name"],
+                "params_schema": params_schema,
+                "metrics": metrics and list(metrics),
+                "folds": folds,
+            }
         )
         self._leave()
         while (lease := self._next_lease(posted.study_id, offer)) is not None:

@@ -19,7 +19,7 @@ from lehr.schedules.steps import progress_at
 from lehr.script.keeper import Keeper
 from lehr.script.patience import keep_trying
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, FinishBatch, FinishState, Lease, Renewal, Report, TrialFinish
-from lehr.wire.trials import Purpose
+from lehr.wire.trials import Fold, Purpose
 
 log = logging.getLogger("lehr.script")
 
@@ -41,6 +41,8 @@ class ScriptTrial:
         self.attempt: int = leased.attempt
         self.purpose: Purpose = leased.purpose
         self.seed: int = leased.seed
+        self.fold: Fold | None = leased.fold
+        """Which part of the data to hold out to validate on: `fold.index` of `fold.count`. None: the script's own."""
         self.schedule: Schedule = leased.schedule
         self.params: Mapping[str, Any] = lease.study.task.get("params") or {}
         self.metric: str = str(lease.study.objective["metric"])

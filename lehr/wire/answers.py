@@ -9,6 +9,7 @@ from pydantic import Field
 from lehr.wire.base import Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
+from lehr.wire.objectives import Evaluations
 from lehr.wire.studies import BestSoFar, Direction, StudyState
 
 Verdict = Literal["better", "tie", "worse"]
@@ -114,7 +115,7 @@ class LrCurve(Response):
 
 
 class Answer(Response):
-    """The best schedule found, and how sure that is."""
+    """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of."""
 
     study_id: str
     state: StudyState
@@ -122,6 +123,7 @@ class Answer(Response):
     direction: Direction
     trial: int
     value: float
+    evaluations: Evaluations | None = None
     schedule: ScheduleDocument
     horizon_steps: int | None
     confirmation: Confirmation | None

@@ -26,10 +26,11 @@ class Worker(Response):
 
 
 class Task(Response):
-    """`live` tells whether a worker that offers it was seen lately."""
+    """`live` tells whether a worker that offers it was seen lately; `folds` whether one can hold out a fold."""
 
     name: str
     params_schema: dict[str, Any] | None
     metrics: list[str] | None
+    folds: bool = False
     live: bool
     workers: int

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.training import TrainingProgress
-from lehr.wire.trials import Execution, Purpose
+from lehr.wire.trials import Execution, Fold, Purpose
 
 Directive = Literal["continue", "prune", "cancel", "done", "lost"]
 FinishState = Literal["COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
@@ -19,11 +19,15 @@ MAX_ERROR_CHARACTERS = 65_536
 
 
 class TaskOffer(Request):
-    """A task with the JSON Schema of its parameters and the metrics it reports."""
+    """A task with the JSON Schema of its parameters and the metrics it reports.
+
+    `folds`: whether it can hold out a given fold of its data. Only then does it get trials that have one.
+    """
 
     name: TaskName
     params_schema: dict[str, Any] | None = None
     metrics: list[MetricName] | None = None
+    folds: bool = False
 
 
 class WorkerInfo(Request):
@@ -65,6 +69,7 @@ class LeasedTrial(Response):
     horizon_steps: int | None = None
     report_every_steps: int | None = None
     checkpoint: str | None
+    fold: Fold | None = None
 
 
 class Lease(Response):

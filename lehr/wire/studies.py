@@ -12,14 +12,15 @@ from pydantic import BeforeValidator, Field, model_validator
 from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
-from lehr.wire.base import ID_PATTERN, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
+from lehr.wire.objectives import Direction as Direction  # noqa: PLC0414 - studies is where others look for it
+from lehr.wire.objectives import Evaluations, ObjectiveSpec
 from lehr.wire.ranges import AUTO, AutoRange, RangeResult, RangeSpec, RangeTestSpec
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
-Direction = Literal["maximize", "minimize"]
 
 MAX_SECONDS = 10 * 366 * 86_400.0
 """The longest time that a search may be given: ten years."""
@@ -89,11 +90,6 @@ def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
             yield from (fault.under(f"guesses[{at}]") for fault in error.faults)
         if guess in guesses[:at]:
             yield Fault(f"guesses[{at}]", "is listed twice", "each guess once", guess.to_dict(), "Leave it out.")
-
-
-class ObjectiveSpec(Request):
-    metric: MetricName
-    direction: Direction
 
 
 class SamplerSpec(Request):
@@ -209,7 +205,9 @@ class Warning_(Response):
 
 
 class Progress(Response):
-    """`trials` counts by state, confirmation included; `fraction` is of all planned trainings."""
+    """`trials` counts trainings by state, each evaluation and the confirmation included; `fraction` is of all planned
+    ones.
+    """
 
     trials: dict[str, int]
     planned: int
@@ -219,9 +217,12 @@ class Progress(Response):
 
 
 class BestSoFar(Response):
+    """`evaluations`: what `value` is the mean of; null where it was measured once."""
+
     trial: int
     value: float
     schedule: ScheduleDocument
+    evaluations: Evaluations | None = None
 
 
 class Study(Response):

@@ -10,11 +10,12 @@ from pydantic import Field
 from lehr.wire.base import Positive, Request, Response, ScheduleDocument, Text
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
+from lehr.wire.objectives import Evaluations
 from lehr.wire.training import TrialProgress
 
 TrialState = Literal["WAITING", "RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 FINISHED_TRIAL_STATES: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
-Purpose = Literal["search", "baseline", "confirm", "range_test"]
+Purpose = Literal["search", "evaluation", "baseline", "confirm", "range_test"]
 Origin = Literal["sampler", "user", "guess", "warm", "prior", "law", "confirmation", "range_test"]
 
 
@@ -33,6 +34,13 @@ class Execution(Request):
     ] = Field(default_factory=dict)
 
 
+class Fold(Response):
+    """Which of `count` parts of the data is held out to validate on; `index` from 0."""
+
+    index: int
+    count: int
+
+
 class Trial(Response):
     """A trial's document. `step` is the last reported one; `losses` counts workers lost on it.
 
@@ -40,6 +48,10 @@ class Trial(Response):
     space's; `warm`, what did well in studies like this one; a `prior` of the field; the `law` of a
     forecast; or the `confirmation`.
     `progress`: what its worker told last of speed and memory; it changes without a new revision.
+
+    A search trial with `evaluations` is trained several times: each training is a trial of its own, of purpose
+    `evaluation`, with the search trial's number as `evaluates`, on a `fold` if the study has any. The search
+    trial's `value` is the mean of theirs, and their curves are its curves.
 
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
     `forecast`: of its last loss, while it runs; null in lists.
@@ -56,6 +68,9 @@ class Trial(Response):
     seed: int
     horizon_fraction: float
     value: float | None
+    evaluates: int | None = None
+    fold: Fold | None = None
+    evaluations: Evaluations | None = None
     attempt: int
     losses: int
     worker: str | None

@@ -8,6 +8,7 @@ from lehr.errors import ConflictError
 from lehr.schedules import Schedule, torch_code
 from lehr.schedules.portable import export
 from lehr.wire.answers import Answer, Baseline, Comparison, Confirmation, Gain, LrCurve, Recommendation
+from lehr.wire.objectives import Evaluations
 from lehr.wire.studies import Direction, StudyState
 from service.answer.confirmation import Confirmed, gain_over
 from service.answer.finalists import SearchTrial
@@ -83,6 +84,7 @@ def _document(study: StudyFacts, trial: SearchTrial, points: int | None) -> Answ
         direction=study.direction,
         trial=trial.number,
         value=trial.value,
+        evaluations=evaluations(trial),
         schedule=trial.schedule,
         horizon_steps=horizon,
         confirmation=None,
@@ -91,6 +93,13 @@ def _document(study: StudyFacts, trial: SearchTrial, points: int | None) -> Answ
         lr=rates(trial.schedule, horizon, points) if horizon and not trial.schedule.adaptive else None,
         code={"torch": _code(trial.schedule, horizon)} if horizon else {},
     )
+
+
+def evaluations(trial: SearchTrial) -> Evaluations | None:
+    """What the value of a COMPLETED trial is the mean of; None where it was measured once."""
+    if trial.evaluations is None:
+        return None
+    return Evaluations(count=trial.evaluations, completed=trial.evaluations, std=trial.std)
 
 
 def _code(schedule: Schedule, horizon_steps: int) -> str:

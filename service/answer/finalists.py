@@ -12,12 +12,16 @@ from lehr.wire.trials import TrialState
 
 @dataclass(frozen=True, slots=True)
 class SearchTrial:
-    """A search trial as the answer sees it. `value` None unless COMPLETED."""
+    """A search trial as the answer sees it. `value` None unless COMPLETED; of several `evaluations` their mean,
+    and `std` their standard deviation.
+    """
 
     number: int
     schedule: Schedule
     state: TrialState
     value: float | None
+    evaluations: int | None = None
+    std: float | None = None
 
 
 def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[SearchTrial]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lehr.wire.answers import Confirmation, EqualBudget, LeaderboardEntry
 from lehr.wire.studies import BestSoFar, Direction
 from lehr.wire.trials import TrialState
+from service.answer.document import evaluations
 from service.answer.finalists import SearchTrial, best_first, loss
 
 COUNTED: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
@@ -93,7 +94,7 @@ def _entry(
 def _best(trial: SearchTrial | None) -> BestSoFar | None:
     if trial is None or trial.value is None:
         return None
-    return BestSoFar(trial=trial.number, value=trial.value, schedule=trial.schedule)
+    return BestSoFar(trial=trial.number, value=trial.value, schedule=trial.schedule, evaluations=evaluations(trial))
 
 
 def _equal_budget(group: FamilyTrials, direction: Direction, count: int, worst: float) -> EqualBudget:

@@ -13,6 +13,8 @@ from service.search.searcher import startup_trials
 
 TRIALS_PER_FAMILY = 10
 """Fewer than these leave a family's rates untuned, and families are then compared by luck."""
+EVALUATIONS_TO_PRUNE = 6
+"""Fewer leave the Wilcoxon test next to nothing to save: it never tells before the fourth."""
 BOUND_FRACTION = 0.02
 """A value this near to a bound, as a part of its range's (log) axis, sits on it."""
 
@@ -26,6 +28,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
         *_confirm_warnings(spec),
         *_target_warnings(spec),
         *_convergence_warnings(spec),
+        *_evaluation_warnings(spec),
     ]
 
 
@@ -151,6 +154,24 @@ def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
 def _known(space: SpaceSpec) -> RangeSpec:
     assert space.start_lr != AUTO, "a space that was searched has bounds"
     return space.start_lr
+
+
+def _evaluation_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    folds, count = spec.objective.folds, spec.objective.evaluations
+    if spec.pruner.name == "wilcoxon" and count < EVALUATIONS_TO_PRUNE:
+        yield Warning_(
+            code="few_evaluations",
+            field="pruner.name",
+            message=f"with {count} evaluations a trial the Wilcoxon test saves nothing, or the last one at most: it "
+            f"takes 4 to tell; ask for {EVALUATIONS_TO_PRUNE} or more by objective.folds and objective.seeds",
+        )
+    if spec.confirm is not None and folds is not None and spec.confirm.seeds % folds:
+        yield Warning_(
+            code="uneven_folds",
+            field="confirm.seeds",
+            message=f"{spec.confirm.seeds} seeds take turns on {folds} folds, so some folds weigh more than others in "
+            f"the answer's mean; ask for {-(-spec.confirm.seeds // folds) * folds} seeds",
+        )
 
 
 def _bound_warning(field: str, asked: RangeSpec, value: float, *, log: bool) -> Warning_ | None:

@@ -34,6 +34,9 @@ def list_trials(
     services: Provided,
     state: Annotated[list[TrialState] | None, Query(description="only trials in one of these states")] = None,
     purpose: Annotated[list[Purpose] | None, Query(description="only trials for one of these purposes")] = None,
+    evaluates: Annotated[
+        int | None, Query(ge=0, le=MAX_INT, description="only the trainings of this search trial")
+    ] = None,
     order: Annotated[Order | None, Query(description="`value`: the best first; number unless told")] = None,
     after: Annotated[int | None, Query(ge=0, le=MAX_INT, description="only changes after this revision")] = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -57,10 +60,12 @@ def list_trials(
             query = query.where(TrialRow.state.in_(state))
         if purpose:
             query = query.where(TrialRow.purpose.in_(purpose))
+        if evaluates is not None:
+            query = query.where(TrialRow.evaluates == evaluates)
         rows, next_cursor = _page(
             transaction.session, query, _ordering(study, order, after), after=after, limit=limit, cursor=cursor
         )
-        return {"items": [trial_document(row) for row in rows], "next_cursor": next_cursor}
+        return {"items": [trial_document(study, row) for row in rows], "next_cursor": next_cursor}
 
 
 @router.post("", status_code=201, response_model=Trial)
@@ -70,7 +75,7 @@ def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, 
     services.signal.notify()
     response.headers["Location"] = f"/v1/studies/{study_id}/trials/{number}"
     with services.database.read() as transaction:
-        return trial_document(find_trial(transaction, study_id, number))
+        return trial_document(find_study(transaction, study_id), find_trial(transaction, study_id, number))
 
 
 @router.get("/{number}", response_model=Trial)
@@ -79,7 +84,7 @@ def get_trial(study_id: StudyId, number: TrialNumber, services: Provided) -> Any
     with services.database.read() as transaction:
         trial, study = find_trial(transaction, study_id, number), find_study(transaction, study_id)
         forecast = running_forecast(transaction, study, trial, services.forecasts)
-        return trial_document(trial, trial_diagnosis(transaction, study, trial), forecast)
+        return trial_document(study, trial, trial_diagnosis(transaction, study, trial), forecast)
 
 
 @router.get("/{number}/curve", response_model=Curve)

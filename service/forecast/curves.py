@@ -84,7 +84,7 @@ def _completed(transaction: Transaction, study: StudyRow, horizon: int) -> list[
         select(TrialRow.id, TrialRow.number, TrialRow.schedule)
         .where(
             TrialRow.study_id == study.id,
-            TrialRow.purpose == "search",
+            TrialRow.purpose.in_(("search", "evaluation")),
             TrialRow.state == "COMPLETED",
             TrialRow.horizon_steps == horizon,
         )

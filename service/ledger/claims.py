@@ -6,6 +6,7 @@ lost, enqueued by a user, of a range test or of the confirmation), then what the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ from sqlalchemy.exc import IntegrityError
 
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
 from service.database import Database, Transaction
+from service.ledger.evaluations import begin, trainings
 from service.ledger.progression import advance
-from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch
+from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
 from service.ledger.stopping import affordable, has_rules
 from service.ledger.sweeping import sweep_length
 from service.search.warmth import Searches
@@ -26,8 +28,10 @@ from service.tables import LeaseRow, StudyRow, TrialRow
 CANDIDATES = 50
 
 # Statements are built once: building one costs more than running it.
-_RUNNING = select(func.count()).where(TrialRow.study_id == StudyRow.id, TrialRow.state == "RUNNING").scalar_subquery()
-_WAITS = exists().where(TrialRow.study_id == StudyRow.id, TrialRow.state == "WAITING")
+# A search trial with evaluations is trained by these: it neither runs nor waits for a worker itself.
+_IS_TRAINING = and_(TrialRow.study_id == StudyRow.id, TrialRow.evaluations.is_(None))
+_RUNNING = select(func.count()).where(_IS_TRAINING, TrialRow.state == "RUNNING").scalar_subquery()
+_WAITS = exists().where(_IS_TRAINING, TrialRow.state == "WAITING")
 _ASKS = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials, ~StudyRow.is_sweeping)
 
 STUDIES_WITH_WORK = (
@@ -35,6 +39,7 @@ STUDIES_WITH_WORK = (
     .where(
         StudyRow.state.in_(CLAIMABLE_STATES),
         StudyRow.task_name.in_(bindparam("tasks", expanding=True)),
+        or_(StudyRow.folds.is_(None), StudyRow.task_name.in_(bindparam("foldable", expanding=True))),
         StudyRow.parallel > _RUNNING,
         or_(_WAITS, _ASKS),
     )
@@ -48,7 +53,7 @@ STUDY_WITH_WORK = STUDIES_WITH_WORK.where(StudyRow.id == bindparam("study"))
 
 WAITING_TRIALS = (
     select(TrialRow)
-    .where(TrialRow.study_id == bindparam("study"), TrialRow.state == "WAITING")
+    .where(TrialRow.study_id == bindparam("study"), TrialRow.state == "WAITING", TrialRow.evaluations.is_(None))
     .order_by(TrialRow.number)
     .limit(bindparam("room", type_=Integer))
 )
@@ -83,7 +88,8 @@ class Claims:
             if key is not None and (lease := _find_lease(transaction, claim.worker.id, key)) is not None:
                 return lease.answer
             statement = STUDIES_WITH_WORK if claim.study is None else STUDY_WITH_WORK
-            found = transaction.connection.execute(statement, {"tasks": task_names(claim), "study": claim.study})
+            wanted = {"tasks": task_names(claim), "foldable": _foldable(claim), "study": claim.study}
+            found = transaction.connection.execute(statement, wanted)
             candidates = list(found.scalars())
         for study_id in candidates:
             if (answer := self._claim_from(study_id, claim, key)) is not None:
@@ -111,8 +117,10 @@ class Claims:
         waiting = {"study": study.id, "room": room}
         trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
         if study.state in ASKING_STATES and not study.is_sweeping:
-            asked = max(0, min(room - len(trials), study.budget_trials - study.trials_created))
-            trials += self.searches.ask(transaction, study, affordable(transaction, study, asked))
+            wanted = math.ceil((room - len(trials)) / trainings_each(study))
+            asked = max(0, min(wanted, study.budget_trials - study.trials_created))
+            new = self.searches.ask(transaction, study, affordable(transaction, study, asked))
+            trials += trainings(transaction, study, new)[: room - len(trials)]
         return trials
 
     def _lease(
@@ -136,7 +144,7 @@ class Claims:
         if study.state == "QUEUED":
             study.state = "RUNNING"
             study.started_at = study.started_at or transaction.now
-        touch(study, *trials)
+        touch(study, *trials, *begin(transaction, study, trials))
         lease.answer = self._answer(study, trials, lease)
         transaction.session.add(lease)
         numbers = [trial.number for trial in trials]
@@ -165,6 +173,7 @@ def _leased(study: StudyRow, trial: TrialRow) -> LeasedTrial:
             "horizon_fraction": trial.horizon_fraction,
             **(sweep_length(study) if trial.purpose == "range_test" else {}),
             "checkpoint": trial.checkpoint,
+            "fold": None if trial.fold is None else {"index": trial.fold, "count": study.folds},
         }
     )
 
@@ -175,3 +184,8 @@ def _find_lease(transaction: Transaction, worker_id: str, key: str) -> LeaseRow 
 
 def task_names(claim: Claim) -> list[str]:
     return [task if isinstance(task, str) else task.name for task in claim.worker.tasks]
+
+
+def _foldable(claim: Claim) -> list[str]:
+    """The tasks that the worker can train on a fold."""
+    return [task.name for task in claim.worker.tasks if not isinstance(task, str) and task.folds]

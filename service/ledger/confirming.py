@@ -84,6 +84,15 @@ def _enqueue(transaction: Transaction, study: StudyRow, plan: Plan, run: Run) ->
     trial = new_trial(study, dict(contender.schedule), purpose=purpose, origin="confirmation")
     trial.confirms = run.number
     trial.seed = run.seed
+    trial.fold = _fold(study, plan, run.seed)
     trial.queued_at = transaction.now
     transaction.session.add(trial)
     return trial
+
+
+def _fold(study: StudyRow, plan: Plan, seed: int) -> int | None:
+    """The folds take turns from seed to seed, the same for all that train on it: so they stay paired."""
+    if study.folds is None:
+        return None
+    seeds = plan.final_seeds if seed in plan.final_seeds else plan.race_seeds
+    return seeds.index(seed) % study.folds

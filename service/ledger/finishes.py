@@ -9,6 +9,7 @@ import structlog
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
 from service.database import Database, Transaction
+from service.ledger.evaluations import conclude
 from service.ledger.holdings import Holdings, examine
 from service.ledger.progress import progress_document
 from service.ledger.progression import advance
@@ -43,7 +44,7 @@ class Finishes:
         for entry in batch.trials:
             if entry.trial in trials:
                 self._settle(transaction, study, trials[entry.trial], entry, holdings)
-        touch(study, *trials.values())
+        touch(study, *trials.values(), *conclude(transaction, study, trials.values()))
         close_if_empty(transaction, holdings.lease_id)
         advance(transaction, study)
 

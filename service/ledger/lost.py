@@ -6,6 +6,7 @@ import structlog
 from sqlalchemy import select
 
 from service.database import Database, Transaction
+from service.ledger.evaluations import conclude
 from service.ledger.progression import advance
 from service.ledger.rules import MAX_LOSSES, requeue, settle, touch
 from service.tables import LeaseRow, StudyRow, TrialRow
@@ -59,7 +60,7 @@ def lose_lease(transaction: Transaction, study: StudyRow, lease: LeaseRow) -> No
         else:
             requeue(trial)
         log.warning("trial_lost", study=study.id, number=trial.number, attempt=trial.attempt, losses=trial.losses)
-    touch(study, *trials)
+    touch(study, *trials, *conclude(transaction, study, [one for one in trials if one.state == "FAILED"]))
     advance(transaction, study)
 
 

@@ -73,9 +73,18 @@ def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: st
     log.info("study_finished", study=study.id, state=state, reason=reason)
 
 
-def cancel_open_trials(transaction: Transaction, study: StudyRow, *states: str) -> None:
+def cancel_open_trials(transaction: Transaction, study: StudyRow) -> None:
     """End trials that wait or run, now. Their workers hear it with their next call."""
-    trials = open_trials(transaction, study.id, *states)
+    trials = open_trials(transaction, study.id)
+    for trial in trials:
+        settle(transaction, study, trial, "CANCELLED")
+    touch(study, *trials)
+
+
+def cancel_what_has_not_begun(transaction: Transaction, study: StudyRow) -> None:
+    """End the trials that wait; evaluations of a search trial that has begun are part of one that runs."""
+    running = {trial.number for trial in open_trials(transaction, study.id, "RUNNING")}
+    trials = [one for one in open_trials(transaction, study.id, "WAITING") if one.evaluates not in running]
     for trial in trials:
         settle(transaction, study, trial, "CANCELLED")
     touch(study, *trials)
@@ -85,7 +94,7 @@ def _stop_if_due(transaction: Transaction, study: StudyRow) -> None:
     reason = reason_to_stop(transaction, study)
     if reason is None:
         return
-    cancel_open_trials(transaction, study, "WAITING")
+    cancel_what_has_not_begun(transaction, study)
     study.state = "STOPPING"
     study.reason = reason
     touch(study)
@@ -108,15 +117,15 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
 def search_trials(transaction: Transaction, study: StudyRow, numbers: Sequence[int] | None = None) -> list[SearchTrial]:
     """The study's COMPLETED search trials; of these numbers, if any are given."""
     query = (
-        select(TrialRow.number, TrialRow.schedule, TrialRow.value)
+        select(TrialRow.number, TrialRow.schedule, TrialRow.value, TrialRow.evaluations, TrialRow.std)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
         .order_by(TrialRow.number)
     )
     if numbers is not None:
         query = query.where(TrialRow.number.in_(numbers))
     return [
-        SearchTrial(number, schedule_from_dict(schedule), "COMPLETED", value)
-        for number, schedule, value in transaction.session.execute(query)
+        SearchTrial(number, schedule_from_dict(schedule), "COMPLETED", value, evaluations, std)
+        for number, schedule, value, evaluations, std in transaction.session.execute(query)
     ]
 
 

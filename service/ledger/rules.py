@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, exists, func, select, update
 
+from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.trials import TrialState
 from service.database import Transaction
 from service.tables import LEASES, LeaseRow, StudyRow, TrialRow
@@ -40,6 +41,11 @@ def touch(study: StudyRow, *trials: TrialRow) -> None:
         trial.revision = study.revision
 
 
+def trainings_each(study: StudyRow) -> int:
+    """Of how many trainings each of its search trials consists."""
+    return ObjectiveSpec.model_validate(study.spec["objective"]).evaluations
+
+
 def settle(
     transaction: Transaction,
     study: StudyRow,
@@ -57,7 +63,7 @@ def settle(
     trial.error = error
     trial.directive = None
     trial.finished_at = transaction.now
-    if trial.started_at is not None and state != "CANCELLED":
+    if trial.started_at is not None and state != "CANCELLED" and trial.evaluations is None:
         study.trained_seconds += (transaction.now - trial.started_at).total_seconds()
 
 
@@ -86,12 +92,14 @@ def close_if_empty(transaction: Transaction, lease_id: str) -> None:
 
 
 COUNT_TRIALS = select(func.count()).where(
-    TrialRow.study_id == bindparam("study"), TrialRow.state.in_(bindparam("states", expanding=True))
+    TrialRow.study_id == bindparam("study"),
+    TrialRow.state.in_(bindparam("states", expanding=True)),
+    TrialRow.evaluations.is_(None),
 )
 
 
 def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
-    """How many of the study's trials wait or run, or are in the given states. Needs flushed rows."""
+    """How many of the study's trainings wait or run, or are in the given states. Needs flushed rows."""
     asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
     count: int = transaction.connection.execute(COUNT_TRIALS, asked).scalar_one()
     return count

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from service.answer.finalists import loss
 from service.database import Transaction
 from service.ledger.converging import reached_convergence
-from service.ledger.rules import OPEN_TRIAL_STATES
+from service.ledger.rules import OPEN_TRIAL_STATES, trainings_each
 from service.tables import StudyRow, TrialRow
 
 RULES = ("target", "max_seconds", "max_steps", "stop_when")
@@ -49,7 +49,8 @@ def affordable(transaction: Transaction, study: StudyRow, count: int) -> int:
         return count
     if study.horizon_steps is None:
         return 0 if _is_open(transaction, study) else 1
-    return max(0, min(count, (allowed - committed_steps(transaction, study)) // study.horizon_steps))
+    whole = study.horizon_steps * trainings_each(study)
+    return max(0, min(count, (allowed - committed_steps(transaction, study)) // whole))
 
 
 def spent_steps(transaction: Transaction, study: StudyRow) -> int:
@@ -71,7 +72,12 @@ def _done(study: StudyRow) -> ColumnElement[int]:
 
 
 def _sum(transaction: Transaction, study: StudyRow, steps: ColumnElement[int]) -> int:
-    query = select(func.coalesce(func.sum(steps), 0)).where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
+    query = select(func.coalesce(func.sum(steps), 0)).where(
+        TrialRow.study_id == study.id,
+        TrialRow.purpose.in_(("search", "evaluation")),
+        # A trial that is evaluated several times takes no steps itself.
+        TrialRow.evaluations.is_(None),
+    )
     return int(transaction.connection.execute(query).scalar_one())
 
 
@@ -105,7 +111,9 @@ def _spent_seconds(transaction: Transaction, study: StudyRow, allowed: float) ->
 def _spent_steps(transaction: Transaction, study: StudyRow, allowed: int) -> str | None:
     """Reached when no whole training fits any more, even if those that run ended now."""
     spent, horizon = spent_steps(transaction, study), study.horizon_steps
-    if spent < allowed and (horizon is None or spent + horizon <= allowed):
+    whole = horizon and horizon * trainings_each(study)
+    if spent < allowed and (whole is None or spent + whole <= allowed):
         return None
-    left = f", and a training takes {horizon}" if spent < allowed else ""
+    each = "a training takes" if whole == horizon else "all trainings of a trial take"
+    left = f", and {each} {whole}" if spent < allowed else ""
     return f"budget.max_steps: {spent} of {allowed} steps are spent{left}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.ranges import RangeTestRequest
-from lehr.wire.studies import ObjectiveSpec, StudySpec
+from lehr.wire.studies import StudySpec
 from service.fleet import KnownTask
 
 USUAL_METRIC = "val_loss"

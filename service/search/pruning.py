@@ -43,17 +43,30 @@ class Curve:
     reports: Reports
 
 
-def check_pruner(name: str) -> Fault | None:
-    """Why a pruner cannot be used, None when it can."""
-    if name != "wilcoxon":
-        return None
-    return Fault(
-        "pruner.name",
-        "the Wilcoxon pruner compares several evaluations of each trial, and a trial has one",
-        "none, median, hyperband, phases",
-        name,
-        'Use "median", or "none" to train every trial to its end.',
-    )
+def check_pruner(name: str, evaluations: int = 1) -> Fault | None:
+    """Why a pruner cannot be used where a trial is evaluated so many times, None when it can."""
+    if name == "wilcoxon" and evaluations == 1:
+        return Fault(
+            "pruner.name",
+            "the Wilcoxon pruner compares several evaluations of each trial, and a trial has one",
+            "none, median, hyperband, phases",
+            name,
+            'Ask for objective.folds or objective.seeds, or use "median".',
+        )
+    if name not in ("none", "wilcoxon") and evaluations > 1:
+        return Fault(
+            "pruner.name",
+            f"this pruner judges a trial by its one training, and a trial has {evaluations}",
+            "none, wilcoxon",
+            name,
+            'Use "wilcoxon", which ends trials between their trainings, or leave out objective.folds and seeds.',
+        )
+    return None
+
+
+def judges_curves(name: str) -> bool:
+    """Whether the pruner looks at what running trials report; the Wilcoxon pruner looks at results alone."""
+    return name not in ("none", "wilcoxon")
 
 
 def should_prune(
@@ -67,7 +80,7 @@ def should_prune(
     both judge nobody before four trials of the family finished. "phases": as
     `race.falls_behind` says.
     """
-    if pruner == "none" or not trial.reports:
+    if not judges_curves(pruner) or not trial.reports:
         return False
     if not climb_steps(trial.schedule, horizon_steps) < trial.reports[-1][0] < horizon_steps - 1:
         return False

@@ -11,11 +11,11 @@ from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 from service.search import pruning
 from service.search.observations import PENDING, Observation, Point, Suggestion
-from service.search.pruning import Reports, check_pruner
+from service.search.pruning import Reports, check_pruner, judges_curves
 from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
 from service.search.window import Window, WindowSize
 
-__all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler"]
+__all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler", "judges_curves"]
 
 WINDOW = WindowSize(best=64, newest=96, spread=96)
 """What TPE sees of the whole search: at most 256 results, so that asking costs the same at any length."""
@@ -62,7 +62,7 @@ class Searcher:
         self._window = Window(WINDOW, direction, seed)
         size = FAMILY_WINDOWS.get(sampler)
         self._family_windows = {family: Window(size, direction, seed) for family in space.families} if size else {}
-        self._curves = pruning.Curves(pruner, direction) if pruner != "none" else None
+        self._curves = pruning.Curves(pruner, direction) if judges_curves(pruner) else None
 
     def tell(self, observation: Observation) -> None:
         """Take note of a trial's state. Repeating it changes nothing, nor does anything after its end."""

@@ -19,7 +19,7 @@ from lehr.schedules import schedule_from_dict
 from service.database import Transaction
 from service.ranges.bounds import found_bounds, searched_space
 from service.search.observations import Observation
-from service.search.searcher import Searcher
+from service.search.searcher import Searcher, judges_curves
 from service.seeds import search_seed
 from service.tables import ReportRow, StudyRow, TrialRow
 
@@ -79,11 +79,11 @@ class Searches:
             return self._pruners.get(study_id, True)
 
     def prunes(self, transaction: Transaction, study_id: str) -> bool:
-        """Whether the study has a pruner at all; remembered, since every report asks it."""
+        """Whether the study has a pruner that judges reports; remembered, since every report asks it."""
         with self._guard:
             known = self._pruners.get(study_id)
         if known is None:
-            known = transaction.known_study(study_id).spec["pruner"]["name"] != "none"
+            known = judges_curves(transaction.known_study(study_id).spec["pruner"]["name"])
             with self._guard:
                 self._pruners[study_id] = known
                 while len(self._pruners) > PRUNERS_REMEMBERED:
@@ -155,7 +155,15 @@ def _searcher(study: StudyRow) -> Searcher:
 
 
 CHANGED_TRIALS = (
-    select(TrialRow.id, TrialRow.number, TrialRow.family, TrialRow.point, TrialRow.state, TrialRow.value)
+    select(
+        TrialRow.id,
+        TrialRow.number,
+        TrialRow.family,
+        TrialRow.point,
+        TrialRow.state,
+        TrialRow.value,
+        TrialRow.evaluations,
+    )
     .where(
         TrialRow.study_id == bindparam("study"),
         TrialRow.revision > bindparam("seen"),
@@ -172,7 +180,7 @@ def _changed_trials(transaction: Transaction, study_id: str, revision: int) -> S
 
 def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
     reports: dict[str, Reports] = {}
-    prunes = study.spec["pruner"]["name"] != "none"
+    prunes = judges_curves(study.spec["pruner"]["name"])
     # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
     reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
     if reporting:
@@ -184,10 +192,15 @@ def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[An
             point=trial.point,
             state="RUNNING" if trial.state == "WAITING" else trial.state,
             value=trial.value,
-            reports=reports.get(trial.id, ()),
+            reports=_mean_so_far(trial) if trial.evaluations is not None else reports.get(trial.id, ()),
         )
         for trial in trials
     ]
+
+
+def _mean_so_far(trial: Any) -> Reports:
+    """What a pruned trial came to on the folds and seeds that it was trained on; ranks it among its like."""
+    return ((0, trial.value),) if trial.state == "PRUNED" and trial.value is not None else ()
 
 
 def _reports(transaction: Transaction, trial_ids: list[str], metric: str) -> dict[str, Reports]:

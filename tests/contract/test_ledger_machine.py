@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from service.tables import Base, LeaseRow, ReportRow, StudyRow, TrialRow
 from tests.support.ledgers import LEASE_SECONDS, FakeClock, settings_for, study_spec
 
 FINISHED = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
+FOLDABLE = {"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "folds": True}
 RESULTS = st.sampled_from(["COMPLETED", "COMPLETED", "COMPLETED", "PRUNED", "DIVERGED", "FAILED"])
 
 
@@ -70,11 +72,24 @@ class LedgerMachine(RuleBasedStateMachine):
         parallel=st.integers(1, 4),
         confirm=st.sampled_from([None, {"top": 1, "seeds": 2}]),
         priority=st.integers(0, 1),
-        pruner=st.sampled_from(["none", "median"]),
+        evaluated=st.sampled_from(
+            [
+                ({}, "none"),
+                ({}, "median"),
+                ({"folds": 2}, "none"),
+                ({"folds": 2, "seeds": 2}, "wilcoxon"),
+                ({"seeds": 4}, "wilcoxon"),
+            ]
+        ),
     )
-    def submit(self, trials: int, parallel: int, confirm: Any, priority: int, pruner: str) -> str:
+    def submit(self, trials: int, parallel: int, confirm: Any, priority: int, evaluated: tuple[Any, str]) -> str:
+        evaluations, pruner = evaluated
         spec = study_spec(
-            budget={"trials": trials, "parallel": parallel}, confirm=confirm, priority=priority, pruner={"name": pruner}
+            objective={"metric": "val_accuracy", "direction": "maximize", **evaluations},
+            budget={"trials": trials, "parallel": parallel},
+            confirm=confirm,
+            priority=priority,
+            pruner={"name": pruner},
         )
         key = f"study-{self.clock.time}-{trials}-{parallel}"
         first = self.services.studies.create(StudySpec.model_validate(spec), None)
@@ -131,6 +146,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for trial in trials:
             if answer is not None and trial["trial"] in heard:
                 self.believed.results[trial["trial"]] = (state, counted)
+        self._note_decided()
         self._note_early_end(held)
         if answer is not None and reply_is_lost:
             assert self.services.finishes.finish(held.answer["lease_id"], batch) == answer
@@ -153,6 +169,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 if lost > MAX_LOSSES:
                     self.believed.results[row.id] = ("FAILED", None)
         sweep(self.services.database)
+        self._note_decided()
 
     @rule(study=studies, verb=st.sampled_from(["pause", "resume", "stop"]))
     def steer(self, study: str, verb: str) -> None:
@@ -185,7 +202,7 @@ class LedgerMachine(RuleBasedStateMachine):
             trials = [row for row in self._rows(TrialRow) if row.study_id == study.id]
             searched = [row for row in trials if row.purpose == "search"]
             assert len(searched) == study.trials_created <= study.budget_trials
-            assert sum(row.state == "RUNNING" for row in trials) <= study.parallel
+            assert sum(row.state == "RUNNING" and row.evaluations is None for row in trials) <= study.parallel
             assert sorted(row.number for row in trials) == list(range(len(trials)))
             assert all(row.revision <= study.revision for row in trials)
 
@@ -193,6 +210,16 @@ class LedgerMachine(RuleBasedStateMachine):
     def every_result_counts_once_and_for_ever(self) -> None:
         settled = {row.id: (row.state, row.value) for row in self._rows(TrialRow) if row.state in FINISHED}
         assert settled == self.believed.results
+
+    @invariant()
+    def a_search_trial_is_open_while_one_of_its_trainings_is(self) -> None:
+        rows = self._rows(TrialRow)
+        for trial in (row for row in rows if row.evaluations is not None):
+            trainings = [row for row in rows if (row.study_id, row.evaluates) == (trial.study_id, trial.number)]
+            assert len(trainings) == trial.evaluations
+            assert trial.lease_id is None
+            assert (trial.state in FINISHED) == all(row.state in FINISHED for row in trainings)
+            assert trial.state != "WAITING" or {row.state for row in trainings} == {"WAITING"}
 
     @invariant()
     def no_acknowledged_report_is_lost(self) -> None:
@@ -226,7 +253,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _claim(self, worker: str, max_trials: int, key: str | None, *, reply_is_lost: bool) -> Held | None:
         claim = Claim.model_validate(
             {
-                "worker": {"id": worker, "name": worker, "device": "cpu", "tasks": ["digits"], "labels": {}},
+                "worker": {"id": worker, "name": worker, "device": "cpu", "tasks": [FOLDABLE], "labels": {}},
                 "max_trials": max_trials,
             }
         )
@@ -264,6 +291,27 @@ class LedgerMachine(RuleBasedStateMachine):
             for row in self._rows(TrialRow)
             if row.state == "RUNNING" and row.lease_id == held.answer["lease_id"] and (row.id, row.attempt) in mine
         }
+
+    def _note_decided(self) -> None:
+        """Search trials end with the training that decides them, and their other trainings with them."""
+        rows = self._rows(TrialRow)
+        for trial in (row for row in rows if row.evaluations is not None and row.id not in self.believed.results):
+            trainings = [row for row in rows if (row.study_id, row.evaluates) == (trial.study_id, trial.number)]
+            ended = [self.believed.results[row.id] for row in trainings if row.id in self.believed.results]
+            values = [value for state, value in ended if state == "COMPLETED" and value is not None]
+            bad = [state for state, _ in ended if state != "COMPLETED"]
+            mean = fmean(values) if values else None
+            if bad:
+                self.believed.results[trial.id] = (bad[0], mean if bad[0] == "PRUNED" else None)
+            elif len(values) == trial.evaluations:
+                self.believed.results[trial.id] = ("COMPLETED", mean)
+            elif trial.state == "PRUNED":  # by the Wilcoxon test, which never tells before the fourth pair
+                assert len(values) >= 4
+                self.believed.results[trial.id] = ("PRUNED", mean)
+            else:
+                continue
+            for row in trainings:
+                self.believed.results.setdefault(row.id, ("CANCELLED", None))
 
     def _note_early_end(self, held: Held) -> None:
         """A study whose first trials all failed ends, and its open trials with it."""

@@ -416,7 +416,14 @@ def test_workers_and_tasks_are_listed_and_go_silent(client: TestClient, clock: F
         ("w-2", True, ["digits", "other:task"]),
     ]
     digits, other = client.get("/v1/tasks").json()["items"]
-    assert digits == {"name": "digits", "params_schema": {}, "metrics": ["val_loss"], "live": True, "workers": 2}
+    assert digits == {
+        "name": "digits",
+        "params_schema": {},
+        "metrics": ["val_loss"],
+        "live": True,
+        "workers": 2,
+        "folds": False,
+    }
     assert other["params_schema"] is None
     clock.advance(3600)
     assert [worker["live"] for worker in client.get("/v1/workers").json()["items"]] == [False, False]

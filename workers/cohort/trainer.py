@@ -65,8 +65,11 @@ class CohortTrainer:
         if any(trial.report_every_steps for trial in left):
             size = 1
         while len(left) > 1 and size > 1 and not desk.draining:
-            waiting = left[size:]
-            left = [*self._train_group(study, left[:size], waiting, desk), *waiting]
+            # A cohort has one data set: those that hold out another fold come after.
+            alike = [trial for trial in left if trial.fold == left[0].fold]
+            others = [trial for trial in left if trial.fold != left[0].fold]
+            waiting = alike[size:]
+            left = [*self._train_group(study, alike[:size], waiting, desk), *waiting, *others]
             size = self._advisor.choice(study.task).size
         if size > 1:
             # As many more as left their places early this time, to take such places.
@@ -79,7 +82,7 @@ class CohortTrainer:
     def _train_group(
         self, study: LeasedStudy, trials: Sequence[LeasedTrial], waiting: list[LeasedTrial], desk: Desk
     ) -> list[LeasedTrial]:
-        """Train these together; those that are still to be trained, where together did not go well.
+        """Train these, of one fold, together; those that are still to be trained, where together did not go well.
 
         Trials of `waiting` that take freed places are taken off it.
         """
@@ -99,7 +102,7 @@ class CohortTrainer:
 
         start(trials, len(trials))
         try:
-            task = build_task(study.task, self._data_dir)
+            task = build_task(study.task, self._data_dir, trials[0].fold)
             places = _Places(study, task, task.data(self._device), self._device)
 
             def refill(free: int) -> list[Entrant]:

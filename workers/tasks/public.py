@@ -1,14 +1,16 @@
 """What tasks of other packages are made of: these names stay, the modules behind them may change."""
 
+from lehr.wire.trials import Fold
 from workers.randomness import generator
 from workers.tasks.classification import Classification
 from workers.tasks.files import InvalidDataError, MissingDataError
 from workers.tasks.params import HeldOutParams, TrainingParams
-from workers.tasks.splitting import split
+from workers.tasks.splitting import split, split_fold
 from workers.tasks.task import Task, TensorData
 
 __all__ = [
     "Classification",
+    "Fold",
     "HeldOutParams",
     "InvalidDataError",
     "MissingDataError",
@@ -17,4 +19,5 @@ __all__ = [
     "TrainingParams",
     "generator",
     "split",
+    "split_fold",
 ]

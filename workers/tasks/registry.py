@@ -59,6 +59,11 @@ def offers(names: Iterable[str]) -> list[TaskOffer]:
     """What a claim says of these tasks, parameters' JSON Schema included."""
     tasks = {name: find_task(name) for name in names}
     return [
-        TaskOffer(name=name, params_schema=task.params_model.model_json_schema(), metrics=list(task.metrics))
+        TaskOffer(
+            name=name,
+            params_schema=task.params_model.model_json_schema(),
+            metrics=list(task.metrics),
+            folds=task.supports_folds,
+        )
         for name, task in tasks.items()
     ]

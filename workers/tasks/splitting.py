@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from typing import Any
+
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from lehr.errors import Fault, InvalidValueError
+from lehr.wire.trials import Fold
 from workers.randomness import generator
 
 
@@ -13,3 +19,23 @@ def split(size: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     shuffled = torch.randperm(size, generator=generator("split", seed))
     held_out = round(fraction * size)
     return shuffled[held_out:], shuffled[:held_out]
+
+
+def split_fold(targets: NDArray[Any], fold: Fold, seed: int, *, stratified: bool) -> tuple[Tensor, Tensor]:
+    """Indices of the training examples and of those of the fold, both rising: the same for every trial.
+
+    targets: (n,). The rows are those of scikit-learn's StratifiedKFold(shuffle=True, random_state=seed), so that each
+    fold has its share of each class; or, not `stratified`, those of its KFold.
+    Raises InvalidValueError where there are too few examples for so many folds.
+    """
+    # Imported late: it takes as long as all else that a task needs.
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    splitter = StratifiedKFold if stratified else KFold
+    try:
+        folds = splitter(n_splits=fold.count, shuffle=True, random_state=seed).split(targets, targets)
+        train, val = next(islice(folds, fold.index, None))
+    except ValueError as error:
+        remedy = "Ask for fewer folds, or for objective.seeds instead."
+        raise InvalidValueError(Fault("objective.folds", str(error), "fewer", fold.count, remedy)) from None
+    return torch.from_numpy(train), torch.from_numpy(val)

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from lehr.wire.trials import Fold
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import PrecisionName, TrainingParams
 
@@ -46,7 +47,11 @@ class Task(ABC):
     metrics: ClassVar[tuple[str, ...]] = ("val_loss",)
     evaluation_batch: ClassVar[int] = 4096
     """Validation examples per forward pass: bounds memory, not the result."""
+    supports_folds: ClassVar[bool] = False
+    """Whether `data` holds out the fold that `fold` names, where it names one."""
     params: TrainingParams
+    fold: Fold | None = None
+    """Which part of the data a trial validates on; set before `data` is asked for. None: the task's own split."""
     data_dir: Path = DEFAULT_DATA_DIR
     """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
 
@@ -60,7 +65,7 @@ class Task(ABC):
 
     @abstractmethod
     def data(self, device: torch.device) -> TensorData:
-        """The data, the same for every trial of these parameters."""
+        """The data, the same for every trial of these parameters and this fold."""
 
     @abstractmethod
     def build_model(self) -> nn.Module:

@@ -6,7 +6,7 @@ import pytest
 
 from lehr.schedules import Constant, Cosine, Schedule
 from service.search.observations import Observation
-from service.search.pruning import Curve, check_pruner, climb_steps, hyperband_bracket, should_prune
+from service.search.pruning import Curve, climb_steps, hyperband_bracket, should_prune
 from service.search.searcher import Searcher
 from service.search.sequence import from_unit
 from tests.unit.search.landscape import SPACE, WARMED_SPACE
@@ -97,14 +97,6 @@ def test_a_climb_ends_where_the_rate_is_highest() -> None:
             climb = climb_steps(schedule, 1001)
             assert schedule.lr(climb, 1001) >= 0.97 * schedule.max_lr
             assert all(schedule.lr(step, 1001) <= schedule.lr(step + 1, 1001) * (1 + 1e-9) for step in range(climb - 1))
-
-
-def test_the_wilcoxon_pruner_is_refused_with_a_remedy() -> None:
-    fault = check_pruner("wilcoxon")
-    assert fault is not None
-    assert fault.field == "pruner.name"
-    assert "median" in fault.remedy
-    assert all(check_pruner(name) is None for name in ("none", "median", "hyperband"))
 
 
 def test_a_searcher_prunes_by_what_it_was_told_and_a_rebuilt_one_alike() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from workers.tasks.classification import Classification
 from workers.tasks.digits.models import build_model
 from workers.tasks.digits.params import DigitsParams
-from workers.tasks.splitting import split
+from workers.tasks.splitting import split, split_fold
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 16.0
@@ -27,6 +27,7 @@ class Digits(Classification):
 
     name: ClassVar[str] = "digits"
     params_model = DigitsParams
+    supports_folds: ClassVar[bool] = True
 
     def __init__(self, params: DigitsParams) -> None:
         self.params: DigitsParams = params
@@ -34,7 +35,10 @@ class Digits(Classification):
     def data(self, device: torch.device) -> TensorData:
         """Images (n, 1, 8, 8), centred and scaled by the training images' mean and deviation; labels (n,)."""
         images, labels = _load()
-        train, val = split(len(labels), self.params.validation_fraction, self.params.split_seed)
+        if self.fold is None:
+            train, val = split(len(labels), self.params.validation_fraction, self.params.split_seed)
+        else:
+            train, val = split_fold(labels.numpy(), self.fold, self.params.split_seed, stratified=True)
         deviation, mean = torch.std_mean(images[train])
         images = ((images - mean) / deviation).to(device)
         labels = labels.to(device)

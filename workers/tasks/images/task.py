@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lehr.errors import Fault, InvalidValueError
+from lehr.wire.trials import Fold
 from workers.tasks.classification import Classification
 from workers.tasks.files import Stamp, stamp
 from workers.tasks.images import folders
@@ -21,7 +22,7 @@ from workers.tasks.images.params import DataName, ImagesParams, ValidationName
 from workers.tasks.images.sources import find
 from workers.tasks.params import PrecisionName
 from workers.tasks.precision import with_precision
-from workers.tasks.splitting import split
+from workers.tasks.splitting import split, split_fold
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 255.0
@@ -33,6 +34,7 @@ class Images(Classification):
 
     name: ClassVar[str] = "images"
     params_model = ImagesParams
+    supports_folds: ClassVar[bool] = True
     # A wide network holds a megabyte for each image.
     evaluation_batch: ClassVar[int] = 512
 
@@ -56,6 +58,7 @@ class Images(Classification):
             split_seed=params.split_seed,
             train_limit=params.train_limit,
             crop=params.crop,
+            fold=self.fold,
         )
         return _prepared(stamp(_find(self._source).files), choice, device)
 
@@ -106,6 +109,7 @@ class _Choice:
     split_seed: int
     train_limit: int | None
     crop: int
+    fold: Fold | None
 
 
 # One at a time: a search trains the same data in every trial, and the largest sets fill a small machine.
@@ -127,6 +131,8 @@ def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> TensorData
 def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
     """The training and the validation part. The images of a smaller `train_limit` are among those of a larger."""
     train, val = split(len(images.train.labels), choice.validation_fraction, choice.split_seed)
+    if choice.fold is not None:
+        return _fold_parts(images.train, torch.cat([train, val]), choice, choice.fold)
     if choice.validate_on == "test":
         if images.test is None:
             raise InvalidValueError(
@@ -135,6 +141,13 @@ def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
         kept = torch.cat([train, val])[: choice.train_limit]
         return _chosen(images.train, kept), images.test
     return _chosen(images.train, train[: choice.train_limit]), _chosen(images.train, val)
+
+
+def _fold_parts(part: Part, shuffled: Tensor, choice: _Choice, fold: Fold) -> tuple[Part, Part]:
+    """A fold of the training images is held out, whatever else validates; the test part is left alone."""
+    _, val = split_fold(part.labels.numpy(), fold, choice.split_seed, stratified=True)
+    train = shuffled[~torch.isin(shuffled, val)]
+    return _chosen(part, train[: choice.train_limit]), _chosen(part, val)
 
 
 def _chosen(part: Part, indices: Tensor) -> Part:

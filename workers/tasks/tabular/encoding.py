@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lehr.wire.trials import Fold
 from workers.tasks.files import refuse
-from workers.tasks.splitting import split
+from workers.tasks.splitting import split, split_fold
 from workers.tasks.tabular.params import GoalName
 from workers.tasks.tabular.table import Numbers, Table, Words
 
@@ -46,12 +47,13 @@ class Question:
     goal: GoalName
     validation_fraction: float
     split_seed: int
+    fold: Fold | None = None
 
 
 def encode(table: Table, question: Question) -> Encoded:
     """Raises InvalidDataError."""
     target = _target_name(table, question.target)
-    train, val = (rows.numpy() for rows in split(table.rows, question.validation_fraction, question.split_seed))
+    train, val = _split(table, target, question)
     if len(train) < 2 or len(val) < 1:
         raise refuse(table.source, "too few rows to train and to validate", "at least 3", table.rows, "Add rows.")
     inputs = np.concatenate(
@@ -65,6 +67,20 @@ def encode(table: Table, question: Question) -> Encoded:
     targets, outputs = _targets(table, target, question.goal, train)
     features = torch.from_numpy(inputs.astype(np.float32))
     return Encoded(features[train], targets[train], features[val], targets[val], outputs)
+
+
+def _split(table: Table, target: str, question: Question) -> tuple[Rows, Rows]:
+    if question.fold is None:
+        train, val = split(table.rows, question.validation_fraction, question.split_seed)
+    else:
+        column = table.columns[target]
+        train, val = split_fold(
+            np.array([str(value) for value in column]),
+            question.fold,
+            question.split_seed,
+            stratified=not _is_measured(column, question.goal),
+        )
+    return train.numpy(), val.numpy()
 
 
 def _target_name(table: Table, name: str | None) -> str:
@@ -104,12 +120,16 @@ def _targets(table: Table, name: str, goal: GoalName, train: Rows) -> tuple[Tens
         raise refuse(
             table.source, f"the target {name!r} is missing in some rows", "none", missing, "Remove these rows."
         )
-    if goal == "regression" or (goal == "auto" and isinstance(column, np.ndarray) and not _are_classes(column)):
+    if _is_measured(column, goal):
         if not numeric:
             word = next(word for word in column if not _is_number(str(word)))
             raise refuse(table.source, f"the target {name!r} holds no numbers", "numbers", word, "Classify instead.")
         return _measures(table, name, np.asarray(column, dtype=np.float64), train)
     return _classes(table, name, [str(value) for value in column], train)
+
+
+def _is_measured(column: Numbers | Words, goal: GoalName) -> bool:
+    return goal == "regression" or (goal == "auto" and isinstance(column, np.ndarray) and not _are_classes(column))
 
 
 def _measures(table: Table, name: str, column: Numbers, train: Rows) -> tuple[Tensor, int]:

@@ -27,6 +27,7 @@ class Tabular(Task):
 
     name: ClassVar[str] = "tabular"
     params_model = TabularParams
+    supports_folds: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("val_loss", "val_score")
 
     def __init__(self, params: TabularParams) -> None:
@@ -55,7 +56,7 @@ class Tabular(Task):
 
     def _encoded(self) -> Encoded:
         params = self.params
-        question = Question(params.target, params.goal, params.validation_fraction, params.split_seed)
+        question = Question(params.target, params.goal, params.validation_fraction, params.split_seed, self.fold)
         return _read(params.file, locate(params.file, self.data_dir), question)
 
 

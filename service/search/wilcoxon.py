@@ -1,0 +1,34 @@
+"""When a trial that is evaluated several times is not worth evaluating further.
+
+Its values so far are paired with those of the best trial on the same folds and seeds. What the folds have in
+common cancels out of the differences, so a few of them may tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from scipy.stats import wilcoxon
+
+P_THRESHOLD = 0.1
+STARTUP_EVALUATIONS = 2
+"""Fewer pairs than these are never judged. No four pairs fall below `P_THRESHOLD` unless all four are worse."""
+
+Losses = Mapping[int, float]
+"""What each evaluation came to, by its index; less is better."""
+
+
+def is_hopeless(losses: Losses, best: Losses) -> bool:
+    """Whether a trial is worse than the `best` one by the one-sided Wilcoxon signed-rank test on their common indices.
+
+    Pairs without a difference count half for either side ("zsplit"). Never True for a trial that is no worse in the
+    mean: the best one may owe its mean to the evaluations that are still to come.
+    Source: Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1 (1945); the rule is that of
+    Optuna's WilcoxonPruner.
+    """
+    common = sorted(losses.keys() & best.keys())
+    if len(common) < STARTUP_EVALUATIONS or fmean(losses.values()) <= fmean(best.values()):
+        return False
+    differences = [losses[index] - best[index] for index in common]
+    return bool(wilcoxon(differences, alternative="greater", zero_method="zsplit").pvalue < P_THRESHOLD)
