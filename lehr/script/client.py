@@ -104,7 +104,9 @@ class ScriptClient:
         )
         self._leave()
         while (lease := self._next_lease(posted.study_id, offer)) is not None:
-            trial = self._trial = ScriptTrial(self._client, lease, _share(whole, lease.trials[0].horizon_fraction))
+            leased = lease.trials[0]
+            steps = leased.horizon_steps or _share(whole, leased.horizon_fraction)
+            trial = self._trial = ScriptTrial(self._client, lease, steps)
             try:
                 yield trial
             except GeneratorExit:

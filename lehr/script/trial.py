@@ -48,6 +48,8 @@ class ScriptTrial:
         self.metric: str = str(lease.study.objective["metric"])
         """The objective's name."""
         self.horizon_steps = horizon_steps
+        self.report_every_steps: int | None = leased.report_every_steps
+        """Of a range test: report the training loss at least this often; nothing need be evaluated."""
         self.checkpoint: str | None = leased.checkpoint
         """Where an earlier attempt said that it had saved the training."""
         self._client = client
@@ -56,6 +58,7 @@ class ScriptTrial:
         self._plateau = PlateauState(self.schedule) if isinstance(self.schedule, Plateau) else None
         self._awaited = {self.metric, *([self._plateau.plateau.metric] if self._plateau else [])}
         self._value: float | None = None
+        self._train_loss: float | None = None
         self._last_step = -1
         self._divergence: str | None = None
         self._ended = False
@@ -101,6 +104,7 @@ class ScriptTrial:
         loss = None if train_loss is None else float(train_loss)
         self._keeper.put(self._written(step, values, loss, epoch), checkpoint)
         self._last_step = max(self._last_step, step)
+        self._train_loss = self._train_loss if loss is None else loss
         self._value = values.get(self.metric, self._value)
         self._awaited -= values.keys()
         if self._plateau is not None and self._plateau.plateau.metric in values:
@@ -176,6 +180,8 @@ class ScriptTrial:
             return "DIVERGED", None, self._divergence
         if self._keeper.directive == "prune" and self._last_step < self.horizon_steps - 1:
             return "PRUNED", self._value, None
+        if self.purpose == "range_test" and self._train_loss is not None:
+            return "COMPLETED", self._train_loss, None  # a sweep is judged by its curve alone
         if self._value is None or self._awaited:
             name = min(self._awaited)
             return "FAILED", None, f"the script never reported {name}: trial.report(step, {{{name!r}: …}})"

@@ -299,3 +299,17 @@ def test_the_rates_of_a_plateau_follow_what_the_script_reports(url: str, client:
     assert (heeded.state, deaf.state) == ("COMPLETED", "FAILED")
     assert client.curve(study.study_id, 0).lr == truth
     assert "never reported judge" in (deaf.error or "")
+
+
+def test_a_sweep_of_a_range_test_has_its_own_horizon_and_needs_no_objective(
+    url: str, client: Client, spec: dict[str, Any]
+) -> None:
+    swept = {**spec, "space": {"start_lr": "auto"}, "range_test": {"steps": 60, "seeds": 1}, "warm_start": "off"}
+    study = client.create_study(swept)
+    with ScriptClient(url) as scripts:
+        trial = next(scripts.trials(study.study_id, horizon_steps=20))
+        assert (trial.purpose, trial.horizon_steps, trial.report_every_steps) == ("range_test", 60, 1)
+        for step in range(60):
+            trial.report(step, train_loss=1.0)
+        trial.end()
+    assert numbered(client, study.study_id)[0].state == "COMPLETED"
