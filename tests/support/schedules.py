@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from dataclasses import fields
 from typing import Any
 
@@ -139,7 +140,8 @@ def compositions(draw: st.DrawFn, depth: int = 3) -> Schedule:
     part = draw(parts)
     kind = draw(st.sampled_from(sorted(COMPOSITIONS)))
     if kind == "scaled":
-        return Scaled(schedule=part, factor=draw(st.floats(1e-6, 1e6)))
+        largest = min(1e6, sys.float_info.max / 2 / part.max_lr)
+        return Scaled(schedule=part, factor=draw(st.floats(1e-6, largest)))
     if kind == "stretched":
         begin, end = sorted(draw(st.lists(st.floats(0, 1), min_size=2, max_size=2, unique=True)))
         return Stretched(schedule=part, begin=begin, end=end)
