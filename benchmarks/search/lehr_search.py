@@ -1,90 +1,132 @@
-"""lehr's search on a table: the server's race, standings, surrogate and portfolio, over its rows.
+"""lehr's search on a table: the server's own Searcher, sampler and pruner, told and asked as the ledger does.
 
-The adapter is this file: the candidates are rows that were not trained yet, a phase is a part of
-the intervals, and nothing anneals, so that everybody is everybody's rival.
+What stands for a study here: a trial trains a row; a step is an interval of the table; nothing
+anneals, so that each schedule is a constant and everybody is everybody's rival. The surrogate's
+candidates are rows that were not trained yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.search.tables import Account, Table
-from service.search import race
-from service.search.portfolio import greedy_cover
-from service.search.standing import merits, standings
-from service.search.surrogate import FIT_GROWTH, fit_scales, propose
+from lehr.schedules import Schedule, schedule_from_dict
+from lehr.space import Coordinate, Space
+from lehr.wire.trials import TrialState
+from service.search.observations import Observation
+from service.search.portfolio import Known, portfolio
+from service.search.proposals import Ground, Place
+from service.search.searcher import Searcher
+from service.warmstart import MOST
 
-STARTUP = 20
+FAMILY = "row"
+TRIALS = 1000
+"""The budget in trials; the steps run out before."""
 CANDIDATES = 256
-PORTFOLIO = 12
-"""What is tried before the surrogate decides: so many evenly at random, or so many from the portfolio."""
-HOT = (1.0,) * (len(race.RACE.rungs) + 1)
-"""Nothing anneals here; the last entry is the end's."""
+SCHEDULE = schedule_from_dict({"family": "constant", "start_lr": 1.0, "end_lr": 1.0})
 
 
-def lehr_regrets(table: Table, seed: int, known: Sequence[Table] = ()) -> list[float]:
+def lehr_regrets(
+    table: Table, seed: int, known: Sequence[Table] = (), *, sampler: str = "surrogate", pruner: str = "race"
+) -> list[float]:
     """Our regret at each budget. `known`: the tables of other tasks, to warm up with."""
-    return _Search(table, seed, _portfolio(table, known)).run()
+    return _Search(table, seed, warm_rows(table, known), sampler, pruner).run()
 
 
-def _portfolio(table: Table, known: Sequence[Table]) -> list[int]:
+def warm_rows(table: Table, known: Sequence[Table]) -> list[int]:
+    """What a study of the table would start with, the others being finished studies, all equally similar."""
     assert all(other.name != table.name for other in known), "the task itself is held out"
-    return greedy_cover(np.stack([other.regrets for other in known]), PORTFOLIO) if known else []
+    studies = [Known(1.0, dict(enumerate(other.losses[:, -1].tolist()))) for other in known]
+    return portfolio(studies, dict(enumerate(table.points)), MOST)
+
+
+class _TableSpace(Space):
+    """One family whose coordinates are the table's axes."""
+
+    def __init__(self, table: Table) -> None:
+        axes = tuple(Coordinate(name, "float", 0.0, 1.0) for name in table.axes)
+        object.__setattr__(self, "families", (FAMILY,))
+        object.__setattr__(self, "_table_axes", axes)
+
+    def coordinates(self, family: str) -> tuple[Coordinate, ...]:
+        axes: tuple[Coordinate, ...] = self.__dict__["_table_axes"]
+        return axes
+
+    def schedule(self, family: str, point: Mapping[str, object]) -> Schedule:
+        return SCHEDULE
+
+
+class _TableGround(Ground):
+    def __init__(self, table: Table, free: np.ndarray) -> None:
+        self._table = table
+        self._free = free
+
+    def axes(self, place: Place) -> np.ndarray:
+        return np.array([float(place[1][name]) for name in self._table.axes])
+
+    def candidates(self, best: Sequence[Place], family: str | None, generator: np.random.Generator) -> list[Place]:
+        free = np.flatnonzero(self._free)
+        rows = free if len(free) <= CANDIDATES else generator.choice(free, CANDIDATES, replace=False)
+        return [(FAMILY, _point(self._table, int(row))) for row in rows]
+
+
+def _point(table: Table, row: int) -> dict[str, float | int | str]:
+    return dict(zip(table.axes, table.points[row].tolist(), strict=True))
 
 
 class _Search:
-    def __init__(self, table: Table, seed: int, portfolio: Sequence[int]) -> None:
+    def __init__(self, table: Table, seed: int, first: Sequence[int], sampler: str, pruner: str) -> None:
         self._table = table
-        self._seed = seed
-        self._portfolio = list(portfolio)
-        self._generator = np.random.default_rng(seed)
-        self._rungs = [max(1, round(phase * table.intervals)) for phase in race.RACE.rungs]
-        self._runners: list[race.Runner] = []
-        self._rows: list[int] = []
+        self._first = list(first)
         self._free = np.ones(len(table.points), dtype=bool)
-        self._scales: np.ndarray | None = None
-        self._fitted = 0
+        self._searcher = Searcher(
+            _TableSpace(table),
+            "minimize",
+            sampler,
+            seed,
+            trials_budget=TRIALS,
+            pruner=pruner,
+            ground=_TableGround(table, self._free),
+        )
 
     def run(self) -> list[float]:
-        account = Account(self._table)
+        account, number = Account(self._table), 0
         while not account.is_spent and self._free.any():
-            known = len(self._portfolio) > len(self._rows)
-            row = self._portfolio[len(self._rows)] if known else self._next_row()
+            guessed = number < len(self._first)
+            row = self._first[number] if guessed else self._asked_row(number)
             self._free[row] = False
-            self._rows.append(row)
-            self._train(row, account, race.KIND_RACE if known else race.RACE)
+            self._searcher.tell(self._observation(number, row, "RUNNING", 0))
+            end, state = self._train(number, row, account, guessed)
+            self._searcher.tell(self._observation(number, row, state, end))
+            number += 1
         return account.regrets()
 
-    def _train(self, row: int, account: Account, rules: race.Rules) -> None:
+    def _asked_row(self, number: int) -> int:
+        """The row asked for; where a point between rows is, the nearest that was not trained yet."""
+        point = self._searcher.ask(number).point
+        wanted = np.array([float(point[name]) for name in self._table.axes])
+        distance = ((self._table.points - wanted) ** 2).sum(axis=1)
+        return int(np.argmin(np.where(self._free, distance, np.inf)))
+
+    def _train(self, number: int, row: int, account: Account, guessed: bool) -> tuple[int, TrialState]:
         losses, last = self._table.losses[row], self._table.intervals
-        passed: list[float] = []
-        runner = race.Runner(len(self._runners), passed, HOT)
-        self._runners.append(runner)
         for interval in range(1, last + 1):
             account.spent += 1
-            if not np.isfinite(losses[interval]) or (account.is_spent and interval < last):
-                passed.append(np.inf)
-                break
+            if not np.isfinite(losses[interval]):
+                return interval - 1, "DIVERGED"
             if interval == last:
-                passed.append(losses[last])
                 account.finish(row)
-            if interval in self._rungs:
-                passed.append(losses[interval])
-                if race.falls_behind(runner, self._runners, rules):
-                    break
-        self._runners[-1] = replace(runner, has_ended=True)
+                return last, "COMPLETED"
+            reports = self._reports(row, interval)
+            if self._searcher.should_prune(number, SCHEDULE, last, reports, guessed=guessed) or account.is_spent:
+                return interval, "PRUNED"
+        raise AssertionError("the last interval ends the training")
 
-    def _next_row(self) -> int:
-        free = np.flatnonzero(self._free)
-        if len(self._rows) < STARTUP:
-            return int(self._generator.choice(free))
-        points = self._table.points[self._rows]
-        values = np.array(merits(standings([runner.passed for runner in self._runners])))
-        if self._scales is None or len(values) >= FIT_GROWTH * self._fitted:
-            standard = (values - values.mean()) / values.std()
-            self._scales, self._fitted = fit_scales(points, standard, self._scales), len(values)
-        offered = free if len(free) <= CANDIDATES else self._generator.choice(free, CANDIDATES, replace=False)
-        return int(offered[propose(points, values, self._table.points[offered], self._scales, self._generator)])
+    def _reports(self, row: int, end: int) -> tuple[tuple[int, float], ...]:
+        return tuple((at - 1, float(self._table.losses[row, at])) for at in range(1, end + 1))
+
+    def _observation(self, number: int, row: int, state: TrialState, end: int) -> Observation:
+        value = float(self._table.losses[row, -1]) if state == "COMPLETED" else None
+        return Observation(number, FAMILY, _point(self._table, row), state, value, self._reports(row, end))

@@ -95,12 +95,12 @@ def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
 class SamplerSpec(Request):
     """`seed` None: the server draws one and writes it into the resolved spec."""
 
-    name: Literal["tpe", "random", "gp", "cmaes", "qmc", "grid"] = "tpe"
+    name: Literal["tpe", "surrogate", "random", "gp", "cmaes", "qmc", "grid"] = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class PrunerSpec(Request):
-    name: Literal["none", "median", "hyperband", "phases", "wilcoxon"] = "none"
+    name: Literal["none", "median", "hyperband", "phases", "race", "wilcoxon"] = "none"
 
 
 class BudgetSpec(Request):

@@ -2,7 +2,7 @@
 
 Families anneal at different speeds: at equal steps a slowly annealing schedule is behind a fast
 one and may still end ahead. "median" and "hyperband" compare within a family, where equal steps
-are equal phases, except while a rate still climbs; "phases" compares across families, with
+are equal phases, except while a rate still climbs; "phases" and "race" compare across families, with
 those that have annealed no further (see `race`). No trial is judged inside its warm-up or climb, and
 what others reported inside theirs is not compared with.
 """
@@ -26,7 +26,9 @@ MIN_FINISHED = 4
 """How many trials of a family must have finished before one of it is judged."""
 MAX_FINISHED = 200
 """How many finished trials of a family are remembered: the newest."""
-RACES = {"phases": race.PHASES}
+RACES = {"phases": race.PHASES, "race": race.RACE}
+GUESSED = {"phases": race.PHASES, "race": race.KIND_RACE}
+"""The rules for a trial that no sampler chose."""
 HALVING_FACTOR = 3
 """Hyperband's eta: each rung keeps the best third."""
 FIRST_RUNG_FRACTION = 1 / 27
@@ -49,7 +51,7 @@ def check_pruner(name: str, evaluations: int = 1) -> Fault | None:
         return Fault(
             "pruner.name",
             "the Wilcoxon pruner compares several evaluations of each trial, and a trial has one",
-            "none, median, hyperband, phases",
+            "none, median, hyperband, phases, race",
             name,
             'Ask for objective.folds or objective.seeds, or use "median".',
         )
@@ -70,14 +72,20 @@ def judges_curves(name: str) -> bool:
 
 
 def should_prune(
-    pruner: str, trial: Curve, others: Iterable[Curve], *, horizon_steps: int, direction: Direction
+    pruner: str,
+    trial: Curve,
+    others: Iterable[Curve],
+    *,
+    horizon_steps: int,
+    direction: Direction,
+    guessed: bool = False,
 ) -> bool:
     """Whether `trial` should stop at the last of its reports.
 
-    `others` of another family are left out, except by "phases". Never True inside the
+    `others` of another family are left out, except by "phases" and "race". Never True inside the
     trial's warm-up or climb, or at the last step. "median": its best report so far is worse than
     the median at the same step. "hyperband": it is not in the best third at a rung of its bracket;
-    both judge nobody before four trials of the family finished. "phases": as
+    both judge nobody before four trials of the family finished. "phases" and "race": as
     `race.falls_behind` says.
     """
     if not judges_curves(pruner) or not trial.reports:
@@ -85,7 +93,7 @@ def should_prune(
     if not climb_steps(trial.schedule, horizon_steps) < trial.reports[-1][0] < horizon_steps - 1:
         return False
     if pruner in RACES:
-        return _race_prunes(RACES[pruner], trial, others, horizon_steps, direction)
+        return _race_prunes((GUESSED if guessed else RACES)[pruner], trial, others, horizon_steps, direction)
     rivals = [one for one in others if one.schedule.family == trial.schedule.family and one.number != trial.number]
     if sum(one.state in ("COMPLETED", "PRUNED") for one in rivals) < MIN_FINISHED:
         return False
@@ -231,10 +239,19 @@ class Curves:
         if len(finished) > MAX_FINISHED:
             del finished[min(finished)]
 
-    def should_prune(self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports) -> bool:
+    def should_prune(
+        self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports, *, guessed: bool = False
+    ) -> bool:
         """Whether a running trial should stop at the last of its reports, which are kept."""
         trial = Curve(number, schedule, "RUNNING", reports)
         self._running[number] = trial
         families = self._finished.values() if self._pruner in RACES else [self._finished.get(schedule.family, {})]
         rivals = [*(curve for finished in families for curve in finished.values()), *self._running.values()]
-        return should_prune(self._pruner, trial, rivals, horizon_steps=horizon_steps, direction=self._direction)
+        return should_prune(
+            self._pruner,
+            trial,
+            rivals,
+            horizon_steps=horizon_steps,
+            direction=self._direction,
+            guessed=guessed,
+        )

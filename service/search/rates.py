@@ -26,7 +26,7 @@ FLOOR = 1e-12
 
 
 def rates_point(schedule: Schedule) -> Array:
-    """(2 + phases,): the highest and the mean rate on log axes, then the root of rate over highest at each phase.
+    """(3 + phases,): the highest, mean and last rate on log axes, then the root of rate over highest at each phase.
 
     The root sets apart how small a small rate is without making an end of 1e-6 another world than
     one of 1e-4. An adaptive schedule, whose rates nobody knows before, counts as constant.
@@ -39,4 +39,5 @@ def rates_point(schedule: Schedule) -> Array:
     )
     mean = max(top * sum(areas), FLOOR)
     roots = [math.sqrt(min(max(part, 0.0), 1.0)) for part in parts]
-    return np.array([math.log10(top) / DECADES, math.log10(mean) / DECADES, *roots])
+    last = max(top * parts[-1], FLOOR)
+    return np.array([*(math.log10(rate) / DECADES for rate in (top, mean, last)), *roots])

@@ -14,6 +14,7 @@ from service.search import evolution, optuna_study
 from service.search.grid import grid_points
 from service.search.observations import Observation, Point, draw_seed
 from service.search.parzen import ParzenModel
+from service.search.proposals import Ground, Proposals
 from service.search.sequence import point_key, random_point, spread_point
 from service.search.window import Window
 
@@ -38,8 +39,11 @@ class SearchView:
 class Sampler(ABC):
     """Draws points. Its draws depend on its arguments and the view, never on earlier draws."""
 
-    def __init__(self, space: Space, direction: Direction, seed: int, budget: int) -> None:
+    def __init__(
+        self, space: Space, direction: Direction, seed: int, budget: int, ground: Ground | None = None
+    ) -> None:
         self._space = space
+        self._ground = ground
         self._direction = direction
         self._seed = seed
         self._budget = budget
@@ -81,8 +85,10 @@ class QmcSampler(Sampler):
 class GridSampler(QmcSampler):
     """The grid's points one by one, those that were tried left out; once it is used up, as `qmc`."""
 
-    def __init__(self, space: Space, direction: Direction, seed: int, budget: int) -> None:
-        super().__init__(space, direction, seed, budget)
+    def __init__(
+        self, space: Space, direction: Direction, seed: int, budget: int, ground: Ground | None = None
+    ) -> None:
+        super().__init__(space, direction, seed, budget, ground)
         self._left = {point_key(family, point): (family, point) for family, point in grid_points(space, budget, seed)}
         self._order = {key: place for place, key in enumerate(self._left)}
         self._grid = dict(self._left)
@@ -190,8 +196,22 @@ class CmaesSampler(FamilySampler):
         )
 
 
+class SurrogateSampler(Sampler):
+    """A Gaussian process over all families' rates and standings; see `proposals`."""
+
+    @cached_property
+    def _proposals(self) -> Proposals:
+        return Proposals(self._ground or Ground(self._space), self._direction, self._seed)
+
+    def draw(self, view: SearchView) -> tuple[str, Point]:
+        if view.in_startup and view.due_family is not None:
+            return self._spread(view.due_family, view)
+        return self._proposals.draw(view.results, view.pending, view.number, view.due_family)
+
+
 SAMPLERS: Mapping[str, type[Sampler]] = {
     "tpe": TpeSampler,
+    "surrogate": SurrogateSampler,
     "random": RandomSampler,
     "gp": GpSampler,
     "cmaes": CmaesSampler,

@@ -10,9 +10,11 @@ from lehr.space import Space
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 from service.search import pruning
-from service.search.observations import PENDING, Observation, Point, Suggestion
+from service.search.observations import PENDING, Observation, Point, Suggestion, draw_seed
+from service.search.proposals import Ground
 from service.search.pruning import Reports, check_pruner, judges_curves
 from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
+from service.search.sequence import point_key, random_point
 from service.search.window import Window, WindowSize
 
 __all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler", "judges_curves"]
@@ -21,6 +23,9 @@ WINDOW = WindowSize(best=64, newest=96, spread=96)
 """What TPE sees of the whole search: at most 256 results, so that asking costs the same at any length."""
 FAMILY_WINDOWS = {"gp": WindowSize(best=40, newest=40, spread=40), "cmaes": WindowSize(best=0, newest=500, spread=0)}
 """What the samplers that search within a family see of it: a GP's cost grows with the cube."""
+
+REDRAWS = 64
+"""So often another point is drawn for one that was tried before: in a space of few points all may have been."""
 
 
 class Searcher:
@@ -51,11 +56,14 @@ class Searcher:
         *,
         trials_budget: int,
         pruner: str = "none",
+        ground: Ground | None = None,
     ) -> None:
         self._space = space
         self._direction = direction
         self._startup_trials = startup_trials(len(space.families), trials_budget)
-        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget)
+        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget, ground)
+        self._seed = seed
+        self._tried: Counter[int] = Counter()
         self._states: dict[int, TrialState] = {}
         self._asked: Counter[str] = Counter()
         self._pending: dict[int, Observation] = {}
@@ -73,8 +81,8 @@ class Searcher:
             self._curves.tell(observation, self._schedule(observation))
         if state is not None:
             known = self._pending.pop(number)
-            self._asked[known.family] -= 1
-        self._asked[observation.family] += 1
+            self._count(known, -1)
+        self._count(observation, 1)
         self._states[number] = observation.state
         if observation.state in PENDING:
             self._pending[number] = observation
@@ -91,7 +99,7 @@ class Searcher:
         """
         if number in self._states:
             raise ValueError(f"trial {number} was asked or told before; numbers are used once")
-        family, point = self._choose(number)
+        family, point = self._fresh(number, *self._choose(number))
         schedule = self._space.schedule(family, point)
         self.tell(Observation(number, family, point, "RUNNING", None))
         return Suggestion(schedule, point)
@@ -100,15 +108,35 @@ class Searcher:
         """Take back an ask whose trial was never made; trials that ended stay."""
         if number in self._pending:
             known = self._pending.pop(number)
-            self._asked[known.family] -= 1
+            self._count(known, -1)
             del self._states[number]
             self._sampler.forgotten(known)
 
-    def should_prune(self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports) -> bool:
-        """Whether a running trial should stop at the last of its `reports` (step, objective value)."""
+    def should_prune(
+        self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports, *, guessed: bool = False
+    ) -> bool:
+        """Whether a running trial should stop at the last of its `reports` (step, objective value).
+
+        `guessed`: no sampler chose it; what did well elsewhere may start late here.
+        """
         if self._curves is None:
             return False
-        return self._curves.should_prune(number, schedule, horizon_steps, reports)
+        return self._curves.should_prune(number, schedule, horizon_steps, reports, guessed=guessed)
+
+    def _count(self, observation: Observation, by: int) -> None:
+        self._asked[observation.family] += by
+        if observation.point is not None:
+            self._tried[_identity(observation.family, observation.point)] += by
+
+    def _fresh(self, number: int, family: str, point: Point) -> tuple[str, Point]:
+        """The place, or another of its family where it was tried before and another is found."""
+        coordinates = self._space.coordinates(family)
+        for again in range(REDRAWS if coordinates else 0):
+            if self._tried[_identity(family, point)] == 0:
+                break
+            seed = draw_seed("again", self._seed, number, again)
+            point = random_point(coordinates, seed)
+        return family, point
 
     def _choose(self, number: int) -> tuple[str, Point]:
         view = SearchView(
@@ -132,7 +160,7 @@ class Searcher:
         if self._in_startup():
             order = sorted(families, key=lambda family: family != "constant")
             return min(order, key=lambda family: self._asked[family])
-        if self._asked["constant"] * len(families) < sum(self._asked.values()):
+        if "constant" in families and self._asked["constant"] * len(families) < sum(self._asked.values()):
             return "constant"
         return None
 
@@ -140,6 +168,10 @@ class Searcher:
         if observation.point is None or observation.family not in self._space.families:
             return None
         return self._space.schedule(observation.family, observation.point)
+
+
+def _identity(family: str, point: Point) -> int:
+    return draw_seed(*point_key(family, point))
 
 
 def startup_trials(families: int, budget: int) -> int:

@@ -71,7 +71,9 @@ class Searches:
         warm = self._synced(transaction, study, sure_revision=study.revision - 1)
         reports = _reports(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
-        return warm.searcher.should_prune(trial.number, schedule, trial.horizon_steps, reports)
+        return warm.searcher.should_prune(
+            trial.number, schedule, trial.horizon_steps, reports, guessed=trial.origin != "sampler"
+        )
 
     def may_prune(self, study_id: str) -> bool:
         """Whether the study has a pruner, as far as is remembered; `prunes` is sure."""

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lehr.schedules import Schedule
-from lehr.space import Space
+from lehr.space import Range, Space
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
 from service.search.searcher import Searcher, available_samplers, check_sampler, startup_trials
 from tests.unit.search.landscape import FAMILIES, SPACE, WARMED_SPACE, loss, run_search
 
-SAMPLERS = ("tpe", "random", "gp", "cmaes", "qmc", "grid")
+SAMPLERS = ("tpe", "surrogate", "random", "gp", "cmaes", "qmc", "grid")
 STATES: tuple[TrialState, ...] = ("RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 
 
@@ -40,7 +40,7 @@ def test_every_family_gets_a_trial_and_constant_comes_first(sampler: str) -> Non
     assert told[0].family == "constant"
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "random", "cmaes"])
 def test_constant_keeps_its_share_though_it_is_the_worst_family(sampler: str) -> None:
     trials = 72
     told = run_search(searcher(sampler, budget=trials), trials)
@@ -108,7 +108,7 @@ def test_another_process_asks_the_same_whatever_its_hash_seed_and_global_generat
     assert there.stderr == ""
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "cmaes"])
 def test_a_model_finds_better_schedules_than_random_draws_do(sampler: str) -> None:
     seeds, trials = range(8), 60
     found = statistics.mean(best(run_search(searcher(sampler, seed=seed), trials)) for seed in seeds)
@@ -131,7 +131,7 @@ def test_an_even_spread_is_no_worse_than_random_draws(sampler: str) -> None:
     assert found < 1.5 * drawn, f"seeds {seeds}: {sampler} {found:.4f}, random {drawn:.4f}"
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "gp", "cmaes"])
 def test_rates_that_diverge_are_tried_less(sampler: str) -> None:
     def judge(schedule: Schedule) -> float | None:
         return None if schedule.max_lr > 0.01 else (math.log10(schedule.max_lr) + 3) ** 2
@@ -236,3 +236,11 @@ def test_pruned_trials_inform_the_sampler() -> None:
                 high += [given_up] if number >= 30 else []
         shares[state] = statistics.fmean(high)
     assert shares["PRUNED"] < shares["FAILED"] / 2, shares
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "random", "qmc"])
+def test_no_schedule_is_tried_twice_while_others_are_left(sampler: str) -> None:
+    space = Space.of(families=["step"], start_lr=Range(0.1, 0.1), end_lr=Range(1e-3, 1e-3))
+    told = run_search(searcher(sampler, budget=12, space=space), 12)
+    drops = [one.point["step.drops"] for one in told if one.family == "step" and one.point is not None]
+    assert len(set(drops)) == min(len(drops), 6)
