@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from typing import Any
 
 import structlog
@@ -101,13 +100,21 @@ def _read(storage: Storage, name: str, fingerprint: str) -> dict[str, Any] | Non
         return None
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        _log_ignored(storage.place(name), str(error))
+    except Exception as error:  # noqa: BLE001 - of bytes that someone made, torch raises whatever they lead it to
+        _log_ignored(storage.place(name), f"{type(error).__name__}: {error}")
         return None
-    if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
+    if not _is_of(fingerprint, state):
         _log_ignored(storage.place(name), "of another run")
         return None
-    return state
+    return dict(state)
+
+
+def _is_of(fingerprint: str, state: Any) -> bool:
+    """Whether it is a state of this very run, whoever wrote it."""
+    if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
+        return False
+    run = state.get("run")
+    return isinstance(run, dict) and isinstance(run.get("step"), int)
 
 
 def _log_ignored(place: str, reason: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import os
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,51 @@ def test_where_the_newest_is_tampered_with_the_one_before_it_is_used(tmp_path: P
     assert loaded_step(checkpoints) == 6
     damage(tmp_path / "t1.6.pt")
     assert loaded_step(checkpoints) is None
+
+
+class Hostile:
+    """What runs code where it is unpickled carelessly."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def forge(path: Path, payload: bytes) -> None:
+    """Write a checkpoint as someone would who knows the format: its digest is right."""
+    path.write_bytes(hashlib.sha256(payload).digest() + payload)
+
+
+def test_a_forged_one_runs_no_code_and_the_one_before_it_is_used(tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 6, 7)
+    buffer = io.BytesIO()
+    torch.save({**state(7), "more": Hostile(tmp_path / "run")}, buffer)
+    forge(tmp_path / "t1.7.pt", buffer.getvalue())
+    assert loaded_step(checkpoints) == 6
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("forged", [3, {"fingerprint": "run"}, {"fingerprint": "run", "run": {"step": "seven"}}])
+def test_one_that_holds_no_run_counts_as_none(forged: Any, tmp_path: Path) -> None:
+    checkpoints = saved(tmp_path, 6, 7)
+    buffer = io.BytesIO()
+    torch.save(forged, buffer)
+    forge(tmp_path / "t1.7.pt", buffer.getvalue())
+    assert loaded_step(checkpoints) == 6
+
+
+def test_whatever_bytes_bear_the_right_digest_are_a_checkpoint_or_none(tmp_path: Path) -> None:
+    checkpoints, draw = saved(tmp_path, 6, 7), random.Random(0)
+    payload = (tmp_path / "t1.7.pt").read_bytes()[32:]
+    for _ in range(200):
+        changed = bytearray(payload)
+        for _ in range(draw.choice([1, 5, 50])):
+            changed[draw.randrange(len(changed))] = draw.randrange(256)
+        forge(tmp_path / "t1.7.pt", bytes(changed[: draw.choice([None, draw.randrange(len(changed))])]))
+        # Where the change lies in what zip files leave unread, it is still what it was.
+        assert loaded_step(checkpoints) is not None
 
 
 def test_a_sound_generation_outlives_a_torn_one_that_was_further(tmp_path: Path) -> None:
