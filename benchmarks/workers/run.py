@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from lehr.cli.fleet import core_count
+from lehr.cli.hardware import core_count
 from lehr.schedules import schedule_from_dict
 from tests.unit.workers.image_files import drawn, write_idx
 from workers.device import configure_torch

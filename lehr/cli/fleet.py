@@ -9,12 +9,12 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from lehr.cli import settings
 from lehr.cli.datafolder import DataFolder
+from lehr.cli.hardware import core_count, gpu_count, worker_count
 from lehr.cli.process import Child, require
 from lehr.errors import LehrError
 
@@ -27,7 +27,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A worker that lived as long has started well: its next restart is prompt again."""
 USAGE_EXIT_CODE = 2
-MOST_CPU_WORKERS = 4
 SHARED_GPU_MEMORY = 0.9
 """What workers on one GPU have of its memory, all together; the rest is for the driver's context of each."""
 
@@ -46,7 +45,7 @@ class PortTakenError(LehrError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `up` starts. `workers` None: one for each GPU, else one for each core up to 4."""
+    """What `up` starts. `workers` None: one for each GPU, else one for each core (`hardware`)."""
 
     host: str
     port: int
@@ -56,7 +55,7 @@ class Plan:
 
     @property
     def worker_count(self) -> int:
-        return (gpu_count() or min(core_count(), MOST_CPU_WORKERS)) if self.workers is None else self.workers
+        return worker_count() if self.workers is None else self.workers
 
 
 @dataclass(slots=True)
@@ -194,16 +193,6 @@ class Fleet:
         pids = {seat.child.name: seat.child.pid for seat in self._seats}
         server = self._server.pid if self._server else None
         self._folder.write_state({"pid": os.getpid(), "url": self.url, "server": server, "workers": pids})
-
-
-def gpu_count() -> int:
-    """GPUs of this machine, told without loading a framework: by their device files."""
-    return sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia[0-9]*"))
-
-
-def core_count() -> int:
-    """Cores that this process may use: fewer than the machine's in a container or under taskset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _await_port(host: str, port: int, say: Callable[[str], None]) -> None:

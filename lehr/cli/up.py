@@ -33,7 +33,9 @@ def up(
     port: PortOption = DEFAULT_PORT,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=0, max=1024, help="How many, 0: none. Default: the GPUs, else cores up to 4."),
+        typer.Option(
+            "--workers", min=0, max=1024, help="How many, 0: none. Default: one for each GPU, else for each core."
+        ),
     ] = None,
     data: DataOption = settings.DEFAULT_DATA,
     device: DeviceOption = "auto",
