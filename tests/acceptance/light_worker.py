@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import torch
 
 from lehr.client import Client
@@ -13,16 +16,24 @@ from workers.logs import configure_logs
 from workers.loop import LeaseLoop
 from workers.solo import SoloTrainer
 from workers.storage import open_storage
+from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import offers
 
 
-def work(url: str, name: str, checkpoints: str, checkpoint_seconds: float) -> None:
+def work(
+    url: str,
+    name: str,
+    checkpoints: str,
+    checkpoint_seconds: float,
+    tasks: Sequence[str] = ("digits",),
+    data_dir: Path = DEFAULT_DATA_DIR,
+) -> None:
     """Until SIGTERM."""
     drain = Drain()
     drain.install()
     configure_logs("warning", "console")
     device = torch.device("cpu")
     configure_torch(device, threads=1)
-    info = WorkerInfo(id=name, name=name, device="cpu", tasks=list(offers(["digits"])))
-    trainer = SoloTrainer(device, Checkpoints(open_storage(checkpoints)), checkpoint_seconds)
+    info = WorkerInfo(id=name, name=name, device="cpu", tasks=list(offers(tasks)))
+    trainer = SoloTrainer(device, Checkpoints(open_storage(checkpoints)), checkpoint_seconds, data_dir=data_dir)
     LeaseLoop(Client(url, retry=None), info, trainer, drain).run()

@@ -11,6 +11,7 @@ import torch
 
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.leases import Report
+from lehr.wire.trials import Fold
 from workers.run import Run
 from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
@@ -30,9 +31,10 @@ def run_of(
     data_dir: Path = DEFAULT_DATA_DIR,
     seed: int = 0,
     device: str = "cpu",
+    fold: Fold | None = None,
 ) -> Run:
     torch.set_num_threads(1)
-    return Run(build_task({"name": task, "params": params}, data_dir), schedule, seed, torch.device(device))
+    return Run(build_task({"name": task, "params": params}, data_dir, fold), schedule, seed, torch.device(device))
 
 
 def train(run: Run, until: int | None = None) -> list[Report]:
