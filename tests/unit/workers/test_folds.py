@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from lehr.errors import InvalidValueError
 from lehr.wire.trials import Fold
+from tests.unit.workers.image_files import drawn, write_idx
 from tests.unit.workers.runs import COSINE, train
 from workers.run import Run
 from workers.solo import build_task
@@ -62,6 +64,49 @@ def test_numbers_of_a_table_are_in_the_folds_of_k_fold() -> None:
         known = table.target[train_rows]
         assert np.allclose(data.train_targets.numpy(), (known - known.mean()) / known.std(), atol=1e-5)
         assert np.allclose(data.val_targets.numpy(), (table.target[val_rows] - known.mean()) / known.std(), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_idx(folder / "mnist", drawn(95, (28, 28), 10), drawn(20, (28, 28), 10, seed=1), packed=False)
+    return folder
+
+
+@pytest.mark.parametrize("validate_on", ["held_out", "test"])
+def test_folds_of_pictures_are_those_of_stratified_k_fold_on_the_training_images(
+    validate_on: str, pictures: Path
+) -> None:
+    images, labels = drawn(95, (28, 28), 10)
+    truth = StratifiedKFold(4, shuffle=True, random_state=3).split(images, labels)
+    for index, (train_rows, val_rows) in enumerate(truth):
+        params = {"data": "mnist", "split_seed": 3, "validate_on": validate_on}
+        task = build_task({"name": "images", "params": params}, pictures, Fold(index=index, count=4))
+        data = task.data(CPU)
+        deviation, mean = images[train_rows].std(ddof=1), images[train_rows].mean()
+        assert np.allclose(data.val_inputs[:, 0].numpy() * deviation + mean, images[val_rows], atol=1e-2)
+        assert data.val_targets.tolist() == labels[val_rows].tolist()
+        # The rest is trained on, each image once, in an order drawn by split_seed.
+        trained = np.rint(data.train_inputs[:, 0].numpy() * deviation + mean).astype(np.uint8)
+        assert {image.tobytes() for image in trained} == {image.tobytes() for image in images[train_rows]}
+        assert data.train_size == len(train_rows)
+
+
+def test_a_limit_on_the_training_images_leaves_the_fold_whole(pictures: Path) -> None:
+    sizes = []
+    for limit in (10, 30, None):
+        task = build_task(
+            {"name": "images", "params": {"data": "mnist", "train_limit": limit}}, pictures, Fold(index=0, count=5)
+        )
+        data = task.data(CPU)
+        sizes.append((data.train_size, len(data.val_targets)))
+    assert sizes == [(10, 19), (30, 19), (76, 19)]
+
+
+def test_a_class_with_fewer_pictures_than_folds_is_refused_by_name(pictures: Path) -> None:
+    task = build_task({"name": "images", "params": {"data": "mnist"}}, pictures, Fold(index=0, count=20))
+    with pytest.raises(InvalidValueError, match=r"objective\.folds: "):
+        task.data(CPU)
 
 
 def test_a_fold_trains_and_another_one_gives_another_value() -> None:
