@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
@@ -32,6 +32,9 @@ class Desk(Protocol):
     def put(self, trial: str, reports: Sequence[Report]) -> None:
         """Send these after those put before."""
 
+    def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
+        """The same for several trials at once, by name."""
+
     def pending(self, trial: str) -> list[Report]:
         """The trial's reports that the server has not acknowledged, oldest first."""
 
@@ -46,6 +49,12 @@ class Desk(Protocol):
 
     def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
         """The same for trials that end at once: their results go out in one call."""
+
+    def want(self, places: int) -> None:
+        """There is room for so many trials of this study, or will be soon."""
+
+    def arrivals(self) -> Sequence[LeasedTrial]:
+        """Trials of this study that came for such room, to be trained like the others. Each is told once."""
 
 
 class Trainer(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -81,12 +81,13 @@ class Outbox:
         with self._changed:
             self._mail[held.trial] = _Mail(held, horizon_steps)
 
-    def put(self, trial: str, reports: Sequence[Report]) -> None:
-        """Send these after those put before. Nothing is sent for a trial whose mail was dropped."""
+    def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
+        """By trial, send these after those put before. Nothing is sent for a trial whose mail was dropped."""
         with self._changed:
-            if trial in self._mail:
-                self._mail[trial].reports.extend(reports)
-                self._changed.notify_all()
+            for trial, some in reports.items():
+                if trial in self._mail:
+                    self._mail[trial].reports.extend(some)
+            self._changed.notify_all()
 
     def announce(self, trial: str, checkpoint: str) -> None:
         """Tell the server where the trial was saved."""

@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
@@ -14,6 +15,7 @@ from lehr.wire.trials import Execution
 from workers.child.messages import (
     AllEnded,
     Ended,
+    More,
     News,
     Opened,
     Order,
@@ -23,6 +25,7 @@ from workers.child.messages import (
     Setup,
     Started,
     Train,
+    Wants,
     Word,
 )
 from workers.outcomes import Outcome
@@ -47,6 +50,7 @@ class Link:
         self._sending = threading.Lock()
         self._orders: queue.SimpleQueue[Setup | Train] = queue.SimpleQueue()
         self._word = Word()
+        self._arrived: deque[LeasedTrial] = deque()
         self._pending: dict[str, list[Report]] = {}
         self._acknowledged: dict[str, int] = {}
         self._steps: dict[str, int] = {}
@@ -82,8 +86,12 @@ class Link:
         self._steps[trial] = step
 
     def put(self, trial: str, reports: Sequence[Report]) -> None:
-        self._pending[trial].extend(reports)
-        self.send(Reported(trial, tuple(reports)))
+        self.put_all({trial: reports})
+
+    def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
+        for trial, some in reports.items():
+            self._pending[trial].extend(some)
+        self.send(Reported(reports))
 
     def pending(self, trial: str) -> list[Report]:
         known = self._word.acknowledged.get(trial, 0)
@@ -108,6 +116,15 @@ class Link:
             for kept in (self._pending, self._acknowledged, self._steps):
                 kept.pop(trial.trial, None)
 
+    def want(self, places: int) -> None:
+        self.send(Wants(places))
+
+    def arrivals(self) -> list[LeasedTrial]:
+        came = []
+        while self._arrived:
+            came.append(self._arrived.popleft())
+        return came
+
     def _listen(self) -> None:
         told: Mapping[str, int] = {}
         try:
@@ -122,9 +139,12 @@ class Link:
     def _hear(self, order: Order) -> None:
         if isinstance(order, Word):
             self._word = order
+        elif isinstance(order, More):
+            self._arrived.extend(order.trials)
         else:
-            # What was said of the lease before is not meant for this one.
+            # What was said of the lease before is not meant for this one; who came too late for it comes again.
             self._word = Word()
+            self._arrived.clear()
             self._orders.put(order)
 
     def _pulse(self) -> Mapping[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,13 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True)
+class More:
+    """To the process, while it trains: train these of the same study too."""
+
+    trials: tuple[LeasedTrial, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Word:
     """To the process: what the server said last. `acknowledged`: how many of a trial's reports it has."""
 
@@ -38,7 +45,7 @@ class Word:
     draining: bool = False
 
 
-Order = Setup | Train | Word
+Order = Setup | Train | More | Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +77,16 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    trial: str
-    reports: tuple[Report, ...]
+    """From the process: reports by trial. One message for a cohort: each one costs both ends a change of threads."""
+
+    reports: Mapping[str, Sequence[Report]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """From the process: so many more trials of the study find room, or soon will."""
+
+    places: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +132,4 @@ class Rested:
     wanted: int
 
 
-News = Ready | Refused | Started | Opened | Reported | Saved | AllEnded | Pulse | Logged | Rested
+News = Ready | Refused | Started | Opened | Reported | Wants | Saved | AllEnded | Pulse | Logged | Rested

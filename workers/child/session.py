@@ -15,7 +15,21 @@ from lehr.errors import LehrError, ServerError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.child.census import descendants, memory_bytes
 from workers.child.course import Course
-from workers.child.messages import AllEnded, Logged, News, Opened, Pulse, Reported, Rested, Saved, Started, Train, Word
+from workers.child.messages import (
+    AllEnded,
+    Logged,
+    More,
+    News,
+    Opened,
+    Pulse,
+    Reported,
+    Rested,
+    Saved,
+    Started,
+    Train,
+    Wants,
+    Word,
+)
 from workers.child.process import TrainingProcess
 from workers.desk import Desk
 from workers.failures import MIB, HangError, ProcessEndedError, over_limit
@@ -115,10 +129,16 @@ class Session:
                 for trial in steps.keys() & self._courses.keys():
                     self._courses[trial].steps = steps[trial]
                     self._desk.step(trial, steps[trial])
-            case Started() | Opened() | Reported() | Saved():
+            case Reported(reports):
+                for trial, some in reports.items():
+                    self._note(self._courses[trial], some)
+                self._desk.put_all(reports)
+            case Wants(places):
+                self._desk.want(places)
+            case Started() | Opened() | Saved():
                 self._hear_of(self._courses[news.trial], news)
 
-    def _hear_of(self, course: Course, news: Started | Opened | Reported | Saved) -> None:
+    def _hear_of(self, course: Course, news: Started | Opened | Saved) -> None:
         match news:
             case Started(_, execution):
                 course.started = True
@@ -126,9 +146,6 @@ class Session:
             case Opened(_, horizon_steps):
                 course.opened = True
                 self._desk.open(course.trial, horizon_steps)
-            case Reported(trial, reports):
-                self._note(course, reports)
-                self._desk.put(trial, reports)
             case Saved(trial, checkpoint):
                 self._desk.announce(trial, checkpoint)
 
@@ -159,6 +176,7 @@ class Session:
         if self._ended or now - self._looked_seconds < TICK_SECONDS:
             return
         self._looked_seconds = now
+        self._pass_on(self._desk.arrivals())
         self._tell(now)
         if self._desk.draining:
             self._drain_seconds = min(self._drain_seconds, now)
@@ -170,6 +188,12 @@ class Session:
         elif now - self._process.heard_seconds > self._limits.hang_seconds:
             self._process.write_stack()
             self._fail(HangError(self._limits.hang_seconds, self._where()))
+
+    def _pass_on(self, trials: Sequence[LeasedTrial]) -> None:
+        """They are the process' now: where it rests before it hears of them, they are left to be trained."""
+        if trials:
+            self._courses.update({trial.trial: Course(trial) for trial in trials})
+            self._process.send(More(tuple(trials)))
 
     def _used_bytes(self) -> int:
         return memory_bytes(self._process.pid) if self._limits.memory_bytes is not None else 0

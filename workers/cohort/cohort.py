@@ -45,6 +45,11 @@ class Cohort:
         self._epoch: Epoch | None = None
         self.position = 0
 
+    @property
+    def steps_left(self) -> int:
+        """Until the epoch ends; a whole epoch's where one begins."""
+        return self._steps_per_epoch - self.position
+
     def join(self, members: Sequence[Member], states: Sequence[Mapping[str, Any] | None]) -> None:
         """Take members in. states: what `Run.state` or `state` gave of each; None begins at step 0.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from workers.cohort.advisor import Advisor
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import new_member
 from workers.cohort.memory import is_out_of_memory
+from workers.cohort.queue import Queue
 from workers.cohort.training import CohortTraining, Entrant, resume
 from workers.desk import Desk
-from workers.outcomes import Finished, Interrupted, Outcome, storable_error
+from workers.outcomes import Outcome, storable_error
 from workers.solo import SoloTrainer, build_task, fingerprint_of, objective_metric
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.task import Task, TensorData
@@ -49,67 +50,50 @@ class CohortTrainer:
         self._checkpoint_seconds = checkpoint_seconds
         self._alone = trials_per_lease
         self._data_dir = data_dir
-        self._left_early = 0
         self.wanted = trials_per_lease
         """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
         asked, size = self.wanted, self._advisor.choice(study.task).size
-        self.wanted, self._left_early = max(self._alone, size), 0
+        self.wanted = max(self._alone, size)
         if len(trials) == asked < size:
             # The study may have more: these are given back, and come again in a lease as large as is best.
             log.info("lease_too_small", trials=len(trials), wanted=size)
             return
         left = list(trials) if size > 1 else list(trials[: self._alone])
-        # A cohort reports at the ends of epochs, and all its members alike.
-        if any(trial.report_every_steps for trial in left):
-            size = 1
-        while len(left) > 1 and size > 1 and not desk.draining:
+        while size > 1 and _can_be_together(left) and not desk.draining:
             # A cohort has one data set: those that hold out another fold come after.
-            alike = [trial for trial in left if trial.fold == left[0].fold]
-            others = [trial for trial in left if trial.fold != left[0].fold]
-            waiting = alike[size:]
-            left = [*self._train_group(study, alike[:size], waiting, desk), *waiting, *others]
+            queue = Queue(left, desk)
+            left = [*self._train_group(study, queue.first(size), queue, desk), *queue.left()]
             size = self._advisor.choice(study.task).size
-        if size > 1:
-            # As many more as left their places early this time, to take such places.
-            self.wanted += min(self._left_early, size)
         self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
 
     def discard(self, trial: LeasedTrial) -> None:
         self._solo.discard(trial)
 
     def _train_group(
-        self, study: LeasedStudy, trials: Sequence[LeasedTrial], waiting: list[LeasedTrial], desk: Desk
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], queue: Queue, desk: Desk
     ) -> list[LeasedTrial]:
-        """Train these, of one fold, together; those that are still to be trained, where together did not go well.
+        """Train these, of one fold, together, and those of the queue that take freed places.
 
-        Trials of `waiting` that take freed places are taken off it.
+        Those that are still to be trained, where together did not go well.
         """
         left: dict[str, LeasedTrial] = {}
 
         def end(outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
-            for trial, outcome in outcomes:
+            for trial, _ in outcomes:
                 del left[trial.trial]
-                whole = isinstance(outcome, Finished) and outcome.state == "COMPLETED"
-                self._left_early += not (whole or isinstance(outcome, Interrupted))
             desk.end_all(outcomes)
 
-        def start(starting: Sequence[LeasedTrial], together: int) -> None:
+        def start(starting: Sequence[LeasedTrial]) -> None:
             for trial in starting:
                 left[trial.trial] = trial
-                desk.start(trial, self._advisor.choice(study.task).execution(together))
+                desk.start(trial, self._advisor.choice(study.task).execution(len(trials)))
 
-        start(trials, len(trials))
+        start(trials)
         try:
             task = build_task(study.task, self._data_dir, trials[0].fold)
             places = _Places(study, task, task.data(self._device), self._device)
-
-            def refill(free: int) -> list[Entrant]:
-                taken = _taken(waiting, free)
-                start(taken, len(trials))
-                return [places.entrant(trial, desk) for trial in taken]
-
             for entrants in places.groups(trials, desk, self._checkpoints).values():
                 CohortTraining(
                     Cohort(task, places.data, self._device),
@@ -117,7 +101,7 @@ class CohortTrainer:
                     metric=objective_metric(task, study.objective),
                     desk=desk,
                     end=end,
-                    refill=refill,
+                    supply=_Refill(queue, places, start, desk),
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
@@ -164,8 +148,24 @@ class _Places:
         return groups
 
 
-def _taken(waiting: list[LeasedTrial], most: int) -> list[LeasedTrial]:
-    """Take off those that can begin with an epoch: another attempt's may go on within one."""
-    taken = [trial for trial in waiting if trial.attempt == 1][:most]
-    waiting[:] = [trial for trial in waiting if trial not in taken]
-    return taken
+@dataclass(frozen=True, slots=True)
+class _Refill:
+    """Makes trials of the queue members, where places of a cohort are free."""
+
+    queue: Queue
+    places: _Places
+    start: Callable[[Sequence[LeasedTrial]], object]
+    desk: Desk
+
+    def want(self, places: int) -> None:
+        self.queue.want(places)
+
+    def take(self, places: int) -> list[Entrant]:
+        taken = self.queue.take(places)
+        self.start(taken)
+        return [self.places.entrant(trial, self.desk) for trial in taken]
+
+
+def _can_be_together(trials: Sequence[LeasedTrial]) -> bool:
+    """A cohort reports at the ends of epochs, and all its members alike."""
+    return len(trials) > 1 and not any(trial.report_every_steps for trial in trials)

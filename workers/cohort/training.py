@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -15,6 +15,7 @@ from lehr.wire.leases import LeasedTrial, Report
 from workers.checkpoints import Cadence, Checkpoints
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
+from workers.cohort.outlook import Outlook
 from workers.desk import Desk
 from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.run import DivergedError
@@ -33,11 +34,21 @@ class Entrant:
     value: float | None = None
 
 
-Refill = Callable[[int], Sequence[Entrant]]
-"""So many new trials, at most, for places that are free."""
+class Supply(Protocol):
+    """Where trials for free places come from."""
+
+    def want(self, places: int) -> None:
+        """So many places are free, or will be soon."""
+
+    def take(self, places: int) -> Sequence[Entrant]:
+        """So many new trials, at most."""
+
 
 REFILL_SHARE = 8
 """Places are refilled once at least one in so many is free: taking members in copies all their numbers."""
+AHEAD_SECONDS = 0.5
+"""So long before places become free, trials are wanted for them: what a claim takes, and the search's asking. Not
+longer, since what is asked for now knows nothing of the results that come meanwhile."""
 
 
 class CohortTraining:
@@ -51,20 +62,21 @@ class CohortTraining:
         metric: str,
         desk: Desk,
         end: Callable[[Sequence[tuple[LeasedTrial, Outcome]]], None],
-        refill: Refill,
+        supply: Supply,
         checkpoints: Checkpoints,
         cadence: Cadence,
     ) -> None:
-        """`end`: told of all trials that end at once. `refill`: gives trials that begin, for those that ended."""
+        """`end`: told of all trials that end at once. `supply`: has trials that begin, for those that ended."""
         self._cohort = cohort
         self._entrants = {entrant.member: entrant for entrant in entrants}
         self._metric = metric
         self._desk = desk
         self._tell_ended = end
-        self._refill = refill
+        self._supply = supply
         self._places = len(entrants)
         self._checkpoints = checkpoints
         self._cadence = cadence
+        self._outlook = Outlook(cohort, len(entrants))
 
     def complete(self) -> None:
         """Train until each has ended. Raises what training raises; who has not ended then is still to be."""
@@ -76,29 +88,38 @@ class CohortTraining:
             if self._cohort.members:
                 self._advance()
                 self._take_in()
+                self._look_ahead()
 
     def _take_in(self) -> None:
         """Between two epochs, give places that are free to trials that begin; an empty cohort is over instead."""
         free = self._places - len(self._cohort.members)
         if self._cohort.position or not self._cohort.members or free < max(1, self._places // REFILL_SHARE):
             return
-        entrants = [] if self._desk.draining else list(self._refill(free))
+        entrants = [] if self._desk.draining else list(self._supply.take(free))
         if entrants:
             self._entrants.update({entrant.member: entrant for entrant in entrants})
             self._cohort.join([entrant.member for entrant in entrants], [None] * len(entrants))
 
+    def _look_ahead(self) -> None:
+        free = self._outlook.free_soon(time.monotonic(), AHEAD_SECONDS)
+        if free >= max(1, self._places // REFILL_SHARE) and not self._desk.draining:
+            self._supply.want(free)
+
     def _advance(self) -> None:
         ended: dict[Member, Outcome] = {}
+        reports: dict[str, list[Report]] = {}
         for member, told in self._cohort.advance():
             entrant = self._entrants[member]
             if isinstance(told, DivergedError):
-                self._desk.put(entrant.trial.trial, [told.report])
+                reports[entrant.trial.trial] = [told.report]
                 ended[member] = Finished("DIVERGED", error=str(told))
                 continue
             entrant.value = told.metrics[self._metric]
-            self._desk.put(entrant.trial.trial, [told])
+            reports[entrant.trial.trial] = [told]
             if member.finished:
                 ended[member] = self._finished(entrant)
+        if reports:
+            self._desk.put_all(reports)
         for member in self._cohort.members:
             self._desk.step(member.name, member.step)
         self._end(ended)

@@ -22,6 +22,8 @@ class FakeTrial:
     trial: str
     schedule: dict[str, Any] = field(default_factory=lambda: dict(COSINE))
     seed: int = 0
+    fold: dict[str, int] | None = None
+    purpose: str = "search"
     attempt: int = 0
     state: str = "WAITING"
     lease_id: str | None = None
@@ -52,6 +54,7 @@ class FakeServer:
         self.lease_seconds = 60.0
         self.beat_seconds = 15.0
         self.calls: Counter[str] = Counter()
+        self.order: list[str] = []
         self.claims: list[tuple[str, dict[str, Any]]] = []
         self.lost_replies: Counter[str] = Counter()
         self.refusals: dict[str, deque[int]] = {}
@@ -129,11 +132,12 @@ class FakeServer:
                     "trial": trial.trial,
                     "number": number,
                     "attempt": trial.attempt,
-                    "purpose": "search",
+                    "purpose": trial.purpose,
                     "seed": trial.seed,
                     "schedule": trial.schedule,
                     "horizon_fraction": 1.0,
                     "checkpoint": trial.checkpoint,
+                    "fold": trial.fold,
                 }
                 for number, trial in enumerate(trials)
             ],
@@ -183,6 +187,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
             call, lease_id = parts[-1], parts[-2]
             with server.lock:
                 server.calls[call] += 1
+                server.order.append(call)
                 refused = server.refusals.get(call)
                 status = refused.popleft() if refused else 0
             if server.down:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,18 @@ class CohortNotebook(Notebook):
         if self._last_save is None:
             super().step(trial, step)
 
+    def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
+        for trial, some in reports.items():
+            self.put(trial, some)
+
     def put(self, trial: str, reports: Sequence[Report]) -> None:
         for report in reports:
             self.note(trial=trial, report=report.model_dump())
+
+    def want(self, places: int) -> None: ...
+
+    def arrivals(self) -> list[LeasedTrial]:
+        return []
 
     def announce(self, trial: str, checkpoint: str) -> None:
         self.note(saved=checkpoint)

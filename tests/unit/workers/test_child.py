@@ -39,6 +39,8 @@ class Recorder:
         self.places: list[str] = []
         self.outcomes: dict[str, Outcome] = {}
         self.then: Any = lambda: None
+        self.wanted: list[int] = []
+        self.coming: list[LeasedTrial] = []
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self.started.append(trial.trial)
@@ -51,7 +53,18 @@ class Recorder:
         self.steps[trial] = step
 
     def put(self, trial: str, reports: Any) -> None:
-        self.reports[trial] += reports
+        self.put_all({trial: reports})
+
+    def put_all(self, reports: Any) -> None:
+        for trial, some in reports.items():
+            self.reports[trial] += some
+
+    def want(self, places: int) -> None:
+        self.wanted.append(places)
+
+    def arrivals(self) -> list[LeasedTrial]:
+        came, self.coming = self.coming, []
+        return came
 
     def pending(self, trial: str) -> list[Report]:
         return []
@@ -225,6 +238,15 @@ def test_a_worker_that_drains_saves_what_is_under_way(trainer: ChildTrainer) -> 
     train(trainer, study("slowly", epochs=1000), desk=resumed)
     assert resumed.outcomes == {"t": Dropped("cancel")}
     assert resumed.steps["t"] > desk.steps["t"]
+
+
+def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer: ChildTrainer) -> None:
+    desk = Recorder()
+    desk.then = lambda: desk.coming.extend([trial("late")] if desk.started == ["t"] else [])
+    train(trainer, study(epochs=100), desk=desk)
+    assert desk.started == ["t", "late"]
+    ended = [outcome for outcome in desk.outcomes.values() if isinstance(outcome, Finished)]
+    assert [outcome.state for outcome in ended] == ["COMPLETED"] * 2, ended
 
 
 def test_one_bad_trial_of_a_lease_leaves_the_others_alone(trainer: ChildTrainer) -> None:

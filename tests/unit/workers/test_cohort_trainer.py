@@ -12,6 +12,7 @@ import torch
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.leases import Report
+from lehr.wire.trials import Fold
 from tests.unit.workers.cohorts import Trial, a_task, alone, distance
 from tests.unit.workers.fake_server import COSINE, FakeServer, FakeTrial
 from tests.unit.workers.in_process import working
@@ -19,12 +20,15 @@ from workers.cohort.advisor import Advisor
 from workers.cohort.choice import Choice, ChoiceCache
 from workers.cohort.cohort import Cohort
 from workers.cohort.probe import probe
+from workers.solo import build_task
 
 CPU = torch.device("cpu")
 TASK: dict[str, Any] = {"name": "digits", "params": {"model": "mlp", "epochs": 3, "batch_size": 64}}
 LONG: dict[str, Any] = {"name": "digits", "params": {"model": "mlp", "epochs": 1000, "batch_size": 256}}
 HUGE = {"family": "constant", "start_lr": 1e30, "end_lr": 1e30}
 TOLERANCE = 2e-5
+LONG_TOLERANCE = 1e-3
+"""After hundreds of steps a rounding has grown."""
 
 
 def some(count: int) -> list[FakeTrial]:
@@ -39,9 +43,10 @@ def curve(trial: FakeTrial) -> list[Report]:
     return [Report.model_validate(trial.reports[step]) for step in sorted(trial.reports)]
 
 
-def assert_as_alone(trial: FakeTrial, task: dict[str, Any]) -> None:
-    expected = alone(a_task(task["name"], task["params"]), Trial(schedule_from_dict(COSINE), trial.seed))
-    assert distance(expected, curve(trial)) < TOLERANCE
+def assert_as_alone(trial: FakeTrial, task: dict[str, Any], tolerance: float = TOLERANCE) -> None:
+    fold = None if trial.fold is None else Fold.model_validate(trial.fold)
+    expected = alone(build_task(task, fold=fold), Trial(schedule_from_dict(COSINE), trial.seed))
+    assert distance(expected, curve(trial)) < tolerance
     assert trial.state == "COMPLETED"
     assert trial.value == expected[-1].metrics["val_accuracy"]
 
@@ -86,7 +91,7 @@ def test_more_trials_than_are_wanted_train_in_turns(tmp_path: Path) -> None:
 
 
 def test_freed_places_are_taken_by_trials_that_wait_and_disturb_nobody(tmp_path: Path) -> None:
-    trials = some(5)
+    trials = some(4)
     trials[0].schedule = HUGE
     task = {"name": "digits", "params": {**LONG["params"], "epochs": 12}}
     with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=3, max_trials=4):
@@ -94,10 +99,72 @@ def test_freed_places_are_taken_by_trials_that_wait_and_disturb_nobody(tmp_path:
     assert trials[0].state == "DIVERGED"
     for trial in trials[1:]:
         assert_as_alone(trial, task)
-    # The fourth of its lease took the place of the first, and the next lease is asked for one more for the same use.
     assert trials[3].execution is not None
     assert trials[3].execution["together"] == 3
-    assert server.claims[1][1]["max_trials"] == 4
+
+
+def test_freed_places_are_taken_by_trials_of_the_study_that_are_leased_for_them(tmp_path: Path) -> None:
+    trials = some(4)
+    trials[0].schedule = HUGE
+    task = {"name": "digits", "params": {**LONG["params"], "epochs": 60}}
+    with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=3, max_trials=3):
+        server.wait_until(lambda: trials[3].reports)
+        # It goes along with those that began before it; its lease is as large as what was free.
+        assert not any(trial.finishes for trial in trials[1:])
+        server.wait_until(lambda: ended(trials))
+    assert [(body["max_trials"], body["wait_seconds"] > 0) for _, body in server.claims[:2]] == [(3, True), (1, False)]
+    for trial in trials[1:]:
+        assert_as_alone(trial, task, LONG_TOLERANCE)
+    assert [trial.releases for trial in trials] == [0] * 4
+
+
+def test_the_next_cohort_is_leased_before_the_present_one_ends_and_no_further_one(tmp_path: Path) -> None:
+    trials = some(9)
+    task = {"name": "digits", "params": {**LONG["params"], "epochs": 60}}
+    with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=3, max_trials=3):
+        server.wait_until(lambda: ended(trials))
+    calls = [call for call in server.order if call in ("leases", "finish")]
+    assert calls[:5] == ["leases", "leases", "finish", "leases", "finish"]
+    assert calls.count("finish") == 3
+    for trial in trials:
+        assert_as_alone(trial, task, LONG_TOLERANCE)
+
+
+def test_a_worker_that_drains_gives_back_what_it_leased_ahead(tmp_path: Path) -> None:
+    trials = some(4)
+    trials[0].schedule = HUGE
+    with FakeServer(*trials, task=LONG) as server:
+        with working(server, tmp_path, together=3, max_trials=3):
+            server.wait_until(lambda: trials[3].attempt)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 5
+        assert [trial.state for trial in trials] == ["DIVERGED", "WAITING", "WAITING", "WAITING"]
+
+
+def test_an_epoch_of_a_cohort_is_one_call(tmp_path: Path) -> None:
+    trials = some(6)
+    task = {"name": "digits", "params": {"model": "mlp", "epochs": 4, "batch_size": 4}}
+    with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=6, max_trials=6):
+        server.wait_until(lambda: ended(trials))
+    assert [trial.report_calls for trial in trials] == [4] * 6
+    assert (server.calls["report"], server.calls["finish"]) == (4, 1)
+
+
+def test_trials_of_several_folds_and_fresh_seeds_are_trained_as_alone(tmp_path: Path) -> None:
+    trials = some(8)
+    for place, trial in enumerate(trials):
+        # The last two retrain one schedule without folds, on seeds of their own, as a confirmation does.
+        trial.fold = {"index": place % 2, "count": 3} if place < 6 else None
+        trial.purpose = "search" if place < 6 else "confirm"
+    trials[0].schedule = HUGE
+    with FakeServer(*trials, task=TASK) as server, working(server, tmp_path, together=2, max_trials=8):
+        server.wait_until(lambda: ended(trials))
+    assert trials[0].state == "DIVERGED"
+    for trial in trials[1:]:
+        assert_as_alone(trial, TASK)
+    # The fifth takes the first one's place, since it holds out the same fold; the sixth has nobody left to go with.
+    told = [trial.execution["together"] for trial in trials if trial.execution is not None]
+    assert told == [2, 2, 2, 2, 2, 1, 2, 2]
 
 
 def test_a_diverging_a_pruned_and_a_cancelled_trial_leave_the_others_alone(tmp_path: Path) -> None:
