@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
-from lehr.schedules import schedule_from_dict
 from lehr.wire.answers import Answer, Confirmation, Leaderboard, LrCurve
 from service.answer.confirmation import Confirmed, ConfirmRun
 from service.answer.document import MAX_POINTS, Measured, StudyFacts, answer, confirmation
@@ -16,8 +15,9 @@ from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
 from service.database import Transaction
 from service.documents import best_trial, convergence_document, spread
-from service.ledger.progression import search_trials
+from service.ledger.progression import SEARCHED, as_search_trial, search_trials
 from service.ledger.rules import OPEN_TRIAL_STATES
+from service.ordering import objective_of
 from service.tables import ReportRow, StudyRow, TrialRow
 
 
@@ -64,6 +64,7 @@ def _measured(
         baseline=confirmed[plan.baseline] if plan.baseline is not None else None,
         compared=tuple(confirmed[number] for number in plan.compared if number != plan.answer),
         recommendation=recommendation(plan, trials),
+        nothing_kept=plan.nothing_kept,
     )
 
 
@@ -88,20 +89,22 @@ def _confirmed(
 ) -> dict[int, Confirmed]:
     """The runs on the answer's seeds that all measured have been through, so that equal numbers are compared."""
     query = (
-        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value)
+        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.measured)
         .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None), TrialRow.seed.in_(plan.final_seeds))
         .order_by(TrialRow.number)
     )
     runs = list(transaction.session.execute(query))
-    unfinished = {seed for _, seed, state, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
+    unfinished = {seed for _, seed, state, _, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
+    constraints = tuple(objective_of(study).constraints)
     return {
         number: Confirmed(
             trials[number],
             tuple(
-                ConfirmRun(seed, state, value)
-                for confirms, seed, state, value in runs
+                ConfirmRun(seed, state, value, measured)
+                for confirms, seed, state, value, measured in runs
                 if confirms == number and seed not in unfinished
             ),
+            constraints,
         )
         for number in plan.measured
     }
@@ -129,17 +132,15 @@ def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboa
 
 def _facts(study: StudyRow) -> StudyFacts:
     spec = study.spec["objective"]
-    return StudyFacts(study.id, study.state, spec["metric"], spec["direction"], study.horizon_steps)
+    constraints = tuple(objective_of(study).constraints)
+    return StudyFacts(study.id, study.state, spec["metric"], spec["direction"], study.horizon_steps, constraints)
 
 
 def _ended_trials(transaction: Transaction, study: StudyRow) -> list[SearchTrial]:
     """All search trials that ended and say something about their schedule."""
     query = (
-        select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.evaluations, TrialRow.std)
+        select(*SEARCHED)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(COUNTED))
         .order_by(TrialRow.number)
     )
-    return [
-        SearchTrial(number, schedule_from_dict(schedule), state, value, evaluations, std)
-        for number, schedule, state, value, evaluations, std in transaction.session.execute(query)
-    ]
+    return [as_search_trial(row) for row in transaction.session.execute(query)]

@@ -17,12 +17,14 @@ from lehr.wire.objectives import Evaluations
 from lehr.wire.ranges import RangeResult, RangeTest
 from lehr.wire.studies import BestSoFar, Progress, Study, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
+from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
 from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
 from service.database import Transaction
 from service.fleet import Fleet
 from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
+from service.ordering import best_first
 from service.ranges.bounds import searched_space
 from service.tables import ReportRow, StudyRow, TrialRow
 from service.validation import waiting_reason
@@ -146,12 +148,13 @@ def range_test_document(transaction: Transaction, study: StudyRow) -> RangeTest:
 
 
 def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
-    """The COMPLETED search trial with the best value, the earlier one of equals."""
-    order = TrialRow.value.desc() if study.spec["objective"]["direction"] == "maximize" else TrialRow.value.asc()
+    """The COMPLETED search trial with the best value of those that keep to the constraints, the earlier one of equals;
+    where none does, the one nearest to it.
+    """
     query = (
         select(TrialRow)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(order, TrialRow.number)
+        .order_by(*best_first(study))
         .limit(1)
     )
     return transaction.session.execute(query).scalar_one_or_none()
@@ -183,6 +186,9 @@ def _evaluations(trial: TrialRow) -> Evaluations | None:
 
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
+    if best is not None and is_broken(best.violation):
+        message = f"no trial has kept to the constraints so far; the nearest is trial {best.number}"
+        return [Warning_(code="nothing_feasible", field="objective.constraints", message=message)]
     if best is None or best.point is None:
         return []
     return warnings_after(searched_space(study), schedule_from_dict(best.schedule))

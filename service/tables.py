@@ -149,6 +149,8 @@ class TrialRow(Base):
     evaluations: Mapped[int | None] = mapped_column(doc="of how many trainings it consists; null: it is one")
     evaluated: Mapped[int | None] = mapped_column(doc="how many of them have COMPLETED")
     std: Mapped[float | None] = mapped_column(doc="of their values")
+    measured: Mapped[dict[str, Any] | None] = mapped_column(doc="the constrained metrics, once it has COMPLETED")
+    violation: Mapped[float | None] = mapped_column(doc="of the constraints: above 0 they are broken")
     fold: Mapped[int | None] = mapped_column(doc="which part of the data is held out")
     seed: Mapped[int]
     horizon_fraction: Mapped[float] = mapped_column(default=1.0)

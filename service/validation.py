@@ -39,8 +39,8 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     `task` None: no worker has ever offered it, so its parameters cannot be checked.
     Raises InvalidStudyError with every fault found.
     """
-    faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_first_faults(spec)]
-    checks = (check_pruner(spec.pruner.name, spec.objective.evaluations), check_sampler(spec.sampler.name))
+    faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_constraint_faults(spec), *_first_faults(spec)]
+    checks = (_pruner_fault(spec), check_sampler(spec.sampler.name))
     faults += [fault for fault in checks if fault]
     params = spec.task.params
     if task is not None:
@@ -70,13 +70,20 @@ def _budget_faults(spec: StudySpec, max_trials: int) -> list[Fault]:
     ]
 
 
+def _pruner_fault(spec: StudySpec) -> Fault | None:
+    objective = spec.objective
+    return check_pruner(spec.pruner.name, objective.evaluations, constrained=bool(objective.constraints))
+
+
 def _target_faults(spec: StudySpec) -> list[Fault]:
     """A target that no value of the metric can reach, or that each one reaches, as far as its name tells."""
     target, metric = spec.budget.target, spec.objective.metric
     if target is None:
         return []
     maximize, message = spec.objective.direction == "maximize", ""
-    if "accuracy" in metric and not 0 < target <= PERCENT:
+    if spec.objective.counts_steps and target < 1:
+        message, bound = "no training takes fewer than one step", "1 or more"
+    elif "accuracy" in metric and not 0 < target <= PERCENT:
         message, bound = "an accuracy cannot be the target", "above 0, and at most 1 (100 in percent)"
     elif "error" in metric and not maximize and target < 0:
         message, bound = "an error below 0 is never reached", "0 or more"
@@ -104,17 +111,35 @@ def _first_faults(spec: StudySpec) -> list[Fault]:
 
 
 def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
-    if task.metrics is None or spec.objective.metric in task.metrics:
+    if task.metrics is None:
         return []
+    objective = spec.objective
+    asked = {} if objective.counts_steps else {"objective.metric": objective.metric}
+    asked |= {f"objective.constraints[{at}].metric": one.metric for at, one in enumerate(objective.constraints)}
     return [
         Fault(
-            "objective.metric",
+            field,
             f"the task {task.name} does not report this metric",
             "one of " + ", ".join(task.metrics),
-            spec.objective.metric,
+            metric,
             "Name a metric that the task reports.",
         )
+        for field, metric in asked.items()
+        if metric not in task.metrics
     ]
+
+
+def _constraint_faults(spec: StudySpec) -> list[Fault]:
+    """Bounds that no training can keep to, as far as the metric's name tells."""
+    faults = []
+    for at, one in enumerate(spec.objective.constraints):
+        field, remedy = f"objective.constraints[{at}]", f"Give a bound that {one.metric} can keep to."
+        if "accuracy" in one.metric and one.at_least is not None and one.at_least > PERCENT:
+            bound = "at most 1 (100 in percent)"
+            faults.append(Fault(f"{field}.at_least", "no accuracy is so high", bound, one.at_least, remedy))
+        if ("accuracy" in one.metric or "error" in one.metric) and one.at_most is not None and one.at_most < 0:
+            faults.append(Fault(f"{field}.at_most", f"no {one.metric} is below 0", "0 or more", one.at_most, remedy))
+    return faults
 
 
 def _fold_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:

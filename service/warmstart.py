@@ -14,8 +14,10 @@ from sqlalchemy import select
 from lehr.errors import Fault, InvalidStudyError
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.space import Space
+from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.studies import Direction, StudySpec
 from lehr.wire.trials import Origin
+from service.answer.constraints import is_broken
 from service.database import Transaction
 from service.search.adapting import adapted
 from service.search.observations import turned
@@ -95,11 +97,10 @@ def _similar(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any
         .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         .limit(LOOKED_AT)
     )
-    wanted = spec.objective.model_dump(mode="json")
     sources = [
         _source(study_id, known, spec, params)
         for study_id, known in transaction.session.execute(query)
-        if known["objective"] == wanted
+        if ObjectiveSpec.model_validate(known["objective"]) == spec.objective
     ]
     alike = [source for source in sources if source.similarity >= LEAST_SIMILARITY]
     return sorted(alike, key=lambda source: -source.similarity)[:STUDIES]
@@ -144,7 +145,7 @@ def _results(transaction: Transaction, space: Space, sources: Sequence[_Source])
     """By study the losses of its search trials, as schedules of this space."""
     directions = {source.study_id: source.direction for source in sources}
     query = (
-        select(TrialRow.study_id, TrialRow.schedule, TrialRow.state, TrialRow.value)
+        select(TrialRow.study_id, TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
         .where(
             TrialRow.study_id.in_(directions),
             TrialRow.number < RESULTS,
@@ -157,6 +158,7 @@ def _results(transaction: Transaction, space: Space, sources: Sequence[_Source])
     for row in transaction.session.execute(query):
         schedule = adapted(space, schedule_from_dict(row.schedule))
         if schedule is not None and (row.value is not None or row.state == "DIVERGED"):
-            loss = math.inf if row.value is None else turned(row.value, directions[row.study_id])
+            is_bad = row.value is None or is_broken(row.violation)
+            loss = math.inf if is_bad else turned(row.value, directions[row.study_id])
             results[row.study_id][schedule] = min(loss, results[row.study_id].get(schedule, math.inf))
     return results

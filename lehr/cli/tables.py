@@ -14,6 +14,7 @@ from lehr.cli.plot import draw
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.objectives import ConstraintStanding
 from lehr.wire.studies import Study
 from lehr.wire.training import CELLS, in_cells
 from lehr.wire.trials import Trial
@@ -122,6 +123,7 @@ def answer_details(answer: Answer) -> RenderableType:
     if answer.baseline:
         rate = f"best constant rate {answer.baseline.schedule.start_lr:.3g}"
         table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
+    _add_constraints(table, answer)
     is_constant = answer.baseline is not None and answer.baseline.schedule == answer.schedule
     if answer.gain and not is_constant:
         table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
@@ -132,6 +134,8 @@ def answer_details(answer: Answer) -> RenderableType:
             verdict = f"gain over it: {other.gain.verdict}"
             table.add_row(verdict, f"{other.gain.mean:+.4g}", Text(interval(other.gain.ci95)))
     parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
+    if answer.feasibility:
+        parts.append(Text(f"constraints: {answer.feasibility.message}"))
     if answer.gain:
         verdict = "the answer is the best constant rate itself" if is_constant else VERDICTS[answer.gain.verdict]
         parts.append(Text(f"verdict: {verdict}"))
@@ -140,6 +144,19 @@ def answer_details(answer: Answer) -> RenderableType:
     if answer.lr and len(answer.lr.step) > 1:
         parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
     return Group(*parts)
+
+
+def _add_constraints(table: Table, answer: Answer) -> None:
+    for each in answer.feasibility.constraints if answer.feasibility else ():
+        how = "" if each.satisfied else ": broken"
+        table.add_row(f"{bounds_text(each)}{how}", number(each.mean), Text(interval(each.ci95)))
+
+
+def bounds_text(constraint: ConstraintStanding) -> str:
+    """A constraint as one writes it: `val_accuracy >= 0.97`."""
+    low, high = constraint.at_least, constraint.at_most
+    bounds = [f"{sign} {bound:g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None]
+    return f"{constraint.metric} {' and '.join(bounds)}"
 
 
 def tasks_table(tasks: Iterable[Task]) -> Table:

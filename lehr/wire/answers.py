@@ -9,7 +9,7 @@ from pydantic import Field
 from lehr.wire.base import Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
-from lehr.wire.objectives import Evaluations
+from lehr.wire.objectives import ConstraintStanding, Evaluations
 from lehr.wire.studies import BestSoFar, Direction, StudyState
 
 Verdict = Literal["better", "tie", "worse"]
@@ -29,11 +29,12 @@ class Confirmation(Response):
 
 
 class Baseline(Response):
-    """The best constant rate, trained on the same fresh seeds."""
+    """The best constant rate, trained on the same fresh seeds; `constraints`: how it keeps to those of the study."""
 
     schedule: ScheduleDocument
     mean: float | None
     ci95: tuple[float, float] | None
+    constraints: list[ConstraintStanding] = Field(default_factory=list)
 
 
 class Gain(Response):
@@ -52,6 +53,20 @@ class Comparison(Response):
     mean: float | None
     ci95: tuple[float, float] | None
     gain: Gain | None
+    constraints: list[ConstraintStanding] = Field(default_factory=list)
+
+
+class Feasibility(Response):
+    """Whether the answer keeps to the study's constraints: `code` for programs, `message` for people.
+
+    `satisfied`: on the mean of its runs on fresh seeds. `satisfied_in_search`: in its trial of the search, which may be
+    luck. `nothing_feasible`: no trial of the search kept to them, and the answer is the nearest. `refuted`: some did,
+    but what was measured on fresh seeds did not, and the answer is the nearest of that.
+    """
+
+    code: Literal["satisfied", "satisfied_in_search", "nothing_feasible", "refuted"]
+    message: str
+    constraints: list[ConstraintStanding]
 
 
 class Tied(Response):
@@ -71,7 +86,9 @@ class Tied(Response):
 class Recommendation(Response):
     """Why this schedule is the answer: `code` for programs, `message` for people, and the schedules tied with it."""
 
-    code: Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied"]
+    code: Literal[
+        "only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied", "keeps_to_constraints", "nearest"
+    ]
     message: str
     tied: list[Tied]
 
@@ -87,13 +104,15 @@ class EqualBudget(Response):
 class LeaderboardEntry(Response):
     """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
 
-    `confirmation`: of its best finalist on fresh seeds, where it has one.
+    `infeasible`: how many of them broke the study's constraints. `confirmation`: of its best finalist on fresh seeds,
+    where it has one.
     """
 
     rank: int
     family: str
     trials: int
     diverged: int
+    infeasible: int = 0
     best: BestSoFar | None
     equal_budget: EqualBudget | None
     confirmation: Confirmation | None
@@ -115,7 +134,10 @@ class LrCurve(Response):
 
 
 class Answer(Response):
-    """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of."""
+    """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of.
+
+    `feasibility`: how it keeps to the study's constraints; null without any.
+    """
 
     study_id: str
     state: StudyState
@@ -124,6 +146,7 @@ class Answer(Response):
     trial: int
     value: float
     evaluations: Evaluations | None = None
+    feasibility: Feasibility | None = None
     schedule: ScheduleDocument
     horizon_steps: int | None
     confirmation: Confirmation | None

@@ -53,6 +53,11 @@ class Trial(Response):
     `evaluation`, with the search trial's number as `evaluates`, on a `fold` if the study has any. The search
     trial's `value` is the mean of theirs, and their curves are its curves.
 
+    `measured`: of a COMPLETED trial, what the constrained metrics came to (means where it has `evaluations`), and
+    `violation`: above 0 it breaks a constraint, relative to the bound it breaks most; at 0 or below it keeps to all.
+    Null in studies without constraints. Where the study counts `steps_to_target`, they are those of the report that
+    kept to the constraints best, and a training that never did counts with all its steps.
+
     `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
     `forecast`: of its last loss, while it runs; null in lists.
     `execution`: null until the trial has ended, and where the worker does not tell.
@@ -71,6 +76,8 @@ class Trial(Response):
     evaluates: int | None = None
     fold: Fold | None = None
     evaluations: Evaluations | None = None
+    measured: dict[str, float | None] | None = None
+    violation: float | None = None
     attempt: int
     losses: int
     worker: str | None

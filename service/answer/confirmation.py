@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from lehr.wire.objectives import Constraint, ConstraintStanding
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
+from service.answer.constraints import Measured, standings
 from service.answer.finalists import SearchTrial
 from service.answer.statistics import PairedGain, Summary, paired_gain, summarise
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRun:
-    """One training on a fresh seed. `value` None unless COMPLETED."""
+    """One training on a fresh seed. `value` None unless COMPLETED; `measured` where there are constraints."""
 
     seed: int
     state: TrialState
     value: float | None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,18 @@ class Confirmed:
 
     trial: SearchTrial
     runs: tuple[ConfirmRun, ...]
+    constraints: tuple[Constraint, ...] = ()
+
+    @property
+    def standings(self) -> list[ConstraintStanding]:
+        """How it keeps to each constraint, by the mean of its COMPLETED runs; empty without a run."""
+        runs = [run.measured or {} for run in self.runs if run.state == "COMPLETED"]
+        return standings(self.constraints, runs) if runs else []
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it breaks a constraint, by these means."""
+        return not all(each.satisfied for each in self.standings)
 
     @property
     def values(self) -> dict[int, float]:
@@ -46,10 +61,14 @@ def gain_over(answer: Confirmed, other: Confirmed, direction: Direction) -> Pair
     """The answer's paired gain; exactly zero and a tie when they are the same.
 
     A schedule that diverged on a seed on which the other completed is not called better, and the other way
-    round not worse: the mean leaves out the runs that went wrong.
+    round not worse: the mean leaves out the runs that went wrong. Nor is one that breaks the constraints better than
+    one that keeps to them, whatever its value.
     """
     gain = paired_gain(answer.values, other.values, direction)
-    if gain is None or bool(answer.diverged) == bool(other.diverged):
+    if gain is None:
+        return None
+    wrong, other_wrong = (bool(each.diverged) or each.is_broken for each in (answer, other))
+    if wrong == other_wrong:
         return gain
-    forbidden = "better" if answer.diverged else "worse"
+    forbidden = "better" if wrong else "worse"
     return replace(gain, verdict="tie") if gain.verdict == forbidden else gain

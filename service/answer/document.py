@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from lehr.errors import ConflictError
 from lehr.schedules import Schedule, torch_code
 from lehr.schedules.portable import export
-from lehr.wire.answers import Answer, Baseline, Comparison, Confirmation, Gain, LrCurve, Recommendation
-from lehr.wire.objectives import Evaluations
+from lehr.wire.answers import (
+    Answer,
+    Baseline,
+    Comparison,
+    Confirmation,
+    Feasibility,
+    Gain,
+    LrCurve,
+    Recommendation,
+)
+from lehr.wire.objectives import Constraint, Evaluations
 from lehr.wire.studies import Direction, StudyState
 from service.answer.confirmation import Confirmed, gain_over
+from service.answer.constraints import standings
 from service.answer.finalists import SearchTrial
+
+FeasibilityCode = Literal["satisfied", "satisfied_in_search", "nothing_feasible", "refuted"]
 
 MAX_POINTS = 1000
 """How many rates an answer lists unless asked for another number."""
@@ -26,6 +40,7 @@ class StudyFacts:
     metric: str
     direction: Direction
     horizon_steps: int | None
+    constraints: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +51,7 @@ class Measured:
     baseline: Confirmed | None
     compared: tuple[Confirmed, ...]
     recommendation: Recommendation
+    nothing_kept: bool = False
 
 
 def answer(
@@ -50,7 +66,9 @@ def answer(
     """
     if trial is None:
         raise ConflictError("No trial of this study has completed yet; ask again when one has.")
-    document = _document(study, trial, points)
+    document = _document(study, trial, points).model_copy(
+        update={"feasibility": feasibility(study.constraints, trial, measured)}
+    )
     if measured is None:
         return document
     found: dict[str, object] = {"recommendation": measured.recommendation}
@@ -102,6 +120,27 @@ def evaluations(trial: SearchTrial) -> Evaluations | None:
     return Evaluations(count=trial.evaluations, completed=trial.evaluations, std=trial.std)
 
 
+def feasibility(constraints: Sequence[Constraint], trial: SearchTrial, measured: Measured | None) -> Feasibility | None:
+    """How the answer keeps to the constraints; None without any."""
+    if not constraints:
+        return None
+    confirmed = measured.answer.standings if measured else []
+    found = confirmed or standings(constraints, [trial.measured or {}])
+    broken = ", ".join(each.metric for each in found if not each.satisfied)
+    if not broken:
+        code: FeasibilityCode = "satisfied" if confirmed else "satisfied_in_search"
+        where = "on the mean of its runs on fresh seeds" if confirmed else "in the search, which may be luck"
+        return Feasibility(code=code, message=f"the constraints hold {where}", constraints=found)
+    if trial.broken or (measured and measured.nothing_kept):
+        message = f"no trial of the search kept to the constraints; this is the nearest, and breaks that of {broken}"
+        return Feasibility(code="nothing_feasible", message=message, constraints=found)
+    message = (
+        "what kept to the constraints in the search did not on fresh seeds; "
+        f"this is the nearest, and breaks that of {broken}"
+    )
+    return Feasibility(code="refuted", message=message, constraints=found)
+
+
 def _code(schedule: Schedule, horizon_steps: int) -> str:
     return export(schedule, "torch", horizon_steps).code if schedule.adaptive else torch_code(schedule, horizon_steps)
 
@@ -129,6 +168,7 @@ def _comparison(found: Confirmed, other: Confirmed, direction: Direction) -> Com
         mean=summary.mean if summary else None,
         ci95=summary.ci95 if summary else None,
         gain=_gain(found, other, direction),
+        constraints=other.standings,
     )
 
 
@@ -138,4 +178,5 @@ def _baseline_document(baseline: Confirmed) -> Baseline:
         schedule=baseline.trial.schedule,
         mean=summary.mean if summary else None,
         ci95=summary.ci95 if summary else None,
+        constraints=baseline.standings,
     )

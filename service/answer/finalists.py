@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lehr.schedules import Schedule
@@ -13,7 +13,7 @@ from lehr.wire.trials import TrialState
 @dataclass(frozen=True, slots=True)
 class SearchTrial:
     """A search trial as the answer sees it. `value` None unless COMPLETED; of several `evaluations` their mean,
-    and `std` their standard deviation.
+    and `std` their standard deviation. `violation` of its study's constraints: above 0 they are broken.
     """
 
     number: int
@@ -22,12 +22,21 @@ class SearchTrial:
     value: float | None
     evaluations: int | None = None
     std: float | None = None
+    violation: float | None = None
+    measured: Mapping[str, float | None] | None = None
+
+    @property
+    def broken(self) -> float:
+        """By how much it breaks the constraints; 0 where it keeps to them."""
+        return max(0.0, self.violation or 0.0)
 
 
 def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[SearchTrial]:
-    """The COMPLETED trials, best value first, lower number first among equals."""
+    """The COMPLETED trials: those that keep to the constraints, best value first, lower number first among equals; then
+    the others, those first that break them least.
+    """
     completed = [trial for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
-    return sorted(completed, key=lambda trial: (loss(trial.value, direction), trial.number))
+    return sorted(completed, key=lambda trial: (trial.broken, loss(trial.value, direction), trial.number))
 
 
 def is_baseline(schedule: Schedule) -> bool:

@@ -36,7 +36,8 @@ class Landscape:
     smoother: Smoother | None
 
     @classmethod
-    def of(cls, trials: Sequence[SearchTrial], direction: Direction) -> Landscape:
+    def of(cls, trials: Sequence[SearchTrial], direction: Direction, part: float = BEST_PART) -> Landscape:
+        """`part`: of the trials, best first, that the process sees."""
         distinct: list[SearchTrial] = []
         seen: set[Schedule] = set()
         for trial in best_first(trials, direction):
@@ -44,7 +45,7 @@ class Landscape:
                 seen.add(trial.schedule)
                 distinct.append(trial)
         losses = tuple(loss(trial.value, direction) for trial in distinct)
-        kept = min(MOST, max(FEWEST, math.ceil(BEST_PART * len(distinct))))
+        kept = min(MOST, max(FEWEST, math.ceil(part * len(distinct))))
         if len(distinct) < FEWEST or losses[0] == losses[kept - 1 if kept < len(losses) else -1]:
             return cls(tuple(distinct), losses, None)
         inputs = np.stack([features(trial.schedule) for trial in distinct[:kept]])
@@ -56,6 +57,11 @@ class Landscape:
             return {trial.number: value for trial, value in zip(self.trials, self.losses, strict=True)}
         means, _ = self._joint
         return {trial.number: float(mean) for trial, mean in zip(self._seen, means, strict=True)}
+
+    def by_schedule(self) -> dict[Schedule, float]:
+        """The same by schedule: of several trials of one the best was taken."""
+        estimates = self.estimates()
+        return {trial.schedule: estimates[trial.number] for trial in self.trials if trial.number in estimates}
 
     def finalists(self, top: int) -> list[SearchTrial]:
         """The `top` schedules among which the best is expected to be best; the likeliest first.

@@ -85,6 +85,7 @@ def _entry(
         family=group.family,
         trials=len(group.trials),
         diverged=sum(trial.state == "DIVERGED" for trial in group.trials),
+        infeasible=sum(trial.broken > 0 for trial in group.trials),
         best=_best(best),
         equal_budget=_equal_budget(group, direction, count, worst) if best and len(group.trials) >= count else None,
         confirmation=confirmed,
@@ -97,11 +98,13 @@ def _best(trial: SearchTrial | None) -> BestSoFar | None:
     return BestSoFar(trial=trial.number, value=trial.value, schedule=trial.schedule, evaluations=evaluations(trial))
 
 
+def _counts(trial: SearchTrial) -> bool:
+    return trial.state == "COMPLETED" and not trial.broken
+
+
 def _equal_budget(group: FamilyTrials, direction: Direction, count: int, worst: float) -> EqualBudget:
-    """A trial that DIVERGED or was PRUNED counts as the worst value of the study."""
-    losses = [
-        min(loss(trial.value if trial.state == "COMPLETED" else None, direction), worst) for trial in group.trials
-    ]
+    """A trial that DIVERGED, was PRUNED or broke the constraints counts as the worst value of the study."""
+    losses = [min(loss(trial.value if _counts(trial) else None, direction), worst) for trial in group.trials]
     mean, low, high = best_of(losses, count)
     if direction == "minimize":
         return EqualBudget(trials=count, mean=mean, interval95=(low, high))

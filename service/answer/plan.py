@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lehr.wire.studies import Direction
+from service.answer.feasibility import candidates, outside
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
 from service.answer.race import Losses, Place, places, rounds, seeds_of_round, simplest, survivors
@@ -33,6 +34,17 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
+class Violations:
+    """Of the constraints by search trial: of the means of the race's runs, and of those of the measuring."""
+
+    race: dict[int, float]
+    measured: dict[int, float]
+
+
+NOTHING_BROKEN = Violations({}, {})
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A training to be done: of the search trial `number`'s schedule with `seed`."""
 
@@ -45,6 +57,8 @@ class Plan:
     """`answer` None: the race goes on. `runs_left` of its trainings are not yet spent. `racing`: best first.
 
     `tied`: racers, best first, with how far they are behind the best one, that the race could not tell from it.
+    `constrained`: there are constraints to keep to; `nothing_kept`: no trial of the search did, and the race looks for
+    the nearest, by its violation. `refuted`: were answers until measuring showed that they break a constraint.
     """
 
     contenders: tuple[Contender, ...]
@@ -59,6 +73,9 @@ class Plan:
     final_seeds: tuple[int, ...] = ()
     answer: int | None = None
     tied: tuple[tuple[int, float], ...] = ()
+    constrained: bool = False
+    nothing_kept: bool = False
+    refuted: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -71,14 +88,17 @@ class Plan:
         search_seed: int,
         with_constant: bool = True,
         compared: Sequence[int] = (),
+        constrained: bool = False,
     ) -> Plan:
         """The plan for a search that has ended with at least one COMPLETED trial.
 
         The race may spend (`top` - 1) `seeds` trainings. Then the answer, the baseline and those that it is to be
         compared with train with `seeds` fresh seeds each.
         """
-        landscape = Landscape.of(trials, direction)
-        baseline = landscape.baseline() if with_constant else None
+        chosen_from, nothing_kept = candidates(trials, top) if constrained else (trials, False)
+        landscape = Landscape.of(chosen_from, "minimize" if nothing_kept else direction)
+        # A constant rate is compared with even if none keeps to the constraints.
+        baseline = landscape.baseline() or Landscape.of(trials, direction).baseline() if with_constant else None
         racers = landscape.finalists(top)
         if baseline is not None and baseline not in racers:
             racers.append(baseline)
@@ -103,6 +123,8 @@ class Plan:
             runs_left=(top - 1) * seeds,
             rounds_left=rounds(len(racing)),
             racing=racing,
+            constrained=constrained,
+            nothing_kept=nothing_kept,
         )
 
     @property
@@ -119,16 +141,24 @@ class Plan:
     @property
     def runs_to_come(self) -> int:
         """How many trainings may still be added to those that are enqueued, at most."""
-        return 0 if self.answer is not None else self.runs_left + self.seeds * (1 + len(self._measured_besides))
+        # An answer that its measuring refutes makes room for the next.
+        more = self.seeds * (len(self.contenders) - 1 - len(self.refuted)) if self.constrained else 0
+        if self.answer is not None:
+            return max(0, more)
+        return self.runs_left + self.seeds * (1 + len(self._measured_besides)) + more
 
-    def next(self, losses: Losses, broken: Collection[int] = ()) -> tuple[Plan, list[Run]]:
+    def next(
+        self, losses: Losses, broken: Collection[int] = (), violations: Violations = NOTHING_BROKEN
+    ) -> tuple[Plan, list[Run]]:
         """What to train next, and the plan that knows it. No runs: the confirmation is over.
 
         `losses`: of the race's runs that completed. `broken`: racers with a run that diverged or failed on a
-        seed on which another racer completed; they are out, unless all are.
+        seed on which another racer completed; they are out, unless all are. `violations`: of the constraints, by the
+        means of the race's runs, and by those of the measuring.
         """
+        broken = {*broken, *(() if self.nothing_kept else outside(self.racing, broken, violations.race))}
         if self.answer is not None:
-            return self, []
+            return self._reconsider(losses, broken, violations)
         standing = self._standing(losses, broken)
         alive = [each for each in self.racing if each not in broken] or list(self.racing)
         racing = survivors(standing, alive) if self.race_seeds and standing else alive
@@ -155,6 +185,28 @@ class Plan:
             final_seeds=self._fresh_seeds(self.seeds),
         )
         return plan, [Run(number, seed) for seed in plan.final_seeds for number in plan.measured]
+
+    def _reconsider(self, losses: Losses, broken: Collection[int], violations: Violations) -> tuple[Plan, list[Run]]:
+        """Measure the next best racer, if what was measured breaks the constraints; in the end the nearest stands."""
+        measured = violations.measured
+        if not self.constrained or measured.get(self._answered, 0.0) <= 0 or self._answered in self.refuted:
+            return self, []
+        refuted = (*self.refuted, self._answered)
+        order = [place.racer for place in self._standing(losses, broken)]
+        out = {*refuted, *broken, *(each for each, found in (violations.race | measured).items() if found > 0)}
+        left = [each for each in order if each not in out]
+        if not left:
+            nearest = min(refuted, key=lambda each: measured[each])
+            return replace(self, answer=nearest, refuted=refuted), []
+        plan = replace(self, answer=left[0], refuted=refuted)
+        if left[0] in self._measured_besides:
+            return plan._reconsider(losses, broken, violations)
+        return plan, [Run(left[0], seed) for seed in plan.final_seeds]
+
+    @property
+    def _answered(self) -> int:
+        assert self.answer is not None
+        return self.answer
 
     def _standing(self, losses: Losses, broken: Collection[int]) -> list[Place]:
         standing = places({number: values for number, values in self._blocks(losses).items() if number not in broken})

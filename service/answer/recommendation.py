@@ -10,7 +10,7 @@ from lehr.wire.answers import Recommendation, Tied
 from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan
 
-Code = Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied"]
+Code = Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied", "keeps_to_constraints", "nearest"]
 
 
 def recommendation(plan: Plan, trials: Mapping[int, SearchTrial]) -> Recommendation:
@@ -32,6 +32,8 @@ def recommendation(plan: Plan, trials: Mapping[int, SearchTrial]) -> Recommendat
 
 
 def _code(plan: Plan) -> Code:
+    if plan.refuted:
+        return "nearest" if plan.answer in plan.refuted else "keeps_to_constraints"
     if len(plan.contenders) == 1:
         return "only_finalist"
     if len(plan.tied) <= 1:
@@ -42,6 +44,10 @@ def _code(plan: Plan) -> Code:
 def _message(code: Code, tied: list[Tied], chosen: Schedule) -> str:
     if code == "only_finalist":
         return "there was one finalist alone"
+    if code == "nearest":
+        return "everything measured on fresh seeds breaks a constraint; this one breaks them least"
+    if code == "keeps_to_constraints":
+        return "what did better in the race breaks a constraint on fresh seeds; this one keeps to them"
     if code == "clearly_best":
         return "every other finalist was clearly worse in the race on fresh seeds"
     others = len(tied) - 1

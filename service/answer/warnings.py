@@ -27,6 +27,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
         *_budget_warnings(spec),
         *_confirm_warnings(spec),
         *_target_warnings(spec),
+        *_constraint_warnings(spec),
         *_convergence_warnings(spec),
         *_evaluation_warnings(spec),
     ]
@@ -149,6 +150,17 @@ def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
         message = f"a target of {target:g} is never reached unless {metric} may be negative"
     if message:
         yield Warning_(code="target_out_of_reach", field="budget.target", message=message)
+
+
+def _constraint_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    for at, one in enumerate(spec.objective.constraints):
+        low, high, message = one.at_least, one.at_most, ""
+        if "accuracy" in one.metric and low is not None and low > 1:
+            message = f"an accuracy of {low:g} is never reached unless the task counts {one.metric} in percent"
+        elif "loss" in one.metric and high is not None and high <= 0:
+            message = f"a loss of {high:g} is never reached unless {one.metric} may be negative"
+        if message:
+            yield Warning_(code="constraint_out_of_reach", field=f"objective.constraints[{at}]", message=message)
 
 
 def _known(space: SpaceSpec) -> RangeSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from lehr.errors import Fault, InvalidValueError
@@ -16,6 +16,7 @@ from service.diagnosis.reading import trial_diagnosis
 from service.documents import curve, find_study, trial_document
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
 from service.forecast.document import running_forecast
+from service.ordering import BROKEN
 from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.services import Provided
 from service.strict_json import StrictRoute
@@ -104,14 +105,15 @@ def _ordering(study: StudyRow, order: Order | None, after: int | None) -> str:
         return "revision"
     if order in ("value", "-value"):
         best_is_high = study.spec["objective"]["direction"] == "maximize"
-        return "falling" if best_is_high == (order == "value") else "rising"
+        side = "falling" if best_is_high == (order == "value") else "rising"
+        return f"constrained {side} {order}" if study.spec["objective"].get("constraints") else side
     return order or "number"
 
 
 def _page(
     session: Session, query: Select[TrialRow], ordering: str, *, after: int | None, limit: int, cursor: str | None
 ) -> tuple[list[TrialRow], str | None]:
-    if ordering in ("rising", "falling"):
+    if "rising" in ordering or "falling" in ordering:
         return _page_by_value(session, query, ordering, limit, cursor)
     position = decode_cursor(cursor, int, int) if cursor is not None else None
     if ordering == "revision":
@@ -136,10 +138,17 @@ def _beyond(revision: int, number: int) -> Any:
 def _page_by_value(
     session: Session, query: Select[TrialRow], ordering: str, limit: int, cursor: str | None
 ) -> tuple[list[TrialRow], str | None]:
-    """Trials without a value come last. Values change while a study runs, so the cursor is a plain offset."""
+    """Trials without a value come last, and of the others those that break the constraints come as the worse ones do.
+
+    Values change while a study runs, so the cursor is a plain offset.
+    """
     start = decode_cursor(cursor, int)[0] if cursor is not None else 0
-    by_value = TrialRow.value.desc() if ordering == "falling" else TrialRow.value.asc()
-    query = query.order_by(by_value.nulls_last(), TrialRow.number).offset(start).limit(limit + 1)
+    by_value = TrialRow.value.desc() if "falling" in ordering else TrialRow.value.asc()
+    orders: list[ColumnElement[Any]] = [by_value.nulls_last(), TrialRow.number.asc()]
+    if ordering.startswith("constrained"):
+        broken = BROKEN.desc() if ordering.endswith("-value") else BROKEN.asc()
+        orders = [TrialRow.value.is_(None), broken, *orders]
+    query = query.order_by(*orders).offset(start).limit(limit + 1)
     rows = list(session.execute(query).scalars())
     more = len(rows) > limit
     return rows[:limit], encode_cursor(start + limit) if more else None

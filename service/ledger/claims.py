@@ -22,6 +22,7 @@ from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
 from service.ledger.stopping import affordable, has_rules
 from service.ledger.sweeping import sweep_length
+from service.ordering import objective_of
 from service.search.warmth import Searches
 from service.tables import LeaseRow, StudyRow, TrialRow
 
@@ -156,9 +157,16 @@ class Claims:
             lease_id=lease.id,
             expires_at=lease.expires_at,
             beat_seconds=self.terms.beat_seconds,
-            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=study.spec["objective"]),
+            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=_asked(study)),
             trials=[_leased(study, trial) for trial in trials],
         ).model_dump(mode="json")
+
+
+def _asked(study: StudyRow) -> dict[str, Any]:
+    """The study's objective as a worker can measure it: steps to a target are counted here."""
+    objective = study.spec["objective"]
+    metric, direction = objective_of(study).reported if objective.get("constraints") else (None, None)
+    return objective if metric is None else {**objective, "metric": metric, "direction": direction}
 
 
 def _leased(study: StudyRow, trial: TrialRow) -> LeasedTrial:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from sqlalchemy import select
 
+from lehr.wire.objectives import Constraint
+from service.answer.constraints import Measured, mean_measured, violation
 from service.answer.finalists import SearchTrial, loss
-from service.answer.plan import Plan, Run
+from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
 from service.database import Transaction
 from service.ledger.rules import touch
+from service.ordering import objective_of
 from service.search.warmth import new_trial
 from service.tables import StudyRow, TrialRow
 
@@ -29,6 +33,7 @@ def start(transaction: Transaction, study: StudyRow, trials: Sequence[SearchTria
         with_constant=baseline["constant"],
         # A study's own baselines are its first trials.
         compared=range(len(baseline["schedules"])),
+        constrained=bool(study.spec["objective"].get("constraints")),
     )
     study.finalists = list(plan.numbers)
     study.state = "CONFIRMING"
@@ -44,8 +49,9 @@ def proceed(transaction: Transaction, study: StudyRow) -> bool:
 
 
 def _go_on(transaction: Transaction, study: StudyRow, plan: Plan) -> bool:
-    losses, broken = _race(transaction, study, plan)
-    plan, runs = plan.next(losses, broken)
+    runs_so_far = _runs(transaction, study)
+    losses, broken = _race(study, plan, runs_so_far)
+    plan, runs = plan.next(losses, broken, _violations(transaction, study, plan, runs_so_far))
     study.confirmation = plan.to_json()
     trials = [_enqueue(transaction, study, plan, run) for run in runs]
     touch(study, *trials)
@@ -54,25 +60,53 @@ def _go_on(transaction: Transaction, study: StudyRow, plan: Plan) -> bool:
     return bool(runs)
 
 
-def _race(transaction: Transaction, study: StudyRow, plan: Plan) -> tuple[dict[int, dict[int, float]], set[int]]:
-    """The losses of the race so far by number and seed, and who broke down on a seed that another completed."""
+def _runs(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
+    """The confirmation's trainings so far."""
     query = (
-        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value)
+        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.violation, TrialRow.measured)
         .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None))
         .order_by(TrialRow.number)
     )
+    return transaction.session.execute(query).all()
+
+
+def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, dict[int, float]], set[int]]:
+    """The losses of the race so far by number and seed, and who broke down on a seed that another completed."""
     direction = study.spec["objective"]["direction"]
     losses: dict[int, dict[int, float]] = {}
     failed: list[Run] = []
-    for number, seed, state, value in transaction.session.execute(query):
-        if number is None or seed not in plan.race_seeds:
+    for run in runs:
+        if run.seed not in plan.race_seeds:
             continue
-        if state == "COMPLETED" and value is not None:
-            losses.setdefault(number, {})[seed] = loss(value, direction)
-        elif state in ("DIVERGED", "FAILED"):
-            failed.append(Run(number, seed))
+        if run.state == "COMPLETED" and run.value is not None:
+            told = run.violation if plan.nothing_kept else loss(run.value, direction)
+            losses.setdefault(run.confirms, {})[run.seed] = told
+        elif run.state in ("DIVERGED", "FAILED"):
+            failed.append(Run(run.confirms, run.seed))
     completed = {seed for values in losses.values() for seed in values}
     return losses, {run.number for run in failed if run.seed in completed}
+
+
+def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Sequence[Any]) -> Violations:
+    """How those that take part keep to the constraints: by the race with the search's trial, and by the measuring."""
+    constraints = objective_of(study).constraints
+    if not constraints:
+        return NOTHING_BROKEN
+    searched = select(TrialRow.number, TrialRow.measured).where(
+        TrialRow.study_id == study.id, TrialRow.number.in_(plan.numbers)
+    )
+    race = {number: [measured or {}] for number, measured in transaction.session.execute(searched)}
+    final: dict[int, list[Measured]] = {}
+    for run in runs:
+        if run.state == "COMPLETED":
+            kind = final if run.seed in plan.final_seeds else race
+            kind.setdefault(run.confirms, []).append(run.measured or {})
+    return Violations(_of_means(constraints, race), _of_means(constraints, final))
+
+
+def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[Measured]]) -> dict[int, float]:
+    means = {number: mean_measured(constraints, each) for number, each in found.items()}
+    return {number: violation(constraints, mean) or 0.0 for number, mean in means.items()}
 
 
 def _enqueue(transaction: Transaction, study: StudyRow, plan: Plan, run: Run) -> TrialRow:

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import func, select
 
 from lehr.schedules import schedule_from_dict
+from service.answer.constraints import is_broken
 from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
 from service.answer.finalists import loss
 from service.database import Transaction
@@ -44,17 +45,24 @@ def reached_convergence(transaction: Transaction, study: StudyRow, _rule: str) -
 
 def _look(transaction: Transaction, study: StudyRow) -> None:
     query = (
-        select(TrialRow.schedule, TrialRow.state, TrialRow.value).where(*_of_search(study)).order_by(TrialRow.number)
+        select(TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
+        .where(*_of_search(study))
+        .order_by(TrialRow.number)
     )
     rows = transaction.connection.execute(query).all()
     direction = study.spec["objective"]["direction"]
-    losses = [loss(row.value if row.state == "COMPLETED" else None, direction) for row in rows]
+    losses = [loss(row.value if _counts(row) else None, direction) for row in rows]
     space = searched_space(study).to_space()
     found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
     if found is None:
         return
     study.convergence = asdict(found)
     log.info("search_looked_at", study=study.id, **study.convergence)
+
+
+def _counts(row: Any) -> bool:
+    """Whether the trial's value is one to be aimed at."""
+    return row.state == "COMPLETED" and not is_broken(row.violation)
 
 
 def _of_search(study: StudyRow) -> tuple[Any, ...]:

@@ -14,9 +14,12 @@ from statistics import fmean, stdev
 import structlog
 from sqlalchemy import bindparam, select
 
+from service.answer.constraints import is_broken
 from service.answer.finalists import loss
 from service.database import Transaction
+from service.ledger.judging import judge_together
 from service.ledger.rules import OPEN_TRIAL_STATES, settle, trainings_each
+from service.ordering import best_first
 from service.search.warmth import new_trial
 from service.search.wilcoxon import is_hopeless
 from service.seeds import evaluation_seed
@@ -94,6 +97,7 @@ def _conclude(transaction: Transaction, study: StudyRow, trial: TrialRow) -> lis
         value = mean if failed.state == "PRUNED" else None
         settle(transaction, study, trial, failed.state, value=value, error=failed.error)
     elif len(values) == len(evaluations):
+        judge_together(study, trial, evaluations)
         settle(transaction, study, trial, "COMPLETED", value=mean)
     elif _is_hopeless(transaction, study, evaluations):
         settle(transaction, study, trial, "PRUNED", value=mean)
@@ -110,6 +114,7 @@ def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequenc
     if study.spec["pruner"]["name"] != "wilcoxon":
         return False
     best = _best(transaction, study)
+    # One that breaks the constraints is no measure: who is worse, and keeps to them, is the better one.
     return best is not None and is_hopeless(
         _losses(study, evaluations), _losses(study, _evaluations(transaction, study, best))
     )
@@ -121,15 +126,15 @@ def _losses(study: StudyRow, evaluations: Sequence[TrialRow]) -> dict[int, float
 
 
 def _best(transaction: Transaction, study: StudyRow) -> int | None:
-    """The number of the search trial that is best so far."""
-    order = TrialRow.value.desc() if study.spec["objective"]["direction"] == "maximize" else TrialRow.value.asc()
+    """The number of the search trial that is best so far; None where none keeps to the constraints."""
     query = (
-        select(TrialRow.number)
+        select(TrialRow.number, TrialRow.violation)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(order, TrialRow.number)
+        .order_by(*best_first(study))
         .limit(1)
     )
-    return transaction.session.execute(query).scalar_one_or_none()
+    found = transaction.session.execute(query).first()
+    return None if found is None or is_broken(found.violation) else found.number
 
 
 def _evaluations(transaction: Transaction, study: StudyRow, number: int) -> list[TrialRow]:

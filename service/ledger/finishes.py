@@ -11,6 +11,7 @@ from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
 from service.database import Database, Transaction
 from service.ledger.evaluations import conclude
 from service.ledger.holdings import Holdings, examine
+from service.ledger.judging import judge
 from service.ledger.progress import progress_document
 from service.ledger.progression import advance
 from service.ledger.rules import close_if_empty, settle, touch
@@ -51,7 +52,8 @@ class Finishes:
     def _settle(
         self, transaction: Transaction, study: StudyRow, trial: TrialRow, entry: TrialFinish, holdings: Holdings
     ) -> None:
-        settle(transaction, study, trial, entry.state, value=entry.value, error=entry.error)
+        value = judge(transaction, study, trial, entry.value) if entry.state == "COMPLETED" else entry.value
+        settle(transaction, study, trial, entry.state, value=value, error=entry.error)
         if entry.progress is not None:
             trial.progress = progress_document(entry.progress, transaction.now)
         trial.execution = None if entry.execution is None else entry.execution.model_dump()
@@ -64,7 +66,7 @@ class Finishes:
             number=trial.number,
             attempt=trial.attempt,
             state=entry.state,
-            value=entry.value,
+            value=value,
         )
 
 

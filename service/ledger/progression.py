@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from sqlalchemy import bindparam, func, select
@@ -117,16 +118,34 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
 def search_trials(transaction: Transaction, study: StudyRow, numbers: Sequence[int] | None = None) -> list[SearchTrial]:
     """The study's COMPLETED search trials; of these numbers, if any are given."""
     query = (
-        select(TrialRow.number, TrialRow.schedule, TrialRow.value, TrialRow.evaluations, TrialRow.std)
+        select(*SEARCHED)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
         .order_by(TrialRow.number)
     )
     if numbers is not None:
         query = query.where(TrialRow.number.in_(numbers))
-    return [
-        SearchTrial(number, schedule_from_dict(schedule), "COMPLETED", value, evaluations, std)
-        for number, schedule, value, evaluations, std in transaction.session.execute(query)
-    ]
+    return [as_search_trial(row) for row in transaction.session.execute(query)]
+
+
+SEARCHED = (
+    TrialRow.number,
+    TrialRow.schedule,
+    TrialRow.state,
+    TrialRow.value,
+    TrialRow.evaluations,
+    TrialRow.std,
+    TrialRow.violation,
+    TrialRow.measured,
+)
+"""What an answer looks at of a search trial."""
+
+
+def as_search_trial(row: Any) -> SearchTrial:
+    """From the columns of SEARCHED."""
+    schedule = schedule_from_dict(row.schedule)
+    return SearchTrial(
+        row.number, schedule, row.state, row.value, row.evaluations, row.std, row.violation, row.measured
+    )
 
 
 def _count_by_state(transaction: Transaction, study: StudyRow) -> dict[str, int]:

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, exists, func, select, update
 
-from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.trials import TrialState
 from service.database import Transaction
+from service.ordering import objective_of
 from service.tables import LEASES, LeaseRow, StudyRow, TrialRow
 
 MAX_LOSSES = 3
@@ -43,7 +43,7 @@ def touch(study: StudyRow, *trials: TrialRow) -> None:
 
 def trainings_each(study: StudyRow) -> int:
     """Of how many trainings each of its search trials consists."""
-    return ObjectiveSpec.model_validate(study.spec["objective"]).evaluations
+    return objective_of(study).evaluations
 
 
 def settle(

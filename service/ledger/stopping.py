@@ -11,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select
 
+from service.answer.constraints import is_broken
 from service.answer.finalists import loss
 from service.database import Transaction
 from service.ledger.converging import reached_convergence
 from service.ledger.rules import OPEN_TRIAL_STATES, trainings_each
+from service.ordering import best_first
 from service.tables import StudyRow, TrialRow
 
 RULES = ("target", "max_seconds", "max_steps", "stop_when")
@@ -88,15 +90,18 @@ def _is_open(transaction: Transaction, study: StudyRow) -> bool:
 
 def _reached_target(transaction: Transaction, study: StudyRow, target: float) -> str | None:
     objective = study.spec["objective"]
-    order = TrialRow.value.desc() if objective["direction"] == "maximize" else TrialRow.value.asc()
     query = (
-        select(TrialRow.number, TrialRow.value)
+        select(TrialRow.number, TrialRow.value, TrialRow.violation)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(order, TrialRow.number)
+        .order_by(*best_first(study))
         .limit(1)
     )
     best = transaction.connection.execute(query).first()
-    if best is None or loss(best.value, objective["direction"]) > loss(target, objective["direction"]):
+    if (
+        best is None
+        or is_broken(best.violation)
+        or loss(best.value, objective["direction"]) > loss(target, objective["direction"])
+    ):
         return None
     return f"budget.target: {objective['metric']} {best.value:g} of trial {best.number} reaches {target:g}"
 

@@ -25,16 +25,17 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
     """A finite loss for each result by number; less is better.
 
     COMPLETED: its value. PRUNED: its last report, but at best the median of the completed ones.
-    DIVERGED: as bad as the worst. A loss far behind the median is clipped, since a single
+    What broke the constraints: worse than the worst that kept to them, by how much it did. DIVERGED: as bad as the
+    worst of these. A loss far behind the median is clipped, since a single
     enormous one would flatten everything else for a Gaussian process.
     """
     losses = {
         one.number: turned(one.value, direction)
         for one in results
-        if one.value is not None and one.state == "COMPLETED"
+        if one.value is not None and one.state == "COMPLETED" and not one.broken
     }
     if not losses:
-        return {one.number: 0.0 if one.state == "PRUNED" else 1.0 for one in results}
+        return {one.number: one.broken or (0.0 if one.state == "PRUNED" else 1.0) for one in results}
     best, middle = min(losses.values()), statistics.median(losses.values())
     limit = middle + CLIP * (middle - best) if middle > best else max(losses.values())
     losses = {number: min(loss, limit) for number, loss in losses.items()}
@@ -43,8 +44,8 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
         if one.state == "PRUNED":
             last = turned(one.reports[-1][1], direction) if one.reports else worst
             losses[one.number] = min(max(last, middle), max(worst, middle))
-        elif one.state == "DIVERGED":
-            losses[one.number] = worst + (worst - best) / 4
+        elif one.broken or one.state == "DIVERGED":
+            losses[one.number] = worst + (worst - best) / 4 * (one.broken or 1.0)
     return losses
 
 

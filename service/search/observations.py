@@ -24,7 +24,8 @@ class Observation:
 
     `point` None: the schedule lies outside the space (a user's own) and informs no sampler.
     `value` is of COMPLETED trials. `reports` holds (step, objective value), steps rising,
-    values finite; they inform pruners, and samplers when the trial was PRUNED.
+    values finite; they inform pruners, and samplers when the trial was PRUNED. `violation`: of the study's
+    constraints by a COMPLETED trial; above 0 they are broken.
     """
 
     number: int
@@ -33,6 +34,12 @@ class Observation:
     state: TrialState
     value: float | None
     reports: tuple[tuple[int, float], ...] = ()
+    violation: float | None = None
+
+    @property
+    def broken(self) -> float:
+        """By how much it breaks the constraints, in [0, 1): 0 where it does not."""
+        return 0.0 if self.violation is None or self.violation <= 0 else self.violation / (1 + self.violation)
 
     @property
     def informative(self) -> bool:
@@ -53,13 +60,17 @@ Rank = tuple[int, float, float]
 
 
 def rank(observation: Observation, direction: Direction) -> Rank:
-    """Sorts results best first: COMPLETED by value, then PRUNED (longest first), then DIVERGED."""
+    """Sorts results best first: COMPLETED by value, then PRUNED (longest first), then those that broke the constraints,
+    the least first, then DIVERGED.
+    """
+    if observation.broken:
+        return (3, observation.broken, turned(observation.value or 0.0, direction))
     if observation.state == "COMPLETED" and observation.value is not None:
         return (0, 0.0, turned(observation.value, direction))
     if observation.state == "PRUNED" and observation.reports:
         step, value = observation.reports[-1]
         return (1, -float(step), turned(value, direction))
-    return (2 if observation.state == "PRUNED" else 3, 0.0, 0.0)
+    return (2 if observation.state == "PRUNED" else 4, 0.0, 0.0)
 
 
 def turned(value: float, direction: Direction) -> float:

@@ -124,7 +124,8 @@ class ParzenModel:
 
         A rate that is not searched for this family has its only value: a constant ends at its
         top. DIVERGED counts as infeasible, the higher its highest rate the more so: when
-        everything diverged, the search moves towards low rates.
+        everything diverged, the search moves towards low rates. So does what broke the constraints, by how much it did,
+        and always less than what DIVERGED.
         """
         family, number = observation.family, observation.number
         own = {_shared_name(name): value for name, value in (observation.point or {}).items()}
@@ -134,10 +135,12 @@ class ParzenModel:
         params = {name: params[name] for name in space}
         if observation.state == "DIVERGED":
             widest = min(self._space.top_lr(one).low for one in self._space.families)
-            return optuna_study.infeasible(number, params, space, max(float(params.get(_TOP, 1.0)) / widest, 1e-9))
+            return optuna_study.infeasible(number, params, space, max(float(params.get(_TOP, 1.0)) / widest, 1.0))
         if observation.state == "PRUNED":
             reports = {step: turned(value, self._direction) for step, value in observation.reports[-1:]}
             return optuna_study.pruned(number, params, space, reports)
+        if observation.broken:
+            return optuna_study.infeasible(number, params, space, observation.broken)
         if observation.state == "COMPLETED" and observation.value is not None:
             return optuna_study.complete(number, params, space, turned(observation.value, self._direction))
         return optuna_study.running(number, params, space)

@@ -45,8 +45,16 @@ class Curve:
     reports: Reports
 
 
-def check_pruner(name: str, evaluations: int = 1) -> Fault | None:
+def check_pruner(name: str, evaluations: int = 1, *, constrained: bool = False) -> Fault | None:
     """Why a pruner cannot be used where a trial is evaluated so many times, None when it can."""
+    if constrained and judges_curves(name):
+        return Fault(
+            "pruner.name",
+            "this pruner looks at the objective alone, and would give up what keeps to the constraints",
+            "none, or wilcoxon with objective.folds or seeds",
+            name,
+            'Use "none", or leave out objective.constraints.',
+        )
     if name == "wilcoxon" and evaluations == 1:
         return Fault(
             "pruner.name",

@@ -165,6 +165,7 @@ CHANGED_TRIALS = (
         TrialRow.state,
         TrialRow.value,
         TrialRow.evaluations,
+        TrialRow.violation,
     )
     .where(
         TrialRow.study_id == bindparam("study"),
@@ -195,6 +196,7 @@ def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[An
             state="RUNNING" if trial.state == "WAITING" else trial.state,
             value=trial.value,
             reports=_mean_so_far(trial) if trial.evaluations is not None else reports.get(trial.id, ()),
+            violation=trial.violation,
         )
         for trial in trials
     ]
