@@ -21,12 +21,13 @@ from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
 from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
+from service.curves import reports
 from service.database import Transaction
 from service.fleet import Fleet
 from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
 from service.ordering import best_first
 from service.ranges.bounds import searched_space
-from service.tables import ReportRow, StudyRow, TrialRow
+from service.tables import StudyRow, TrialRow
 from service.validation import waiting_reason
 
 Row = TypeVar("Row")
@@ -210,12 +211,13 @@ def trial_document(
 
 def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:
     """The trial's reports by step; `max_points` keeps evenly spaced ones, the first and the last included."""
-    query = select(ReportRow).where(ReportRow.trial_id == trial.id).order_by(ReportRow.step)
-    rows = spread(list(transaction.session.execute(query).scalars()), max_points)
+    found = reports(transaction, trial)
+    rows = spread(found.rows, max_points)
     names = sorted({name for row in rows for name in row.metrics})
     return Curve(
         study_id=trial.study_id,
         number=trial.number,
+        mean_of=found.mean_of,
         step=[row.step for row in rows],
         epoch=[row.epoch for row in rows],
         lr=[row.lr for row in rows],

@@ -5,32 +5,33 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from lehr.cli import output, settings
 from lehr.cli.naming import find_study
 from lehr.cli.output import JsonOption, say
 from lehr.cli.settings import ServerOption
 from lehr.cli.studies import StudyArgument
-from lehr.cli.tables import number, rates
+from lehr.cli.tables import front_table
 from lehr.client import Client
+from lehr.wire.front import Aim
 
 
 def front(
     study: StudyArgument,
     target: Annotated[float, typer.Option("--target", help="The value of the objective to reach.")],
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Count robustness to the rate as an aim of its own, beside the steps.")
+    ] = False,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
     """Show the trials that reach a target soonest, and those that end better for more steps."""
     with Client(server) as client:
-        found = client.front(find_study(client, study).study_id, target)
+        aims: tuple[Aim, ...] = ("steps", "rate_sensitivity") if robust else ("steps",)
+        found = client.front(find_study(client, study).study_id, target, aims=aims)
     if json:
         output.document(found.model_dump(mode="json"))
         return
-    table = Table("trial", "steps to it", found.metric, "family", "rates", box=None, pad_edge=False)
-    for item in found.items:
-        table.add_row(str(item.trial), str(item.steps), number(item.value), item.schedule.family, rates(item.schedule))
     if found.items:
-        output.show(table)
+        output.show(front_table(found))
     say(f"{found.reached} of {found.examined} trials reached {found.metric} {target:g}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from rich.console import Group, RenderableType
@@ -14,6 +14,7 @@ from lehr.cli.plot import draw
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
+from lehr.wire.front import Front
 from lehr.wire.objectives import ConstraintStanding
 from lehr.wire.studies import Study
 from lehr.wire.training import CELLS, in_cells
@@ -23,6 +24,8 @@ STATE_STYLES = {
     "COMPLETED": "green", "RUNNING": "cyan", "CONFIRMING": "cyan", "STOPPING": "cyan", "PAUSED": "yellow",
     "PRUNED": "yellow", "DIVERGED": "magenta", "CANCELLED": "yellow", "FAILED": "red",
 }  # fmt: skip
+FRONT_ROWS = 5
+"""Of an answer's front; all of it: `lehr front`."""
 VERDICTS = {
     "better": "better than the best constant rate",
     "tie": "a tie with the best constant rate: the difference may be chance",
@@ -134,22 +137,48 @@ def answer_details(answer: Answer) -> RenderableType:
             verdict = f"gain over it: {other.gain.verdict}"
             table.add_row(verdict, f"{other.gain.mean:+.4g}", Text(interval(other.gain.ci95)))
     parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
-    if answer.feasibility:
-        parts.append(Text(f"constraints: {answer.feasibility.message}"))
-    if answer.gain:
-        verdict = "the answer is the best constant rate itself" if is_constant else VERDICTS[answer.gain.verdict]
-        parts.append(Text(f"verdict: {verdict}"))
-    if answer.recommendation:
-        parts.append(Text(f"why this one: {answer.recommendation.message}"))
+    parts += [Text(line) for line in _remarks(answer, is_constant=is_constant)]
+    if (front := _front(answer)) is not None:
+        parts.append(front)
     if answer.lr and len(answer.lr.step) > 1:
         parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
     return Group(*parts)
+
+
+def _remarks(answer: Answer, *, is_constant: bool) -> Iterator[str]:
+    if answer.feasibility:
+        yield f"constraints: {answer.feasibility.message}"
+    if answer.gain:
+        verdict = "the answer is the best constant rate itself" if is_constant else VERDICTS[answer.gain.verdict]
+        yield f"verdict: {verdict}"
+    if answer.recommendation:
+        yield f"why this one: {answer.recommendation.message}"
 
 
 def _add_constraints(table: Table, answer: Answer) -> None:
     for each in answer.feasibility.constraints if answer.feasibility else ():
         how = "" if each.satisfied else ": broken"
         table.add_row(f"{bounds_text(each)}{how}", number(each.mean), Text(interval(each.ci95)))
+
+
+def front_table(front: Front) -> Table:
+    """The trials that no other beats, the soonest first."""
+    table = Table(
+        "trial", "steps to it", front.metric, "wrong rate costs", "family", "rates", box=None, pad_edge=False
+    )  # fmt: skip
+    for item in front.items:
+        cells = (f"{item.steps:g}", number(item.value), number(item.rate_sensitivity))
+        table.add_row(str(item.trial), *cells, item.schedule.family, rates(item.schedule))
+    return table
+
+
+def _front(answer: Answer) -> RenderableType | None:
+    """The answer's, cut to a few rows."""
+    if answer.front is None or len(answer.front.items) < 2:
+        return None
+    shown = answer.front.model_copy(update={"items": answer.front.items[:FRONT_ROWS]})
+    title = f"other aims: steps to {shown.metric} {shown.target:.4g}, and what rates twice or half as high cost"
+    return Group(Text(title), front_table(shown))
 
 
 def bounds_text(constraint: ConstraintStanding) -> str:

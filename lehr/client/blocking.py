@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -19,7 +19,7 @@ from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.forecasts import Forecast
-from lehr.wire.front import Front
+from lehr.wire.front import Aim, Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
@@ -180,9 +180,9 @@ class Client:
         """A range test by its id, or the one that the study of this id began with."""
         return self._send(calls.range_test(range_test_id))
 
-    def front(self, study_id: str, target: float) -> Front:
+    def front(self, study_id: str, target: float, *, aims: Sequence[Aim] = ("steps",)) -> Front:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""
-        return self._send(calls.front(study_id, target))
+        return self._send(calls.front(study_id, target, aims))
 
     def forecast(
         self,

@@ -27,7 +27,7 @@ class Call(Generic[Result]):
     method: str
     path: str
     answer: TypeAdapter[Result]
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str | list[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     repeatable: bool = True
@@ -53,7 +53,7 @@ def path(*segments: str | int) -> str:
     return "/v1/" + "/".join(quote(str(segment), safe=":") for segment in segments)
 
 
-def query(**params: Any) -> dict[str, str]:
+def query(**params: Any) -> dict[str, str | list[str]]:
     """The parameters that were given, as a query string takes them."""
     return {name: _query_value(value) for name, value in params.items() if value is not None}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
@@ -12,7 +12,7 @@ from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.forecasts import Forecast
-from lehr.wire.front import Front
+from lehr.wire.front import Aim, Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
@@ -128,8 +128,11 @@ def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
     return Call("GET", path("studies", study_id, "diagnosis"), _DIAGNOSIS)
 
 
-def front(study_id: str, target: float) -> Call[Front]:
-    return Call("GET", path("studies", study_id, "front"), _FRONT, params=query(target=target))
+def front(study_id: str, target: float, aims: Sequence[Aim]) -> Call[Front]:
+    # A server of before there were aims refuses to hear of one.
+    told = () if tuple(aims) == ("steps",) else tuple(aims)
+    params = query(target=target) | ({"aim": list(told)} if told else {})
+    return Call("GET", path("studies", study_id, "front"), _FRONT, params=params)
 
 
 def forecast(study_id: str, schedule: Schedule | Mapping[str, Any] | None, horizon_steps: int | None) -> Call[Forecast]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from lehr.wire.base import Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
+from lehr.wire.front import Front
 from lehr.wire.objectives import ConstraintStanding, Evaluations
 from lehr.wire.studies import BestSoFar, Direction, StudyState
 
@@ -136,6 +137,9 @@ class LrCurve(Response):
 class Answer(Response):
     """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of.
 
+    `front`: the search's trials that no other beats in value, steps to a target and robustness to the rate. The target
+    is the bound of the study's own constraint on the metric, or else what the best constant of the search came to.
+
     `feasibility`: how it keeps to the study's constraints; null without any.
     """
 
@@ -158,3 +162,4 @@ class Answer(Response):
     lr: LrCurve | None
     code: dict[str, str]
     diagnosis: list[Finding] = Field(default_factory=list)
+    front: Front | None = None

@@ -51,7 +51,7 @@ class Trial(Response):
 
     A search trial with `evaluations` is trained several times: each training is a trial of its own, of purpose
     `evaluation`, with the search trial's number as `evaluates`, on a `fold` if the study has any. The search
-    trial's `value` is the mean of theirs, and their curves are its curves.
+    trial's `value` is the mean of theirs, and its curve and diagnosis are of the mean of their curves.
 
     `measured`: of a COMPLETED trial, what the constrained metrics came to (means where it has `evaluations`), and
     `violation`: above 0 it breaks a constraint, relative to the bound it breaks most; at 0 or below it keeps to all.
@@ -102,10 +102,15 @@ class EnqueueTrial(Request):
 
 
 class Curve(Response):
-    """A trial's reports, by step. Values that were not finite are null."""
+    """A trial's reports, by step. Values that were not finite are null.
+
+    `mean_of`: of a search trial with `evaluations`, the numbers of the trainings whose mean this is: those that
+    COMPLETED, or DIVERGED where that ended it. Each has a curve of its own.
+    """
 
     study_id: str
     number: int
+    mean_of: list[int] | None = None
     step: list[int]
     epoch: list[float | None]
     lr: list[float]

@@ -1,4 +1,4 @@
-"""The search as one landscape: which schedules are worth confirming, and how steep it is around them."""
+"""The search as one landscape: which schedules are worth confirming."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ BEST_PART = 0.75
 CAP = 3.0
 """Losses are cut off at this many times the distance from the best to the median: a cliff is no slope."""
 DRAWS = 1000
-WRONG_BY = 2.0
-"""How wrong the rate is taken to be when asking how much that costs."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +92,6 @@ class Landscape:
         estimates = self.estimates()
         known = [trial for trial in constants if trial.number in estimates]
         return min(known or constants, key=lambda trial: estimates.get(trial.number, 0.0), default=None)
-
-    def sensitivity(self, schedule: Schedule) -> float | None:
-        """By how much the metric is expected to be worse with all rates twice or half as high: the worse of both."""
-        if self.smoother is None:
-            return None
-        here = features(schedule)
-        shift = math.log10(WRONG_BY)
-        means, _ = self.smoother.predict(np.stack([here, here - shift, here + shift]))
-        return max(0.0, float(max(means[1], means[2]) - means[0]))
 
     @property
     def _seen(self) -> tuple[SearchTrial, ...]:

@@ -11,6 +11,7 @@ from service.answer.feasibility import candidates, outside
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
 from service.answer.race import Losses, Place, places, rounds, seeds_of_round, simplest, survivors
+from service.answer.sensitivity import Sensitivity
 from service.seeds import confirm_seeds
 
 SEARCH = -1
@@ -103,12 +104,13 @@ class Plan:
         if baseline is not None and baseline not in racers:
             racers.append(baseline)
         estimates = landscape.estimates()
+        sensitivity = Sensitivity.of(trials, direction)
         contenders = tuple(
             Contender(
                 trial.number,
                 estimates.get(trial.number),
                 len(trial.schedule.to_dict()),
-                landscape.sensitivity(trial.schedule),
+                sensitivity.at(trial.schedule),
             )
             for trial in racers
         )

@@ -10,6 +10,7 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
 from lehr.wire.studies import StudyDiagnosis
 from lehr.wire.trials import TrialState
+from service.curves import reports
 from service.database import Transaction
 from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
@@ -17,8 +18,9 @@ from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
 from service.diagnosis.trial import diagnose
 from service.ledger.rules import FINISHED_TRIAL_STATES
+from service.ordering import objective_of
 from service.ranges.bounds import searched_space
-from service.tables import ReportRow, StudyRow, TrialRow
+from service.tables import StudyRow, TrialRow
 
 MAX_REPORTS = 2000
 """Longer curves are read in even parts: the rules look at means of a dozen."""
@@ -74,24 +76,20 @@ def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neig
 
 def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialCurve | None:
     """The trial's curve; None where it has not reported."""
-    query = (
-        select(ReportRow.step, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
-        .where(ReportRow.trial_id == trial.id)
-        .order_by(ReportRow.step)
-    )
-    rows = transaction.session.execute(query).all()
-    if not rows or trial.horizon_steps is None:
+    found = reports(transaction, trial)
+    rows = found.rows
+    if not rows or found.horizon_steps is None:
         return None
     if len(rows) > MAX_REPORTS:
         rows = [rows[round(index * (len(rows) - 1) / (MAX_REPORTS - 1))] for index in range(MAX_REPORTS)]
     schedule = schedule_from_dict(trial.schedule)
-    objective = study.spec["objective"]
+    metric, direction = objective_of(study).reported
     names = {name for row in rows for name in row.metrics}
     return TrialCurve(
         state=trial.state,
-        metric=objective["metric"],
-        direction=objective["direction"],
-        horizon_steps=trial.horizon_steps,
+        metric=metric,
+        direction=direction,
+        horizon_steps=found.horizon_steps,
         max_lr=schedule.max_lr,
         rise_fraction=schedule.rise_fraction,
         steps=[row.step for row in rows],

@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, select
 
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.forecasts import Forecast, ForecastRequest
-from lehr.wire.front import Front
+from lehr.wire.front import Aim, Front
 from lehr.wire.problems import Page
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
 from lehr.wire.transfer import Transfer, TransferRequest
@@ -19,7 +19,7 @@ from service.diagnosis.reading import study_diagnosis
 from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.forecast.document import forecast_document
-from service.front.reading import front_document
+from service.front.reading import answer_front, front_document
 from service.pages import DEFAULT_LIMIT, decode_cursor, page
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
@@ -125,7 +125,11 @@ def get_best(
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         answer = answer_document(transaction, study, points)
-        return answer.model_copy(update={"diagnosis": study_diagnosis(transaction, study).findings})
+        found = {
+            "diagnosis": study_diagnosis(transaction, study).findings,
+            "front": answer_front(transaction, study),
+        }
+        return answer.model_copy(update=found)
 
 
 @router.get("/{study_id}/diagnosis", response_model=StudyDiagnosis)
@@ -139,11 +143,14 @@ def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
 def get_front(
     study_id: StudyId,
     services: Provided,
-    target: Annotated[float, Query(allow_inf_nan=False, description="the objective's value to reach")],
+    target: Annotated[float, Query(allow_inf_nan=False, description="the reported metric's value to reach")],
+    aim: Annotated[
+        list[Aim] | None, Query(max_length=2, description="what counts beside the value; steps unless told")
+    ] = None,
 ) -> Any:
     """More than one aim: the trials that reach a target soonest, and those that end better for more steps."""
     with services.database.read() as transaction:
-        return front_document(transaction, find_study(transaction, study_id), target)
+        return front_document(transaction, find_study(transaction, study_id), target, tuple(aim or ("steps",)))
 
 
 @router.post("/{study_id}/forecast", response_model=Forecast)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lehr.wire.front import FrontTrial
+from lehr.wire.front import Aim, FrontTrial
 from lehr.wire.studies import Direction
 from service.answer.finalists import loss
 
@@ -18,13 +18,22 @@ def steps_to(target: float, reports: Sequence[tuple[int, float | None]], directi
     return next((step + 1 for step, value in reports if value is not None and loss(value, direction) <= goal), None)
 
 
-def pareto_front(reached: Iterable[FrontTrial], direction: Direction) -> list[FrontTrial]:
-    """Those that no other trial beats: sooner and no worse, or better and no later. The soonest first.
+def pareto_front(
+    reached: Iterable[FrontTrial], direction: Direction, aims: Sequence[Aim] = ("steps",)
+) -> list[FrontTrial]:
+    """Those that no other trial beats: no worse in the value and in all aims, and better in one. The soonest first.
 
-    Of equals in both aims the lowest number stays.
+    Of equals in everything the lowest number stays. An unknown sensitivity is worst of all.
     """
-    front: list[FrontTrial] = []
-    for trial in sorted(reached, key=lambda one: (one.steps, loss(one.value, direction), one.trial)):
-        if not front or loss(trial.value, direction) < loss(front[-1].value, direction):
-            front.append(trial)
-    return front
+
+    def losses(trial: FrontTrial) -> tuple[float, ...]:
+        costs = {"steps": float(trial.steps), "rate_sensitivity": loss(trial.rate_sensitivity, "minimize")}
+        return (*(costs[aim] for aim in aims), loss(trial.value, direction))
+
+    front: list[tuple[tuple[float, ...], FrontTrial]] = []
+    for trial in sorted(reached, key=lambda one: (*losses(one), one.trial)):
+        # What comes later in this order beats nothing that came before, so that only the front is looked at.
+        own = losses(trial)
+        if not any(all(other <= mine for other, mine in zip(others, own, strict=True)) for others, _ in front):
+            front.append((own, trial))
+    return sorted((trial for _, trial in front), key=lambda one: (one.steps, loss(one.value, direction), one.trial))

@@ -112,14 +112,19 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
     elif study.spec["confirm"] is None:
         end(transaction, study, "COMPLETED")
     else:
-        start(transaction, study, search_trials(transaction, study))
+        start(transaction, study, search_trials(transaction, study, states=("COMPLETED", "DIVERGED")))
 
 
-def search_trials(transaction: Transaction, study: StudyRow, numbers: Sequence[int] | None = None) -> list[SearchTrial]:
-    """The study's COMPLETED search trials; of these numbers, if any are given."""
+def search_trials(
+    transaction: Transaction,
+    study: StudyRow,
+    numbers: Sequence[int] | None = None,
+    states: Sequence[str] = ("COMPLETED",),
+) -> list[SearchTrial]:
+    """The study's search trials in these states; of these numbers, if any are given."""
     query = (
         select(*SEARCHED)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(states))
         .order_by(TrialRow.number)
     )
     if numbers is not None:

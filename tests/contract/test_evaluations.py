@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.ledger.lost import sweep
-from tests.support.ledgers import LEASE_SECONDS, FakeClock, FakeWorker, study_spec
+from tests.support.ledgers import LEASE_SECONDS, FakeClock, FakeWorker, named, study_spec
 
 CONSTANT = {"family": "constant", "start_lr": 0.1, "end_lr": 0.1}
 FOLDABLE = [{"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "folds": True}]
@@ -272,3 +272,31 @@ def test_a_budget_of_steps_counts_every_fold(client: TestClient, worker: FakeWor
     assert study_of(client, study)["state"] == "COMPLETED"
     assert len(items(client, study, purpose="search")) == 2
     assert len(items(client, study, purpose="evaluation", state="COMPLETED")) == 6
+
+
+def test_the_curve_and_the_diagnosis_of_a_trial_with_folds_are_of_the_mean_of_its_folds(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    study = submit(client, objective={"folds": 2}, budget={"trials": 1, "parallel": 1})
+    for fold in range(2):
+        lease = worker.claim()
+        assert lease is not None
+        losses = [2.3 - 0.07 * index + 0.1 * fold for index in range(10)]
+        reports = [
+            {"step": 10 * index + 9, "lr": 0.1, "train_loss": one, "metrics": {"val_accuracy": 1 / (1 + one)}}
+            for index, one in enumerate(losses)
+        ]
+        entry = {**named(lease["trials"][0]), "horizon_steps": 100, "reports": reports}
+        client.post(f"/v1/leases/{lease['lease_id']}/report", json={"trials": [entry]})
+        worker.finish(lease, value=0.5)
+    curve = client.get(f"/v1/studies/{study}/trials/0/curve").json()
+    assert curve["mean_of"] == [1, 2]
+    assert curve["step"] == [10 * index + 9 for index in range(10)]
+    assert curve["train_loss"] == pytest.approx([2.35 - 0.07 * index for index in range(10)])
+    assert set(curve["lr"]) == {0.1}
+    own = client.get(f"/v1/studies/{study}/trials/2/curve").json()
+    assert (own["mean_of"], own["train_loss"][0]) == (None, pytest.approx(2.4))
+    (finding,) = trial(client, study, 0)["diagnosis"]
+    assert finding["code"] == "rate_too_low"
+    (of_study,) = client.get(f"/v1/studies/{study}/diagnosis").json()["findings"]
+    assert (of_study["code"], of_study["trial"]) == ("rate_too_low", 0)

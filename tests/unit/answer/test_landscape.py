@@ -10,6 +10,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from lehr.schedules import FAMILIES, Constant, Cosine, Linear, Plateau, Schedule
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
+from service.answer.sensitivity import Sensitivity
 from service.answer.smoothing import PRIOR_DEVIATION, PRIOR_MEAN, features, fit
 
 
@@ -105,7 +106,7 @@ def test_few_trials_are_taken_as_they_are_each_schedule_once(direction: str) -> 
     baseline = landscape.baseline()
     assert baseline is not None
     assert baseline.number == 3
-    assert landscape.sensitivity(best) is None
+    assert Sensitivity.of(landscape.trials, "minimize").at(best) is None
 
 
 def test_a_constant_that_failed_is_no_baseline_for_lying_where_the_slope_points() -> None:
@@ -128,9 +129,29 @@ def test_equal_values_everywhere_are_no_landscape() -> None:
 def test_a_steep_place_is_more_sensitive_to_its_rate_than_a_flat_one() -> None:
     rates = np.logspace(-3, 0, 40)
     values = np.where(np.log10(rates) > -1, 4 * (np.log10(rates) + 1), 0.02 * np.abs(np.log10(rates) + 2))
-    landscape = Landscape.of(trials_of([Constant(start_lr=r, end_lr=r) for r in rates], list(values)), "minimize")
-    steep = landscape.sensitivity(Constant(start_lr=0.1, end_lr=0.1))
-    flat = landscape.sensitivity(Constant(start_lr=0.01, end_lr=0.01))
+    sensitivity = Sensitivity.of(trials_of([Constant(start_lr=r, end_lr=r) for r in rates], list(values)), "minimize")
+    steep = sensitivity.at(Constant(start_lr=0.1, end_lr=0.1))
+    flat = sensitivity.at(Constant(start_lr=0.01, end_lr=0.01))
     assert steep is not None
     assert flat is not None
     assert steep > 1.5 * flat
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_a_cliff_at_less_than_twice_the_rate_is_seen(diverges: bool) -> None:
+    """It lies 1.6 times above the best rate, and costs two; or everything beyond it diverges."""
+    generator = np.random.default_rng(1)
+    trials = []
+    for number, rate in enumerate(10 ** generator.uniform(-3, 0.5, size=40)):
+        distance = np.log10(rate) + 1
+        value = 2.0 if distance > 0.2 else 0.05 * distance**2 + 0.01 * generator.normal()
+        lost = diverges and distance > 0.2
+        schedule = Cosine(start_lr=rate, end_lr=rate / 100)
+        state = "DIVERGED" if lost else "COMPLETED"
+        trials.append(SearchTrial(number, schedule, state, None if lost else value))
+    sensitivity = Sensitivity.of(trials, "minimize")
+    near, far = (sensitivity.at(Cosine(start_lr=rate, end_lr=rate / 100)) for rate in (0.1, 0.005))
+    assert near is not None
+    assert far is not None
+    assert near > 2 * far
+    assert near > (0.1 if diverges else 0.2)

@@ -38,6 +38,24 @@ def test_the_front_is_every_trial_that_no_other_beats(pairs: list[tuple[int, flo
     assert [one.steps for one in front] == sorted(one.steps for one in front)
 
 
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 5).map(float), st.integers(0, 5).map(float)), max_size=12))
+def test_with_three_aims_the_front_is_still_every_trial_that_no_other_beats(
+    told: list[tuple[int, float, float]],
+) -> None:
+    all_of_them = [
+        FrontTrial(trial=number, schedule=SCHEDULE, value=value, steps=steps, rate_sensitivity=sensitivity)
+        for number, (steps, value, sensitivity) in enumerate(told)
+    ]
+    front = pareto_front(all_of_them, "minimize", ("steps", "rate_sensitivity"))
+    unbeaten = {
+        one
+        for one in told
+        if not any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in told)
+    }
+    assert {(one.steps, one.value, one.rate_sensitivity) for one in front} == unbeaten
+    assert len(front) == len(unbeaten)
+
+
 @pytest.mark.parametrize(("target", "steps"), [(0.5, 10), (0.7, 30), (0.8, 40), (0.95, None)])
 def test_the_first_report_as_good_as_the_target_counts(target: float, steps: int | None) -> None:
     reports = [(9, 0.6), (19, None), (29, 0.75), (39, 0.8), (49, 0.7)]
