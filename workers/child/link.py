@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -127,12 +128,15 @@ class Link:
 
     def _listen(self) -> None:
         told: Mapping[str, int] = {}
+        due = time.monotonic() + PULSE_SECONDS
         try:
             while True:
-                if self._connection.poll(PULSE_SECONDS):
+                # By the clock: words that come more often than pulses are due must not keep them back.
+                if self._connection.poll(max(0.0, due - time.monotonic())):
                     self._hear(self._connection.recv())
-                elif told != self._steps:
-                    told = self._pulse()
+                if time.monotonic() >= due:
+                    due = time.monotonic() + PULSE_SECONDS
+                    told = told if told == self._steps else self._pulse()
         except (EOFError, OSError):
             os.killpg(0, signal.SIGKILL)
 

@@ -51,6 +51,10 @@ class Bad(Task):
             time.sleep(0.02)
         return loss
 
+    def _slowly(self) -> float:
+        """From the first step on, in `loss`."""
+        return 1.0
+
     def _raise(self) -> float:
         print("before it goes wrong")
         raise ValueError("on purpose")

@@ -35,6 +35,7 @@ class Recorder:
         self.said: Directive = "continue"
         self.started: list[str] = []
         self.steps: dict[str, int] = {}
+        self.step_times: list[float] = []
         self.reports: dict[str, list[Report]] = {}
         self.places: list[str] = []
         self.outcomes: dict[str, Outcome] = {}
@@ -51,6 +52,7 @@ class Recorder:
 
     def step(self, trial: str, step: int) -> None:
         self.steps[trial] = step
+        self.step_times.append(time.monotonic())
 
     def put(self, trial: str, reports: Any) -> None:
         self.put_all({trial: reports})
@@ -144,6 +146,15 @@ def test_one_process_trains_trial_after_trial(trainer: ChildTrainer) -> None:
     assert desk.reports["a"] == desk.reports["b"] == desk.reports["c"]
     assert desk.steps["c"] == 10
     assert trainer.pid == pid
+
+
+def test_steps_are_told_while_reports_come_and_are_acknowledged_all_the_time(trainer: ChildTrainer) -> None:
+    trainer.ready()
+    desk = train(trainer, study("slowly", epochs=60))
+    assert len(desk.reports["t"]) == 60
+    assert desk.steps["t"] == 120
+    # Of 2.4 s at least, and one word more at the end.
+    assert len(desk.step_times) >= 4
 
 
 @pytest.mark.parametrize(
