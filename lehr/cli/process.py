@@ -49,6 +49,7 @@ class Child:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.started_seconds = 0.0
+        self._log_start = 0
 
     @property
     def pid(self) -> int | None:
@@ -65,6 +66,7 @@ class Child:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "lehr.cli.leash", str(os.getpid()), *self._command]
+        self._log_start = self._log.stat().st_size if self._log and self._log.is_file() else 0
         with self._log.open("ab") if self._log else contextlib.nullcontext(sys.stderr) as stream:
             self._process = subprocess.Popen(
                 command,
@@ -93,10 +95,10 @@ class Child:
             self._process.wait()
 
     def tail(self) -> str:
-        """The last lines that it wrote to its log."""
+        """The last lines that it wrote to its log since it was started."""
         if self._log is None or not self._log.is_file():
             return ""
         with self._log.open("rb") as stream:
-            stream.seek(max(0, self._log.stat().st_size - TAIL_BYTES))
+            stream.seek(max(self._log_start, self._log.stat().st_size - TAIL_BYTES))
             lines = stream.read().decode("utf-8", "replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])

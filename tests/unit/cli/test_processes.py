@@ -229,6 +229,16 @@ def test_a_child_that_does_not_end_in_time_is_killed(checkout: Path) -> None:
     assert child.exit_code == -signal.SIGKILL
 
 
+def test_a_childs_last_lines_are_none_of_those_before_it_was_started(checkout: Path) -> None:
+    (checkout / "log").write_text("of another day\n")
+    (checkout / "workers" / "__main__.py").write_text("print('fresh')")
+    child = Child("w", ["workers"], log=checkout / "log")
+    for _ in range(2):
+        child.start()
+        until(lambda: child.exit_code == 0)
+        assert child.tail() == "fresh"
+
+
 def test_without_the_server_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lehr.cli.process.importlib.util.find_spec", lambda name: None)
