@@ -10,12 +10,16 @@ import pytest
 
 
 class Mirror:
-    """Serves `files` by path. `breaks_after`: so many bytes of a body are sent, then the connection ends."""
+    """Serves `files` by path. `breaks_after`: so many bytes of a body are sent, then the connection ends; with
+    `holds`, only once `let_go` is set.
+    """
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, str | None]] = []
         self.breaks_after: int | None = None
+        self.holds = False
+        self.let_go = threading.Event()
         self.resumes = True
         self.url = ""
 
@@ -43,6 +47,9 @@ def mirror() -> Iterator[Mirror]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body[: scripted.breaks_after])
+            if scripted.holds:
+                self.wfile.flush()
+                scripted.let_go.wait(30)
 
         def log_message(self, *arguments: object) -> None:
             """Nothing: the test's output stays clean."""

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import io
+import multiprocessing
 import os
+import signal
 import socket
 import tarfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from lehr.datasets import Dataset, RemoteFile
+from lehr.datasets import Dataset, RemoteFile, find_dataset
 from lehr.datasets.fetching import ChecksumError, DownloadError
 from lehr.datasets.getting import ArchiveError, DataFolderBusyError, get
 from lehr.errors import LehrError
+from tests.support.shared_data import SHAKESPEARE
+from tests.unit.cli.conftest import lehr
 from tests.unit.datasets.conftest import Mirror
 
 CONTENT = bytes(range(256)) * 200
@@ -59,6 +64,44 @@ def test_a_download_that_broke_off_goes_on_where_it_was(mirror: Mirror, tmp_path
     folder = get(dataset(published(CONTENT)), tmp_path, mirror.url)
     assert mirror.asked == [("/files/a.bin", None), ("/files/a.bin", "bytes=30000-")]
     assert (folder / "a.bin").read_bytes() == CONTENT
+
+
+def test_a_download_whose_process_is_killed_goes_on_where_it_was(mirror: Mirror, tmp_path: Path) -> None:
+    mirror.files, mirror.breaks_after, mirror.holds = {"/files/a.bin": CONTENT}, 30_000, True
+    wanted = dataset(published(CONTENT))
+    process = multiprocessing.get_context("spawn").Process(target=get, args=(wanted, tmp_path, mirror.url))
+    process.start()
+    partial = tmp_path / ".lehr-get-some" / "a.bin.part"
+    deadline = time.monotonic() + 30
+    while not (partial.exists() and partial.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(DataFolderBusyError):
+        get(wanted, tmp_path, mirror.url)
+    process.kill()
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    there = partial.stat().st_size
+    mirror.let_go.set()
+    mirror.breaks_after, mirror.holds = None, False
+    folder = get(wanted, tmp_path, mirror.url)
+    assert mirror.asked[-1] == ("/files/a.bin", f"bytes={there}-")
+    assert (folder / "a.bin").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["some"]
+
+
+@pytest.mark.skipif(not SHAKESPEARE.exists(), reason="tiny Shakespeare is not here")
+def test_the_command_takes_the_published_shakespeare_and_no_other(mirror: Mirror, tmp_path: Path) -> None:
+    arguments = ("data", "get", "tinyshakespeare", "--url", mirror.url, "--data-dir", str(tmp_path))
+    whole = SHAKESPEARE.read_bytes()
+    mirror.files = {"/files/input.txt": whole[:-1] + b"?"}
+    refused = lehr(*arguments)
+    assert refused.exit_code == 1
+    assert "is not the published input.txt: SHA-256" in " ".join(refused.stderr.split())
+    assert find_dataset("tinyshakespeare").find(tmp_path) is None
+    mirror.files = {"/files/input.txt": whole}
+    assert lehr(*arguments).exit_code == 0
+    assert find_dataset("tinyshakespeare").find(tmp_path) == tmp_path / "tinyshakespeare"
 
 
 def test_files_that_came_whole_are_not_fetched_again(mirror: Mirror, tmp_path: Path) -> None:
