@@ -127,13 +127,20 @@ def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[st
     return counts
 
 
-def range_test_document(transaction: Transaction, study: StudyRow) -> RangeTest:
-    """Of a study that has a range test."""
+def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) -> list[RangeTest]:
+    """Of studies that have a range test."""
     query = (
-        select(TrialRow.state, func.count())
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "range_test")
-        .group_by(TrialRow.state)
+        select(TrialRow.study_id, TrialRow.state, func.count())
+        .where(TrialRow.study_id.in_([study.id for study in studies]), TrialRow.purpose == "range_test")
+        .group_by(TrialRow.study_id, TrialRow.state)
     )
+    sweeps: dict[str, dict[str, int]] = {}
+    for study_id, state, count in transaction.session.execute(query):
+        sweeps.setdefault(study_id, {})[state] = count
+    return [_range_test(study, sweeps.get(study.id, {})) for study in studies]
+
+
+def _range_test(study: StudyRow, sweeps: dict[str, int]) -> RangeTest:
     return RangeTest(
         range_test_id=study.id,
         name=study.name,
@@ -141,7 +148,7 @@ def range_test_document(transaction: Transaction, study: StudyRow) -> RangeTest:
         reason=study.reason,
         task=study.spec["task"],
         range_test=study.spec["range_test"],
-        sweeps=dict(transaction.session.execute(query).all()),
+        sweeps=sweeps,
         result=None if study.range_test is None else RangeResult.model_validate(study.range_test),
         created_at=study.created_at,
         finished_at=study.finished_at,

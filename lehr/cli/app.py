@@ -54,7 +54,8 @@ def root(
 COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
     (MACHINES, (up.up, modules.serve, modules.worker, modules.migrate, demo.demo, control.tasks, control.workers)),
     (STUDIES, (studies.submit, studies.watch, studies.status, studies.best, leaderboard.leaderboard)),
-    (STUDIES, (diagnosis.diagnose, transfer.transfer, front.front, forecast.forecast, rangetest.range_test)),
+    (STUDIES, (diagnosis.diagnose, transfer.transfer, front.front, forecast.forecast)),
+    (STUDIES, (rangetest.range_test, rangetest.range_tests)),
     (STUDIES, (control.pause, control.resume, control.stop, control.cancel, control.delete, control.enqueue)),
     (SCHEDULES, (preview.preview, exporting.export)),
 )

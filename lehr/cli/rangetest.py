@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from lehr.cli import output, settings
 from lehr.cli.failures import FAILED
@@ -52,6 +53,24 @@ def range_test(
     _tell(found, json)
     if found.state in ("FAILED", "CANCELLED"):
         raise typer.Exit(FAILED)
+
+
+def range_tests(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Show all range tests alone, the newest first."""
+    with Client(server) as client:
+        found = list(client.range_tests())
+    if json:
+        output.document([each.model_dump(mode="json") for each in found])
+        return
+    if not found:
+        say("no range tests yet; `lehr range-test FILE` makes one")
+        return
+    table = Table("range test", "name", "task", "state", "bounds", box=None, pad_edge=False)
+    for each in found:
+        known = each.result if each.result is not None and each.result.found else None
+        bounds = f"{known.bounds.low:g} to {known.bounds.high:g}" if known else ""
+        table.add_row(each.range_test_id, Text(each.name), Text(str(each.task["name"])), each.state, bounds)
+    output.show(table)
 
 
 def _request(file: str | None, task: str | None, params: list[str]) -> dict[str, Any]:

@@ -181,6 +181,10 @@ class AsyncClient:
         """A range test by its id, or the one that the study of this id began with."""
         return await self._send(calls.range_test(range_test_id))
 
+    def range_tests(self, *, state: str | None = None) -> AsyncIterator[RangeTest]:
+        """All range tests alone, the newest first."""
+        return self._items(lambda cursor: calls.range_tests(state, calls.PAGE_SIZE, cursor))
+
     async def front(self, study_id: str, target: float, *, aims: Sequence[Aim] = ("steps",)) -> Front:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""
         return await self._send(calls.front(study_id, target, aims))

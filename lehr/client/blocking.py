@@ -180,6 +180,10 @@ class Client:
         """A range test by its id, or the one that the study of this id began with."""
         return self._send(calls.range_test(range_test_id))
 
+    def range_tests(self, *, state: str | None = None) -> Iterator[RangeTest]:
+        """All range tests alone, the newest first."""
+        return self._items(lambda cursor: calls.range_tests(state, calls.PAGE_SIZE, cursor))
+
     def front(self, study_id: str, target: float, *, aims: Sequence[Aim] = ("steps",)) -> Front:
         """The trials that reach a value of the objective soonest, and those that end better for more steps."""
         return self._send(calls.front(study_id, target, aims))

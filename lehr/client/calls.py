@@ -38,6 +38,7 @@ _DIAGNOSIS = TypeAdapter(StudyDiagnosis)
 _FRONT = TypeAdapter(Front)
 _FORECAST = TypeAdapter(Forecast)
 _RANGE_TEST = TypeAdapter(RangeTest)
+_RANGE_TESTS = TypeAdapter(Page[RangeTest])
 _TRANSFER = TypeAdapter(Transfer)
 _FAMILIES = TypeAdapter(Page[Family])
 _PREVIEW = TypeAdapter(PreviewedSchedule)
@@ -64,6 +65,10 @@ def create_range_test(request: RangeTestRequest | Mapping[str, Any], idempotency
 
 def range_test(range_test_id: str) -> Call[RangeTest]:
     return Call("GET", path("range-tests", range_test_id), _RANGE_TEST)
+
+
+def range_tests(state: str | None, limit: int, cursor: str | None) -> Call[Page[RangeTest]]:
+    return Call("GET", path("range-tests"), _RANGE_TESTS, params=query(state=state, limit=limit, cursor=cursor))
 
 
 def studies(state: str | None, limit: int, cursor: str | None) -> Call[Page[Study]]:

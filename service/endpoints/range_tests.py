@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from lehr.errors import NotFoundError
+from lehr.errors import ConflictError, NotFoundError
+from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
-from service.documents import find_study, range_test_document
-from service.endpoints.parameters import IdempotencyKey, StudyId
+from lehr.wire.studies import StudyState
+from service.accept import JSON, SVG, negotiate
+from service.documents import find_study, range_test_documents
+from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
+from service.pages import DEFAULT_LIMIT, page
+from service.ranges.picture import picture
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
+from service.studylist import newest_first
+from service.tables import StudyRow
 
 router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=StrictRoute)
 
@@ -27,10 +34,35 @@ def create_range_test(
     return _document(services, study_id)
 
 
-@router.get("/{study_id}", response_model=RangeTest)
-def get_range_test(study_id: StudyId, services: Provided) -> Any:
-    """A range test, alone or a study's first stage: how far it is, and what it found."""
-    return _document(services, study_id)
+@router.get("", response_model=Page[RangeTest])
+def list_range_tests(
+    services: Provided,
+    state: Annotated[list[StudyState] | None, Query(description="only range tests in one of these states")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Any:
+    """Range tests alone, the newest first; those that studies began with are in the studies."""
+    query = newest_first(StudyRow.budget_trials == 0, state, limit, cursor)
+    with services.database.read() as transaction:
+        rows = transaction.session.execute(query).scalars().all()
+        documents = range_test_documents(transaction, rows[:limit])
+    return page(rows, limit, documents, "created_at", "id")
+
+
+@router.get(
+    "/{study_id}", response_model=RangeTest, responses={200: {"content": {SVG: {"schema": {"type": "string"}}}}}
+)
+def get_range_test(study_id: StudyId, http: Request, services: Provided) -> Any:
+    """A range test, alone or a study's first stage: how far it is, and what it found. Where `Accept` prefers
+    `image/svg+xml`, a picture of its curve; 409 until its sweeps have ended.
+    """
+    wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
+    document = _document(services, study_id)
+    if wanted == JSON:
+        return Response(document.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
+    if document.result is None:
+        raise ConflictError("the sweeps of this range test have not ended; ask for its picture when they have")
+    return Response(picture(document.result, document.name).encode(), media_type=SVG, headers={"Vary": "Accept"})
 
 
 def _document(services: Services, study_id: str) -> RangeTest:
@@ -38,4 +70,4 @@ def _document(services: Services, study_id: str) -> RangeTest:
         study = find_study(transaction, study_id)
         if study.spec.get("range_test") is None:
             raise NotFoundError(f"study {study_id} has no range test: its space.start_lr is a range")
-        return range_test_document(transaction, study)
+        return range_test_documents(transaction, [study])[0]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import and_, or_, select
 
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.forecasts import Forecast, ForecastRequest
@@ -20,9 +18,10 @@ from service.documents import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.forecast.document import forecast_document
 from service.front.reading import answer_front, front_document
-from service.pages import DEFAULT_LIMIT, decode_cursor, page
+from service.pages import DEFAULT_LIMIT, page
 from service.services import Provided, Services
 from service.strict_json import StrictRoute
+from service.studylist import newest_first
 from service.tables import StudyRow
 from service.transfer.origin import setting
 from service.transfer.transfer import require_target, transfer
@@ -57,16 +56,7 @@ def list_studies(
     cursor: Cursor = None,
 ) -> Any:
     """Studies, the newest first; range tests alone are none."""
-    query = (
-        select(StudyRow)
-        .where(StudyRow.budget_trials > 0)
-        .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
-        .limit(limit + 1)
-    )
-    if state:
-        query = query.where(StudyRow.state.in_(state))
-    if cursor is not None:
-        query = query.where(_older_than(cursor))
+    query = newest_first(StudyRow.budget_trials > 0, state, limit, cursor)
     with services.database.read() as transaction:
         rows = transaction.session.execute(query).scalars().all()
         documents = services.documents.studies(transaction, rows[:limit])
@@ -182,14 +172,3 @@ def get_leaderboard(study_id: StudyId, services: Provided) -> Any:
 def _study(services: Services, study_id: str) -> Study:
     with services.database.read() as transaction:
         return services.documents.study(transaction, study_id)
-
-
-def _older_than(cursor: str) -> Any:
-    stamp, last_id = decode_cursor(cursor, str, str)
-    try:
-        created_at = datetime.fromisoformat(stamp)
-    except ValueError:
-        created_at = None
-    if created_at is None or created_at.tzinfo is None:
-        decode_cursor("", str)  # raises: no cursor of this list holds such a time
-    return or_(StudyRow.created_at < created_at, and_(StudyRow.created_at == created_at, StudyRow.id < last_id))

@@ -38,17 +38,18 @@ log = structlog.get_logger("lehr.ledger")
 def advance(transaction: Transaction, study: StudyRow) -> None:
     """Move the study on if nothing of its present stage is left to do. Needs the study's lock."""
     transaction.flush()
+    if study.state in ASKING_STATES and _is_hopeless(transaction, study):
+        _fail_early(transaction, study)
+        return
+    # Before the sweeps are concluded: a rule may have just cancelled the last that waited.
+    if study.state in ASKING_STATES and has_rules(study):
+        _stop_if_due(transaction, study)
     if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
         conclude(transaction, study)
     if study.is_range_test:
         if not study.is_sweeping and study.state not in FINISHED_STUDY_STATES:
             _end_range_test(transaction, study)
         return
-    if study.state in ASKING_STATES and _is_hopeless(transaction, study):
-        _fail_early(transaction, study)
-        return
-    if study.state in ASKING_STATES and has_rules(study):
-        _stop_if_due(transaction, study)
     if study.state in (*ASKING_STATES, "STOPPING"):
         is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
         if is_spent and count_open(transaction, study.id) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from statistics import mean, stdev
 from typing import Any
 
@@ -300,3 +301,80 @@ def test_the_curve_and_the_diagnosis_of_a_trial_with_folds_are_of_the_mean_of_it
     assert finding["code"] == "rate_too_low"
     (of_study,) = client.get(f"/v1/studies/{study}/diagnosis").json()["findings"]
     assert (of_study["code"], of_study["trial"]) == ("rate_too_low", 0)
+
+
+def test_a_target_is_reached_by_the_mean_over_folds_not_by_one_of_them(client: TestClient, worker: FakeWorker) -> None:
+    study = submit(client, objective={"folds": 2}, budget={"trials": 9, "parallel": 1, "target": 0.7})
+    finish_all(worker, 0.9, 0.4, 0.6, 0.8)
+    assert worker.claim() is None
+    found = study_of(client, study)
+    assert found["state"] == "COMPLETED"
+    assert found["reason"].startswith("budget.target: val_accuracy 0.7 of trial ")
+    assert len(items(client, study, purpose="search")) == 2
+
+
+def test_time_that_is_up_lets_the_folds_of_a_trial_that_has_begun_end(
+    client: TestClient, worker: FakeWorker, clock: FakeClock
+) -> None:
+    study = submit(client, objective={"folds": 3}, budget={"trials": 9, "parallel": 1, "max_seconds": 10})
+    finish_all(worker, 0.5)
+    clock.advance(11)
+    finish_all(worker, 0.6, 0.7)
+    assert worker.claim() is None
+    found = study_of(client, study)
+    assert (found["state"], found["best"]["value"]) == ("COMPLETED", pytest.approx(0.6))
+    assert found["reason"].startswith("budget.max_seconds")
+    assert len(items(client, study, purpose="evaluation", state="COMPLETED")) == 3
+
+
+def test_a_search_with_folds_stops_when_it_has_converged(client: TestClient, worker: FakeWorker) -> None:
+    budget = {"trials": 60, "parallel": 1, "stop_when": "converged"}
+    study = submit(client, objective={"folds": 2}, budget=budget)
+    generator = Random(0)
+    while (lease := worker.claim()) is not None:
+        worker.finish(lease, value=0.5 + 0.1 * generator.random())
+    found = study_of(client, study)
+    assert found["reason"].startswith("budget.stop_when: converged")
+    assert found["convergence"]["trials"] == len(items(client, study, purpose="search", limit=500)) < 60
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_schedules_of_ones_own_take_part_in_everything(
+    client: TestClient, worker: FakeWorker, folds: int | None
+) -> None:
+    """A baseline of one's own, and an enqueued schedule of a family that is not searched, which is the best."""
+    own = {"family": "cosine", "start_lr": 0.5, "end_lr": 0.001}
+    best = {"family": "linear", "start_lr": 0.2, "end_lr": 0.0}
+    study = submit(
+        client,
+        objective={"folds": folds} if folds else {},
+        baseline=[own],
+        budget={"trials": 6, "parallel": 1},
+        confirm={"top": 2, "seeds": 2},
+    )
+    number = client.post(f"/v1/studies/{study}/trials", json={"schedule": best}).json()["number"]
+    while (lease := worker.claim()) is not None:
+        family = lease["trials"][0]["schedule"]["family"]
+        value = {"linear": 0.9, "cosine": 0.7, "constant": 0.6}[family]
+        losses = [2.3 - 0.07 * index for index in range(10)]
+        reports = [
+            {"step": 10 * at + 9, "lr": 0.1, "train_loss": one, "metrics": {"val_accuracy": value - 0.01 * (9 - at)}}
+            for at, one in enumerate(losses)
+        ]
+        entry = {**named(lease["trials"][0]), "horizon_steps": 100, "reports": reports}
+        client.post(f"/v1/leases/{lease['lease_id']}/report", json={"trials": [entry]})
+        worker.finish(lease, value=value)
+    answer = client.get(f"/v1/studies/{study}/best").json()
+    assert (answer["trial"], answer["schedule"]["family"]) == (number, "linear")
+    assert answer["confirmation"]["seeds"] == 2
+    assert [(one["trial"], one["schedule"]["start_lr"]) for one in answer["comparisons"]] == [(0, 0.5)]
+    assert answer["comparisons"][0]["gain"]["mean"] == pytest.approx(0.2)
+    board = {one["family"]: one for one in client.get(f"/v1/studies/{study}/leaderboard").json()["items"]}
+    assert (board["linear"]["best"]["trial"], board["linear"]["confirmation"]["seeds"]) == (number, 2)
+    assert board["cosine"]["confirmation"]["mean"] == pytest.approx(0.7)
+    assert number in [one["trial"] for one in answer["front"]["items"]]
+    front = client.get(f"/v1/studies/{study}/front", params={"target": 0.65}).json()
+    assert front["items"][-1]["trial"] == number
+    for one in (0, number):
+        assert trial(client, study, one)["diagnosis"] is not None
+        assert len(client.get(f"/v1/studies/{study}/trials/{one}/curve").json()["step"]) == 10

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from starlette.testclient import TestClient
 
 from tests.contract.test_range_tests import STEPS, sweep_all
-from tests.support.ledgers import FakeWorker, study_spec
+from tests.support.ledgers import FakeClock, FakeWorker, study_spec
 
 REQUEST = {"name": "where", "task": {"name": "digits", "params": {"model": "mlp"}}, "steps": STEPS, "seeds": 2}
 
@@ -82,3 +84,48 @@ def test_bad_requests_are_refused(client: TestClient, changes: dict[str, Any], f
     answer = client.post("/v1/range-tests", json={**REQUEST, **changes})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
+
+
+def test_lists_of_them_come_page_by_page_the_newest_first(client: TestClient, clock: FakeClock) -> None:
+    client.post("/v1/studies", json=study_spec())
+    made = []
+    for _ in range(3):
+        clock.advance(1)
+        made.append(client.post("/v1/range-tests", json=REQUEST).json()["range_test_id"])
+    client.post(f"/v1/studies/{made[0]}/cancel")
+    first = client.get("/v1/range-tests", params={"limit": 2}).json()
+    assert [one["range_test_id"] for one in first["items"]] == [made[2], made[1]]
+    assert first["items"][0]["sweeps"] == {"WAITING": 2}
+    rest = client.get("/v1/range-tests", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    assert ([one["range_test_id"] for one in rest["items"]], rest["next_cursor"]) == ([made[0]], None)
+    cancelled = client.get("/v1/range-tests", params={"state": "CANCELLED"}).json()["items"]
+    assert [one["range_test_id"] for one in cancelled] == [made[0]]
+    for params in ({"cursor": "x"}, {"limit": 0}, {"state": "GONE"}, {"order": "name"}):
+        assert client.get("/v1/range-tests", params=params).status_code == 422, params
+
+
+def test_its_curve_is_a_picture_for_who_asks_for_one(client: TestClient, worker: FakeWorker) -> None:
+    name = "a <b> & c"
+    one = client.post("/v1/range-tests", json={**REQUEST, "name": name}).json()["range_test_id"]
+    as_picture = {"Accept": "image/svg+xml"}
+    assert client.get(f"/v1/range-tests/{one}", headers=as_picture).status_code == 409
+    sweep_all(worker)
+    answer = client.get(f"/v1/range-tests/{one}", headers=as_picture)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.headers["Vary"] == "Accept"
+    drawn = ElementTree.fromstring(answer.content)
+    texts = [each.text or "" for each in drawn.iter() if each.text]
+    assert any(name in text for text in texts)
+    result = client.get(f"/v1/range-tests/{one}").json()["result"]
+    for point in ("steepest", "valley", "minimum", "divergence"):
+        assert any(text.startswith(f"{point} ") for text in texts) == (result[point] is not None)
+    numbers = [float(each) for path in drawn.iter() for each in re.findall(r"[\d.]+", path.get("d", ""))]
+    assert all(0 <= each <= 720 for each in numbers)
+    assert client.get(f"/v1/range-tests/{one}", headers={"Accept": "text/html"}).status_code == 406
+
+
+def test_one_that_showed_nothing_says_so_in_its_picture(client: TestClient, worker: FakeWorker) -> None:
+    one = client.post("/v1/range-tests", json=REQUEST).json()["range_test_id"]
+    sweep_all(worker, "FAILED")
+    answer = client.get(f"/v1/range-tests/{one}", headers={"Accept": "image/svg+xml"})
+    assert "2 sweeps" in "".join(ElementTree.fromstring(answer.content).itertext())

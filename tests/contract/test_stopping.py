@@ -213,3 +213,50 @@ def test_a_search_too_short_to_converge_is_warned_of_and_another_rule_refused(cl
     refused = client.post("/v1/studies", json=study_spec(budget={"trials": 4, "stop_when": "bored"}))
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "budget.stop_when"
+
+
+def swept(client: TestClient, worker: FakeWorker, **budget: Any) -> str:
+    space = {"families": ["constant", "cosine"], "start_lr": "auto", "end_lr": {"low": 1e-8, "high": 1e-2}}
+    spec = study_spec(
+        space=space,
+        range_test={"steps": 100, "seeds": 2},
+        budget={"trials": 4, "parallel": 1, **budget},
+    )
+    answer = client.post("/v1/studies", json=spec)
+    assert answer.status_code == 201, answer.text
+    study_id: str = answer.json()["study_id"]
+    return study_id
+
+
+def test_time_that_is_up_during_a_range_test_ends_the_study_and_says_so(
+    client: TestClient, worker: FakeWorker, clock: FakeClock
+) -> None:
+    study = swept(client, worker, max_seconds=30)
+    lease = worker.claim()
+    assert lease is not None
+    assert lease["trials"][0]["purpose"] == "range_test"
+    clock.advance(31)
+    worker.finish(lease, "DIVERGED", None)
+    assert worker.claim() is None
+    found = client.get(f"/v1/studies/{study}").json()
+    assert (found["state"], found["range_test"]["found"]) == ("FAILED", False)
+    assert found["reason"].startswith("budget.max_seconds: 31.0 of 30 s")
+    assert found["progress"]["trials"]["WAITING"] == found["progress"]["trials"]["RUNNING"] == 0
+
+
+def test_sweeps_count_for_neither_steps_nor_target(client: TestClient, worker: FakeWorker) -> None:
+    study = swept(client, worker, max_steps=250, target=0.9)
+    for _ in range(2):
+        lease = worker.claim()
+        assert lease is not None
+        assert lease["trials"][0]["purpose"] == "range_test"
+        worker.report(lease, 99, 0.99)
+        worker.finish(lease, value=0.99)
+    trained = 0
+    while (lease := worker.claim()) is not None:
+        worker.report(lease, 99, 0.5)
+        worker.finish(lease, value=0.5)
+        trained += 1
+    found = client.get(f"/v1/studies/{study}").json()
+    assert (found["state"], trained) == ("COMPLETED", 2)
+    assert found["reason"].startswith("budget.max_steps: 200 of 250")

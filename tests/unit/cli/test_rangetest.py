@@ -66,3 +66,14 @@ def test_one_that_shows_nothing_says_so_and_fails(stub: Stub) -> None:
 def test_what_names_nothing_to_sweep_is_refused(given: tuple[str, ...]) -> None:
     shown = lehr("range-test", *given)
     assert shown.exit_code == 2
+
+
+def test_range_tests_are_listed(stub: Stub) -> None:
+    stub.on("GET /v1/range-tests", {"items": [document(), document(range_test_id="r2", state="RUNNING", result=None)],
+                                    "next_cursor": None})  # fmt: skip
+    shown = lehr("range-tests", "--server", stub.url)
+    assert shown.exit_code == 0, shown.stderr
+    assert [line.split()[0] for line in shown.stdout.splitlines()[1:]] == ["r1", "r2"]
+    assert len(json.loads(lehr("range-tests", "--json", "--server", stub.url).stdout)) == 2
+    stub.on("GET /v1/range-tests", {"items": [], "next_cursor": None})
+    assert "no range tests" in lehr("range-tests", "--server", stub.url).stderr

@@ -61,6 +61,18 @@ FORECAST = {
     "horizons": [],
     "suggestion": None,
 }
+RANGE_TEST = {
+    "range_test_id": "r1",
+    "name": "digits",
+    "state": "COMPLETED",
+    "reason": None,
+    "task": {"name": "digits", "params": {}},
+    "range_test": {"low": 1e-6, "high": 10.0, "steps": 200, "seeds": 2},
+    "sweeps": {"COMPLETED": 2},
+    "result": {"found": False, "bounds": {"low": 1e-4, "high": 1.0}, "reason": "no fall", "trials": [0, 1]},
+    "created_at": "2026-01-02T03:04:05Z",
+    "finished_at": "2026-01-02T03:04:05Z",
+}
 CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "create": (lambda client: client.create_study(SPEC, idempotency_key="k"), study()),
     "validate": (lambda client: client.create_study(SPEC, validate_only=True), {"spec": {}, "warnings": []}),
@@ -85,6 +97,25 @@ CALLS: dict[str, tuple[Callable[[Any], Any], Any]] = {
             "examined": 3,
         },
     ),
+    "front_in_two_aims": (
+        lambda client: client.front("s1", 0.9, aims=["steps", "rate_sensitivity"]),
+        {
+            "study_id": "s1",
+            "state": "RUNNING",
+            "metric": "val_accuracy",
+            "direction": "maximize",
+            "target": 0.9,
+            "aims": ["steps", "rate_sensitivity"],
+            "items": [],
+            "reached": 0,
+            "examined": 3,
+        },
+    ),
+    "create_range_test": (
+        lambda client: client.create_range_test({"task": {"name": "digits"}, "seeds": 2}, idempotency_key="k"),
+        RANGE_TEST,
+    ),
+    "range_test": (lambda client: client.range_test("r/1"), RANGE_TEST),
     "forecast": (lambda client: client.forecast("s1", COSINE, horizon_steps=9), FORECAST),
     "transfer": (
         lambda client: client.transfer("s1", TransferRequest(batch_size=512)),
@@ -162,6 +193,19 @@ def test_awaited_lists_are_read_page_by_page_to_the_end() -> None:
             return [each.number async for each in client.trials("s1")]
 
     assert asyncio.run(numbers()) == [0, 1]
+
+
+def test_range_tests_are_listed_by_both_clients() -> None:
+    pages = page(RANGE_TEST, next_cursor="c"), page({**RANGE_TEST, "range_test_id": "r2"})
+
+    async def awaited() -> list[str]:
+        async with AsyncClient("http://lehr.test", transport=httpx.MockTransport(answers(*pages))) as client:
+            return [each.range_test_id async for each in client.range_tests()]
+
+    script = answers(*pages)
+    assert [each.range_test_id for each in connect(script).range_tests(state="COMPLETED")] == ["r1", "r2"]
+    assert dict(script.requests[0].url.params) == {"state": "COMPLETED", "limit": "500"}
+    assert asyncio.run(awaited()) == ["r1", "r2"]
 
 
 def test_a_page_is_read_only_when_it_is_needed() -> None:
