@@ -15,6 +15,7 @@ from lehr.cli.follow import follow
 from lehr.cli.naming import find_study
 from lehr.cli.output import JsonOption, say
 from lehr.cli.progress import view
+from lehr.cli.reasons import show_reasons
 from lehr.cli.settings import ServerOption
 from lehr.cli.studyfile import read_study
 from lehr.client import Client
@@ -66,7 +67,7 @@ def status(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Show all studies, or one with its counts, its best and its warnings."""
+    """Show all studies, or one with its counts, its best, its warnings, and why trials failed."""
     with Client(server) as client:
         if study is not None:
             found = find_study(client, study)
@@ -75,6 +76,7 @@ def status(
                 return
             output.show(tables.study_details(found))
             _show_running(client, found)
+            show_reasons(client, found)
             if found.best is not None:
                 show_findings(client.diagnosis(found.study_id).findings)
             return

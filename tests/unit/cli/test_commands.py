@@ -141,6 +141,20 @@ def test_status_lists_studies_for_people_and_programs(stub: Stub) -> None:
     assert json.loads(lehr("status", "--json", "--server", stub.url).stdout)[0]["study_id"] == "abc"
 
 
+def test_status_says_once_for_each_reason_why_trials_failed(stub: Stub) -> None:
+    counts = {"trials": {"FAILED": 3}, "planned": 3, "finished": 3, "fraction": 1.0, "eta_seconds": None}
+    stub.on("GET /v1/studies/s1", study(state="FAILED", progress=counts, finished_at="2026-01-02T03:04:05Z"))
+    missing = "Traceback (most recent call last):\n  …\nMissingDataError: [none.csv] is not on this machine"
+    errors = [missing, missing, None]
+    failed = [trial(number, state="FAILED", value=None, error=error) for number, error in enumerate(errors)]
+    stub.on("GET /v1/studies/s1/trials", page(*failed))
+    said = lehr("status", "s1", "--server", stub.url)
+    assert said.exit_code == 0
+    lines = [" ".join(line.split()) for line in said.stdout.splitlines()]
+    assert "0 and 1 more MissingDataError: [none.csv] is not on this machine" in lines
+    assert "2 nobody said why" in lines
+
+
 @pytest.mark.parametrize("text", ["abc1", "abc", "mine"])
 def test_a_study_is_found_by_id_by_its_beginning_and_by_name(stub: Stub, text: str) -> None:
     found = study(study_id="abc1", reason="waits for a worker [digits]")
