@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import select
@@ -25,14 +24,13 @@ from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
 from service.search.rates import rates_point
 from service.search.similarity import similarity
+from service.search.starts import mixed_starts
 from service.tables import StudyRow, TrialRow
 
 SHARE = 4
 """One in so many trials of the budget may be spent on what was chosen before anything was seen..."""
 MOST = 12
 """...and never more: a portfolio has given what it can by then."""
-PRIOR_SHARE = 4
-"""Of those one in so many is a prior where there are studies to learn from; where not, half are free for the search."""
 STUDIES = 8
 """So many studies are learnt from: the most similar, of equal ones the newest."""
 LOOKED_AT = 200
@@ -67,20 +65,9 @@ def warm_start(transaction: Transaction, spec: StudySpec, params: Mapping[str, A
     room = min((spec.budget.trials - len(given)) // SHARE, MOST)
     sources = _similar(transaction, spec, params) if spec.warm_start == "auto" else _named(transaction, spec, params)
     schedules, used = _portfolio(transaction, space, sources, room)
-    priors = [one for one in prior_schedules(space, params.get("optimizer")) if one not in given]
-    share = room // PRIOR_SHARE if schedules else room // 2
-    priors = [one for one in priors if one not in schedules][:share]
-    warm = [one for one in schedules if one not in given][: room - len(priors)]
-    return WarmStart(used, list(_mixed(warm, priors)))
-
-
-def _mixed(warm: Sequence[Schedule], priors: Sequence[Schedule]) -> Iterator[Start]:
-    """In turns, so that neither waits for the other."""
-    for one, other in zip_longest(warm, priors):
-        if one is not None:
-            yield Start(one, "warm")
-        if other is not None:
-            yield Start(other, "prior")
+    priors = prior_schedules(space, params.get("optimizer"))
+    mixed = mixed_starts(schedules, priors, room, given=given)
+    return WarmStart(used, [Start(schedule, origin) for schedule, origin in mixed])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ of a diverged row are infinite), which ranks alike and helps its Gaussian proces
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import optuna
@@ -37,21 +37,26 @@ PEERS: dict[str, tuple[Callable[[int], BaseSampler], Callable[[int], BasePruner]
 }
 
 
-def peer_regrets(name: str, table: Table, seed: int) -> list[float]:
-    """The peer's regret at each budget."""
+def peer_regrets(name: str, table: Table, seed: int, first: Sequence[int] = ()) -> list[float]:
+    """The peer's regret at each budget; the rows in `first` are enqueued before all others."""
     make_sampler, make_pruner = PEERS[name]
     study = optuna.create_study(sampler=make_sampler(seed), pruner=make_pruner(table.intervals))
     space: dict[str, BaseDistribution] = {axis: FloatDistribution(0.0, 1.0) for axis in table.axes}
     free = np.ones(len(table.points), dtype=bool)
     account = Account(table)
+    waiting = list(first)
     while not account.is_spent and free.any():
-        draw = study.ask(space)
-        study.tell(draw, state=TrialState.FAIL)
-        row = _nearest(table, np.array([draw.params[axis] for axis in table.axes]), free)
+        row = waiting.pop(0) if waiting else _drawn_row(study, space, table, free)
         free[row] = False
         study.enqueue_trial(dict(zip(table.axes, table.points[row].tolist(), strict=True)))
         _train(study, study.ask(space), table, row, account)
     return account.regrets()
+
+
+def _drawn_row(study: optuna.Study, space: dict[str, BaseDistribution], table: Table, free: np.ndarray) -> int:
+    draw = study.ask(space)
+    study.tell(draw, state=TrialState.FAIL)
+    return _nearest(table, np.array([draw.params[axis] for axis in table.axes]), free)
 
 
 def _nearest(table: Table, point: np.ndarray, free: np.ndarray) -> int:

@@ -4,7 +4,8 @@
 
 DIR holds the tables (`.npz`, see `tables.py`), for example TaskSet's from the DyHPO repository.
 Regret is that of the best row trained to its end: 0 is the table's best final loss, 1 the middle
-row's. lehr warm knows the other tables of DIR and never the one it is searching. Each result is
+row's. lehr warm knows the other tables of DIR and never the one it is searching; lehr cold knows none of them, and
+starts with what the field would: Adam's default, by the rows nearest to it. Each result is
 kept in FILE by method, table and seed; a run goes on where the last one stopped.
 """
 
@@ -20,11 +21,14 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.search.lehr_search import lehr_regrets
+from benchmarks.search.lehr_search import first_rows, lehr_regrets
 from benchmarks.search.peers import PEERS, peer_regrets
 from benchmarks.search.tables import BUDGETS, Table, read_tables
 
-COLD, WARM = "lehr, cold", "lehr, warm"
+COLD, WARM, BARE = "lehr, cold", "lehr, warm", "lehr, cold, without the default"
+STARTED = {f"{name}, from the same default": name for name in ("TPE", "TPE + ASHA")}
+"""Peers that are given the first trials of lehr, cold."""
+METHODS = (COLD, WARM, BARE, *PEERS, *STARTED)
 Key = tuple[str, str, int]
 
 
@@ -51,7 +55,7 @@ def main() -> None:
 def jobs(tables: Sequence[Table], seeds: int, only: str) -> Iterator[Key]:
     """Seed by seed, so that what was measured half-way is even."""
     for seed in range(seeds):
-        for method in (COLD, WARM, *PEERS):
+        for method in METHODS:
             if only in method:
                 yield from ((method, table.name, seed) for table in tables)
 
@@ -61,8 +65,12 @@ def measured(key: Key, tables: Sequence[Table]) -> list[float]:
     table = next(one for one in tables if one.name == name)
     if method == COLD:
         return lehr_regrets(table, seed)
+    if method == BARE:
+        return lehr_regrets(table, seed, priors=0)
     if method == WARM:
         return lehr_regrets(table, seed, [one for one in tables if one.name != name])
+    if method in STARTED:
+        return peer_regrets(STARTED[method], table, seed, first_rows(table, []))
     return peer_regrets(method, table, seed)
 
 
@@ -89,7 +97,7 @@ def report(known: dict[Key, list[float]], tables: Sequence[Table], seeds: int) -
         "| search | " + " | ".join(str(budget) for budget in BUDGETS) + " | seeds |",
         "|---|" + "---:|" * (len(BUDGETS) + 1),
     ]
-    for method in (COLD, WARM, *PEERS):
+    for method in METHODS:
         done = [seed for seed in range(seeds) if all((method, one.name, seed) in known for one in tables)]
         means = [[statistics.fmean(known[method, one.name, s][at] for one in tables) for s in done] for at in range(3)]
         if done:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from service.search.priors import PEAKS
 
 Array = NDArray[np.float64]
 
@@ -24,6 +28,8 @@ class Table:
     axes: tuple[str, ...]
     points: Array
     losses: Array
+    default: Array | None = None
+    """(axes,): where what the field would try first lies, if that is known."""
 
     @property
     def intervals(self) -> int:
@@ -38,10 +44,19 @@ class Table:
         return regrets
 
 
+def adam_default() -> dict[str, float]:
+    """Adam as everybody starts with it: the server's prior for its rate, torch's defaults for the rest, no decay."""
+    adam = torch.optim.Adam([torch.zeros(1)]).defaults
+    beta1, beta2 = adam["betas"]
+    off = dict.fromkeys(("l1", "l2", "linear_decay", "exponential_decay"), adam["weight_decay"])
+    return {"learning_rate": PEAKS["adam"], "beta1": beta1, "beta2": beta2, "epsilon": adam["eps"], **off}
+
+
 def read_tables(folder: Path) -> list[Table]:
     """Every `.npz` file with `hp` (rows, axes), `hp_names` and `valid_loss` (rows, intervals + 1).
 
-    Axes are searched on a log scale, as TaskSet drew them: momenta by their distance to 1.
+    Axes are searched on a log scale, as TaskSet drew them: momenta by their distance to 1. Tables of
+    other axes than TaskSet's have no default.
     """
     return [_read(path) for path in sorted(folder.glob("*.npz"))]
 
@@ -49,11 +64,21 @@ def read_tables(folder: Path) -> list[Table]:
 def _read(path: Path) -> Table:
     held = np.load(path)
     names = tuple(str(name) for name in held["hp_names"])
-    columns = [1 - held["hp"][:, at] if name in MOMENTA else held["hp"][:, at] for at, name in enumerate(names)]
-    logs = np.log(np.column_stack(columns))
-    points = (logs - logs.min(axis=0)) / (logs.max(axis=0) - logs.min(axis=0))
+    logs = _logs(names, held["hp"])
+    low, high = logs.min(axis=0), logs.max(axis=0)
     losses = held["valid_loss"].astype(float)
-    return Table(path.stem, names, points, np.where(np.isfinite(losses), losses, np.inf))
+    default = None
+    if set(names) == set(usual := adam_default()):
+        wanted = _logs(names, np.array([[usual[name] for name in names]]))[0]
+        default = np.clip((wanted - low) / (high - low), 0.0, 1.0)
+    return Table(path.stem, names, (logs - low) / (high - low), np.where(np.isfinite(losses), losses, np.inf), default)
+
+
+def _logs(names: Sequence[str], values: Array) -> Array:
+    columns = [1 - values[:, at] if name in MOMENTA else values[:, at] for at, name in enumerate(names)]
+    with np.errstate(divide="ignore"):
+        logs: Array = np.log(np.column_stack(columns))
+    return logs
 
 
 class Account:

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.search.observations import draw_seed
-
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -20,23 +18,22 @@ class Rules:
 
     `shares`: which part of all comers may be ahead of a trial that goes on, at each rung.
     `leaders`: so many may be ahead anyway. `least`: how many must have come before anybody is judged.
-    `patience`: every other trial is judged from the second rung on: what is slow to start may end
-    well, and a race without patience never finds out.
     """
 
     rungs: tuple[float, ...]
     shares: tuple[float, ...]
     leaders: int
     least: int
-    patience: bool = False
 
 
 PHASES = Rules(rungs=(0.05, 0.2, 0.55), shares=(0.25, 0.2, 0.09), leaders=0, least=8)
 """Half of the steps saved on real curves of twelve families; chosen on those of `benchmarks/pruning`."""
-RACE = Rules(rungs=(0.02, 0.1, 0.4), shares=(0.25, 0.16, 0.04), leaders=0, least=1, patience=True)
-"""For searches of hundreds of trials; chosen on the tables of `benchmarks/search`, and too harsh for real curves."""
-KIND_RACE = Rules(rungs=RACE.rungs, shares=(1.0, 1.0, 0.04), leaders=1, least=1)
-"""The same for trials that were guessed: what did well elsewhere starts late or comes second more often."""
+RACE = Rules(rungs=(0.1, 0.4), shares=(0.16, 0.04), leaders=2, least=1)
+"""For searches of hundreds of trials; chosen on the tables of `benchmarks/search`, and too harsh for real curves.
+Judging as soon as 0.02 of the horizon was tried there too, and loses: what is slow to start may end well. Without
+leaders the best of a few dozen is stopped for being second or third at 0.4, and nothing trains it again."""
+KIND_RACE = Rules(rungs=RACE.rungs, shares=(1.0, 0.04), leaders=RACE.leaders, least=1)
+"""The same for trials that were guessed: what did well elsewhere starts late more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +53,13 @@ class Runner:
     has_ended: bool = False
 
 
-def is_patient(number: int) -> bool:
-    """Whether a trial is of the patient half."""
-    return draw_seed("patience", number) % 2 == 1
-
-
 def falls_behind(runner: Runner, rivals: Sequence[Runner], rules: Rules) -> bool:
     """Whether too many of its rivals are ahead of the trial at the last rung that it has passed.
 
     Rivals that climb at the rung don't count there, nor is a trial judged while it climbs itself.
     """
     rung = len(runner.passed) - 1
-    if rung < max(runner.climbing, int(rules.patience and is_patient(runner.number))):
+    if rung < runner.climbing:
         return False
     heat = runner.heats[rung] * (1 - 1e-9)
     there = [rival for rival in rivals if len(rival.passed) > rung >= rival.climbing and rival is not runner]

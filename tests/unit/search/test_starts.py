@@ -15,6 +15,7 @@ from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
 from service.search.rates import rates_point
 from service.search.similarity import similarity
+from service.search.starts import mixed_starts
 
 SPACE = Space.of(families=["cosine", "one_cycle"], start_lr=Range(1e-3, 1.0), end_lr=Range(1e-4, 1e-2))
 
@@ -81,3 +82,15 @@ def test_what_diverged_or_never_varied_is_in_no_portfolio() -> None:
     assert portfolio([], points, 3) == []
     mixed = Known(1.0, {key: math.inf if key > 4 else float(key) for key in points})
     assert portfolio([mixed], points, 1) == [0]
+
+
+def test_defaults_and_what_did_well_elsewhere_take_turns_within_the_room() -> None:
+    found = list(mixed_starts(list("abcdefgh"), ["p", "a", "q", "r"], 8, given=["b"]))
+    assert [origin for _, origin in found[:4]] == ["warm", "prior", "warm", "prior"]
+    assert [one for one, origin in found if origin == "prior"] == ["p", "q"]
+    assert [one for one, origin in found if origin == "warm"] == ["a", "c", "d", "e", "f", "g"]
+
+
+def test_without_studies_to_learn_from_half_of_the_room_is_left_to_the_search() -> None:
+    assert list(mixed_starts([], ["p", "q", "r"], 4)) == [("p", "prior"), ("q", "prior")]
+    assert list(mixed_starts([], ["p", "q", "r"], 1)) == []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.search.lehr_search import lehr_regrets, warm_rows
-from benchmarks.search.tables import Table
+from benchmarks.search.lehr_search import first_rows, lehr_regrets, warm_rows
+from benchmarks.search.tables import Table, adam_default, read_tables
 from service.search.observations import Observation
 from service.search.proposals import passed
 
@@ -48,3 +49,15 @@ def test_a_warm_search_never_sees_the_results_of_its_own_task() -> None:
     assert lehr_regrets(one, 0, others)[0] < 0.05
     with pytest.raises(AssertionError, match="held out"):
         warm_rows(one, [*others, one])
+
+
+def test_a_cold_search_starts_beside_the_fields_default_whatever_the_losses_are(tmp_path: Path) -> None:
+    generator, usual = np.random.default_rng(0), adam_default()
+    rows = np.exp(generator.uniform(np.log(1e-8), np.log(0.5), (50, len(usual))))
+    rows[7] = [max(value, 1e-8) for value in usual.values()]
+    for name, losses in (("one", generator.random((50, 11))), ("two", generator.random((50, 11)))):
+        np.savez(tmp_path / f"{name}.npz", hp=rows, hp_names=list(usual), valid_loss=losses)
+    one, two = read_tables(tmp_path)
+    assert first_rows(one, [])[0] == 7
+    assert first_rows(one, []) == first_rows(two, [])
+    assert first_rows(table("other axes", 0), []) == []
