@@ -138,7 +138,7 @@ class Answer(Response):
     """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of.
 
     `front`: the search's trials that no other beats in value, steps to a target and robustness to the rate. The target
-    is the bound of the study's own constraint on the metric, or else what the best constant of the search came to.
+    is the bound of the study's own constraint on the metric, or else what the best constant rate came to.
 
     `feasibility`: how it keeps to the study's constraints; null without any.
     """

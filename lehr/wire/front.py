@@ -17,8 +17,8 @@ class FrontTrial(Response):
     """A search trial that reached the target: `steps` until the first report that did, and its value at the end. Of a
     trial with several evaluations both are means, and each of them got there.
 
-    `rate_sensitivity`: by how much the metric is expected to be worse with its rates up to twice or half as high; null
-    where the search tells too little.
+    `rate_sensitivity`: by how much the study's objective (in steps, where it counts these) is expected to be worse with
+    its rates up to twice or half as high; null where the search tells too little.
     """
 
     trial: int

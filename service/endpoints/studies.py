@@ -117,7 +117,7 @@ def get_best(
         answer = answer_document(transaction, study, points)
         found = {
             "diagnosis": study_diagnosis(transaction, study).findings,
-            "front": answer_front(transaction, study),
+            "front": answer_front(transaction, study, answer.baseline.mean if answer.baseline else None),
         }
         return answer.model_copy(update=found)
 

@@ -60,11 +60,13 @@ def front_document(transaction: Transaction, study: StudyRow, target: float, aim
     )
 
 
-def answer_front(transaction: Transaction, study: StudyRow) -> Front | None:
+def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None) -> Front | None:
     """The front of an answer, in both aims: of what reaches the study's own constraint on the metric, or else what the
-    best constant rate of the search came to (without one the median). None while nothing has completed.
+    best constant rate came to: its confirmed mean `baseline`, before that its value in the search (without any the
+    median). None while nothing has completed.
     """
     target = _own_target(study)
+    target = baseline if target is None else target
     if target is None:
         known = [row for row in _best(transaction, study) if row.value is not None]
         constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
