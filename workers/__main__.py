@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cohort", metavar="auto|off|K", help="trials to train together (default off; auto: as many as are fastest)"
     )
+    parser.add_argument(
+        "--probe-after", type=float, metavar="S", help="that a task trains alone before it is measured (default 20)"
+    )
     parser.add_argument("--calibration", metavar="DIR", help="what was measured (default lehr-data/calibration)")
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: those built in)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")

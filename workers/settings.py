@@ -35,6 +35,10 @@ class WorkerSettings(BaseSettings):
     cohort: Annotated[
         int | None, Field(ge=1, le=1024, description="trials to train together; auto: as many as are fastest")
     ] = 1
+    probe_after: Annotated[
+        float,
+        Field(ge=0, allow_inf_nan=False, description="seconds a task trains alone before `cohort` auto measures it"),
+    ] = 20.0
     calibration: Annotated[Path, Field(description="folder of what was measured for `cohort`")] = Path(
         "lehr-data/calibration"
     )

@@ -21,7 +21,8 @@ from lehr.client import Client
 ROOT = Path(__file__).resolve().parents[2]
 START_LR = (1e-3, 0.2)
 END_LR = (1e-6, 1e-3)
-POLL_SECONDS = 0.5
+POLL_SECONDS = 2.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,15 @@ class Setting:
         return {"task": self.task, "data_dir": self.data_dir, **more}
 
 
-def process_per_trial(setting: Setting, trials: int) -> float:
+@dataclass(frozen=True)
+class Spent:
+    """`processor`: seconds of processor time of all processes that took part, where it was measured."""
+
+    seconds: float
+    processor: float | None = None
+
+
+def process_per_trial(setting: Setting, trials: int) -> Spent:
     """A fresh process for each trial, one at a time on every core."""
 
     def train(schedule: dict[str, Any]) -> None:
@@ -60,10 +69,10 @@ def process_per_trial(setting: Setting, trials: int) -> float:
     begun = time.perf_counter()
     with ThreadPoolExecutor(setting.cores) as pool:
         list(pool.map(train, setting.schedules(trials)))
-    return time.perf_counter() - begun
+    return Spent(time.perf_counter() - begun)
 
 
-def ray_tune(setting: Setting, trials: int, python: str) -> float:
+def ray_tune(setting: Setting, trials: int, python: str) -> Spent:
     """Ray Tune with Optuna's search; ray itself is running before the time begins."""
     order = setting.order(
         root=str(ROOT),
@@ -77,7 +86,7 @@ def ray_tune(setting: Setting, trials: int, python: str) -> float:
     done = subprocess.run(command, cwd=ROOT, env=_environment(), check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert found["errors"] == 0, f"{found['errors']} of {trials} trials failed in ray"
-    return float(found["seconds"])
+    return Spent(float(found["seconds"]))
 
 
 class Service:
@@ -87,8 +96,9 @@ class Service:
         self._client = client
         self._setting = setting
 
-    def study(self, trials: int, parallel: int) -> float:
-        """Seconds from posting a study to its answer, by the server's clock: a look at a study costs it some."""
+    def study(self, trials: int, parallel: int) -> Spent:
+        """From posting a study to its answer, by the server's clock, which is looked at seldom: a look costs some."""
+        before = _processor_seconds(os.getpid())
         study_id = self._client.create_study(
             {
                 "name": "trials-per-hour",
@@ -108,7 +118,8 @@ class Service:
             assert study.state in ("QUEUED", "RUNNING", "CONFIRMING"), study.state
             time.sleep(POLL_SECONDS)
         assert study.state == "COMPLETED", study.state
-        return (study.finished_at - study.created_at).total_seconds()
+        processor = _processor_seconds(os.getpid()) - before
+        return Spent((study.finished_at - study.created_at).total_seconds(), processor)
 
 
 @contextmanager
@@ -121,14 +132,14 @@ def service(setting: Setting, cohort: str) -> Iterator[Service]:
             command = [
                 *(sys.executable, "-m", "workers", "--server", url, "--device", "cpu", "--data-dir", setting.data_dir),
                 *("--checkpoints", str(folder / "checkpoints"), "--calibration", str(setting.folder / "calibration")),
-                *("--cohort", cohort, "--log-level", "warning"),
+                *("--cohort", cohort, "--probe-after", "0", "--log-level", "warning"),
             ]
             worker = stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=_environment()))
             stack.callback(worker.terminate)
         yield Service(stack.enter_context(Client(url)), setting)
 
 
-def bare_loop(setting: Setting, trials: int, size: int) -> float:
+def bare_loop(setting: Setting, trials: int, size: int) -> Spent:
     """The fused loop without the service: a process for each core, imports and data paid before."""
     order = json.dumps(setting.order(schedules=setting.schedules(max(1, trials // setting.cores)), size=size))
     command = [sys.executable, "-m", "benchmarks.trials_per_hour.bare", order]
@@ -136,9 +147,18 @@ def bare_loop(setting: Setting, trials: int, size: int) -> float:
         subprocess.Popen(command, cwd=ROOT, env=_environment(), stdout=subprocess.PIPE, text=True)
         for _ in range(setting.cores)
     ]
-    found = [float(process.communicate()[0].strip().splitlines()[-1]) for process in processes]
+    found = [json.loads(process.communicate()[0].strip().splitlines()[-1]) for process in processes]
     assert all(process.returncode == 0 for process in processes)
-    return max(found)
+    return Spent(max(seconds for seconds, _ in found), sum(processor for _, processor in found))
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of a process and those it started that still run, on Linux."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    children = [
+        int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
+    ]
+    return (int(after_name[11]) + int(after_name[12])) / _TICKS + sum(map(_processor_seconds, children))
 
 
 def _log_between(ends: tuple[float, float], share: float) -> float:

@@ -5,7 +5,11 @@
 The same task, schedules from the same space and the same cores; the arms take turns, round after round. lehr's
 arms are whole studies through the service: from the POST to the answer, TPE asking, one worker for each core,
 everything stored. Its processes run before the time begins, as a service's do; so does ray. The probe that chooses
-the cohort's size runs once, in the first, short study, and its time is told.
+the cohort's size runs once, in the first, short study, and its time is told. A study may run as many trials as two
+cohorts of every worker: the one that trains, and the one that is leased ahead.
+
+Seconds are those of the clock. On a machine that others use too, the processor time that a trial costs tells more: of
+the bare loop, and of server, workers and training together.
 
 `--ray-python`: a Python of a virtual environment of its own, made so (ray is no dependency of lehr):
 
@@ -32,7 +36,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.trials_per_hour.arms import Setting, bare_loop, process_per_trial, ray_tune, service
+from benchmarks.trials_per_hour.arms import Setting, Spent, bare_loop, process_per_trial, ray_tune, service
 
 FASHION = "/usr/share/datasets"
 
@@ -47,7 +51,7 @@ class Case:
 
 
 CASES = {
-    "digits-mlp": Case({"name": "digits", "params": {"model": "mlp", "epochs": 10}}, 256, 8),
+    "digits-mlp": Case({"name": "digits", "params": {"model": "mlp", "epochs": 10}}, 1024, 8),
     "fashion-mlp": Case(
         {"name": "images", "params": {"model": "mlp", "epochs": 2, "batch_size": 128, "train_limit": 20000}}, 32, 6
     ),
@@ -80,21 +84,23 @@ def _measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str
         first = fused.study(2 * cores, cores)
         alone.study(2 * cores, cores)
         choice = _choice(folder / "calibration")
-        parallel = cores * max(1, choice["size"])
-        arms: dict[str, tuple[int, Callable[[int], float]]] = {
+        parallel = 2 * cores * max(1, choice["size"])
+        arms: dict[str, tuple[int, Callable[[int], Spent]]] = {
             "process": (case.few, lambda count: process_per_trial(setting, count)),
-            "lehr alone": (max(case.few, case.trials // 4), lambda count: alone.study(count, cores)),
+            "lehr alone": (max(case.few, min(64, case.trials // 4)), lambda count: alone.study(count, cores)),
             "lehr": (case.trials, lambda count: fused.study(count, parallel)),
             "bare": (case.trials, lambda count: bare_loop(setting, count, max(1, choice["size"]))),
         }
         if arguments.ray_python:
             arms["ray"] = (case.few, lambda count: ray_tune(setting, count, arguments.ray_python))
-        seconds: dict[str, list[float]] = {arm: [] for arm in arms}
+        found: dict[str, list[tuple[float, float]]] = {arm: [] for arm in arms}
         for _ in range(arguments.rounds):
             for arm, (count, run) in arms.items():
-                seconds[arm].append(run(count) / count)
-    rates = {arm: round(3600 / statistics.median(found)) for arm, found in seconds.items()}
-    return {"rates": rates, "choice": choice, "first_study_seconds": round(first, 1)}
+                spent = run(count)
+                found[arm].append((spent.seconds / count, (spent.processor or 0.0) / count))
+    rates = {arm: round(3600 / statistics.median(each for each, _ in all_)) for arm, all_ in found.items()}
+    costs = {arm: round(1000 * statistics.median(each for _, each in found[arm]), 2) for arm in ("lehr", "bare")}
+    return {"rates": rates, "processor_ms": costs, "choice": choice, "first_study_seconds": round(first.seconds, 1)}
 
 
 def _choice(folder: Path) -> dict[str, Any]:
@@ -116,17 +122,19 @@ def _keep(path: Path, name: str, row: dict[str, Any], arguments: argparse.Namesp
 def _table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "| task | (a) process per trial | (b) Ray Tune + Optuna | lehr, trials alone | lehr | lehr / (a) | lehr / (b) "
-        "| bare loop | share kept | trials together |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| bare loop | share kept | processor time a trial, bare / lehr | trials together |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
     ]
     for name, row in rows.items():
         rates = row["rates"]
         ray = rates.get("ray")
+        costs = row.get("processor_ms")
+        processor = f"{costs['bare']} / {costs['lehr']} ms = {costs['bare'] / costs['lehr']:.0%}" if costs else "-"
         against_ray = f"{rates['lehr'] / ray:.2f}" if ray else "-"
         lines.append(
             f"| {name} | {rates['process']} | {ray or '-'} | {rates['lehr alone']} | {rates['lehr']} "
             f"| {rates['lehr'] / rates['process']:.2f} | {against_ray} "
-            f"| {rates['bare']} | {rates['lehr'] / rates['bare']:.0%} | {row['choice']['size']} |"
+            f"| {rates['bare']} | {rates['lehr'] / rates['bare']:.0%} | {processor} | {row['choice']['size']} |"
         )
     return lines
 

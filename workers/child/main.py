@@ -87,7 +87,7 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     seconds, data_dir = settings.checkpoint_seconds, settings.data_dir
     solo = SoloTrainer(device, checkpoints, seconds, data_dir=data_dir)
     choices = ChoiceCache(settings.calibration)
-    advisor = Advisor(device, choices, fixed_size=settings.cohort, data_dir=data_dir)
+    advisor = Advisor(device, choices, fixed_size=settings.cohort, probe_after=settings.probe_after, data_dir=data_dir)
     link.send(Ready(describe(device), tasks))
     return CohortTrainer(
         solo,

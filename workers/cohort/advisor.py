@@ -15,6 +15,8 @@ from workers.device import describe
 from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
 
+NOT_MEASURED = Choice(1, "too little was trained of the task for a measurement to pay")
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,24 +29,38 @@ class Advisor:
         choices: ChoiceCache,
         *,
         fixed_size: int | None = None,
+        probe_after: float = 0.0,
         data_dir: Path = DEFAULT_DATA_DIR,
     ) -> None:
-        """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best."""
+        """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best. `probe_after`: seconds for
+        which a task is trained alone before it is measured, so that what is small does not pay for a probe.
+        """
         self._device = device
         self._choices = choices
         self._fixed_size = fixed_size
+        self._probe_after = probe_after
         self._data_dir = data_dir
+        self._spent: dict[str, float] = {}
         self._known: dict[str, Choice] = {}
 
     def choice(self, task: Mapping[str, Any]) -> Choice:
-        """Measured now if it never was. Never raises: what cannot be measured is trained alone, and fails by name."""
-        name = repr(sorted(task.items()))
+        """Measured now if it never was, and pays. Never raises: what cannot be measured is trained alone, and fails
+        by name.
+        """
+        name = _name(task)
         if name not in self._known:
             found = self._found(task)
+            if found is None:
+                return NOT_MEASURED
             if self._fixed_size is None:
                 log.info("cohort_chosen", task=task.get("name"), size=found.size, reason=found.reason)
             self._known[name] = found
         return self._known[name]
+
+    def spent(self, task: Mapping[str, Any], seconds: float) -> None:
+        """The task was trained alone for so long."""
+        name = _name(task)
+        self._spent[name] = self._spent.get(name, 0.0) + seconds
 
     def halve(self, task: Mapping[str, Any]) -> None:
         """So many did not fit into memory."""
@@ -52,15 +68,15 @@ class Advisor:
 
     def forbid(self, task: Mapping[str, Any], error: Exception) -> None:
         """Training together failed: for as long as this process lives, these are trained alone."""
-        self._known[repr(sorted(task.items()))] = Choice(
-            1, f"together they failed: {type(error).__name__}: {error}"[:300]
-        )
+        self._known[_name(task)] = Choice(1, f"together they failed: {type(error).__name__}: {error}"[:300])
 
-    def _found(self, task: Mapping[str, Any]) -> Choice:
+    def _found(self, task: Mapping[str, Any]) -> Choice | None:
         if self._fixed_size is not None:
             return Choice(self._fixed_size, "the worker's operator chose it")
         kept = self._choices.load(self._key(task))
-        return kept if kept is not None else self._measured(task)
+        if kept is not None:
+            return kept
+        return self._measured(task) if self._spent.get(_name(task), 0.0) >= self._probe_after else None
 
     def _measured(self, task: Mapping[str, Any]) -> Choice:
         try:
@@ -71,7 +87,7 @@ class Advisor:
         return choice
 
     def _correct(self, task: Mapping[str, Any], choice: Choice) -> None:
-        self._known[repr(sorted(task.items()))] = choice
+        self._known[_name(task)] = choice
         if self._fixed_size is None:
             self._choices.store(self._key(task), choice)
 
@@ -82,3 +98,7 @@ class Advisor:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
         }
+
+
+def _name(task: Mapping[str, Any]) -> str:
+    return repr(sorted(task.items()))

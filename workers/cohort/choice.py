@@ -30,6 +30,13 @@ class Choice:
     reason: str
     epoch_seconds: dict[int, float] = field(default_factory=dict)
 
+    def size_of(self, trials: int) -> int:
+        """How many of so many trials to train at once: of the sizes that were measured, the fastest that they fill."""
+        if trials >= self.size or not self.epoch_seconds:
+            return min(self.size, max(1, trials))
+        sizes = [size for size in self.epoch_seconds if size <= trials]
+        return max(1, min(sizes, key=lambda size: self.epoch_seconds[size] / max(1, size), default=1))
+
     def execution(self, together: int) -> Execution:
         """What to tell of a trial that is trained so, `together` with others or, where 1, alone."""
         seconds = {str(max(1, size)): value for size, value in self.epoch_seconds.items()}

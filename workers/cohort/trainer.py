@@ -61,12 +61,15 @@ class CohortTrainer:
             log.info("lease_too_small", trials=len(trials), wanted=size)
             return
         left = list(trials) if size > 1 else list(trials[: self._alone])
+        size = self._advisor.choice(study.task).size_of(len(left))
         while size > 1 and _can_be_together(left) and not desk.draining:
             # A cohort has one data set: those that hold out another fold come after.
             queue = Queue(left, desk)
             left = [*self._train_group(study, queue.first(size), queue, desk), *queue.left()]
-            size = self._advisor.choice(study.task).size
+            size = self._advisor.choice(study.task).size_of(len(left))
+        begun = time.monotonic()
         self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
+        self._advisor.spent(study.task, time.monotonic() - begun)
 
     def discard(self, trial: LeasedTrial) -> None:
         self._solo.discard(trial)

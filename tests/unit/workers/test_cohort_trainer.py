@@ -144,10 +144,15 @@ def test_a_worker_that_drains_gives_back_what_it_leased_ahead(tmp_path: Path) ->
 def test_an_epoch_of_a_cohort_is_one_call(tmp_path: Path) -> None:
     trials = some(6)
     task = {"name": "digits", "params": {"model": "mlp", "epochs": 4, "batch_size": 4}}
-    with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=6, max_trials=6):
+    with (
+        FakeServer(*trials, task=task) as server,
+        working(server, tmp_path, together=6, max_trials=6, checkpoint_seconds=1e6),
+    ):
         server.wait_until(lambda: ended(trials))
-    assert [trial.report_calls for trial in trials] == [4] * 6
-    assert (server.calls["report"], server.calls["finish"]) == (4, 1)
+    # Where calls are slow, two epochs may share one.
+    assert server.calls["report"] <= 4
+    assert [trial.report_calls for trial in trials] == [server.calls["report"]] * 6
+    assert server.calls["finish"] == 1
 
 
 def test_trials_of_several_folds_and_fresh_seeds_are_trained_as_alone(tmp_path: Path) -> None:
@@ -316,6 +321,26 @@ def test_choices_are_kept_by_task_and_measured_once(tmp_path: Path, monkeypatch:
     assert measured == [32, 16]
     first.halve(wide)
     assert Advisor(CPU, ChoiceCache(tmp_path)).choice(wide).size == 3
+
+
+def test_a_task_is_measured_once_it_has_trained_alone_for_long_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.cohort.advisor.probe", lambda task, device: Choice(6, "because"))
+    advisor, other = (Advisor(CPU, ChoiceCache(tmp_path), probe_after=20) for _ in range(2))
+    advisor.spent(TASK, 19)
+    assert advisor.choice(TASK).size == 1
+    assert advisor.choice(TASK).reason == "too little was trained of the task for a measurement to pay"
+    advisor.spent(TASK, 1)
+    assert advisor.choice(TASK).size == 6
+    # What is known already costs nothing.
+    assert other.choice(TASK).size == 6
+
+
+def test_few_trials_are_grouped_as_was_measured_to_be_fastest() -> None:
+    measured = Choice(8, "because", {0: 1.0, 2: 2.2, 4: 3.0, 8: 4.0})
+    assert [measured.size_of(trials) for trials in (1, 2, 3, 4, 7, 8, 9)] == [1, 1, 1, 4, 4, 8, 8]
+    assert [Choice(8, "an operator's").size_of(trials) for trials in (1, 3, 9)] == [1, 3, 8]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"size": "many", "reason": "", "epoch_seconds": {}}'])

@@ -28,7 +28,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     settings = WorkerSettings(device="mps")
     assert settings.model_dump(
-        exclude={"trials_per_lease", "threads", "checkpoint_seconds", "hang_seconds", "memory_limit_mib"}
+        exclude={"trials_per_lease", "threads", "checkpoint_seconds", "hang_seconds", "memory_limit_mib", "probe_after"}
     ) == {
         "server": "http://there:1",
         "device": "mps",
