@@ -3,7 +3,8 @@
     python benchmarks/pruning/bank.py BANK.jsonl [--points 40] [--minutes 7]
 
 Each family has so many schedules along its own low-discrepancy sequence (the server's start-up),
-trained by the workers' own code: an MLP on the handwritten digits. The file is appended to, and
+trained by the workers' own code: an MLP on the handwritten digits. Each training has a seed of its own, as the
+trials of a search have. The file is appended to, and
 a run goes on where the last one stopped.
 """
 
@@ -20,6 +21,7 @@ import torch
 from lehr.schedules import Schedule
 from lehr.space import Range, Space
 from service.search.sequence import spread_point
+from service.seeds import search_seed
 from workers.run import DivergedError, Run
 from workers.tasks.digits.params import DigitsParams
 from workers.tasks.digits.task import Digits
@@ -40,6 +42,7 @@ FAMILIES = (
 )
 PARAMS: dict[str, Any] = {"batch_size": 64, "epochs": 20, "hidden": 32}
 SEED = 0
+"""Of the spread of each family's schedules, and of the study whose trials' seeds the trainings have."""
 
 
 def space() -> Space:
@@ -62,7 +65,9 @@ def main() -> None:
                     return
                 point = spread_point(searched.coordinates(family), index, SEED, family)
                 schedule = searched.schedule(family, point)
-                file.write(json.dumps({"family": family, "index": index, "point": point, **trained(schedule)}) + "\n")
+                seed = search_seed(SEED, index * len(FAMILIES) + FAMILIES.index(family))
+                made = trained(schedule, seed)
+                file.write(json.dumps({"family": family, "index": index, "point": point, "seed": seed, **made}) + "\n")
                 file.flush()
 
 
@@ -73,9 +78,9 @@ def read_bank(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def trained(schedule: Schedule) -> dict[str, Any]:
+def trained(schedule: Schedule, seed: int) -> dict[str, Any]:
     """A whole training: its schedule, horizon, reports by step, and whether it diverged."""
-    run = Run(Digits(DigitsParams.model_validate(PARAMS)), schedule, SEED, torch.device("cpu"))
+    run = Run(Digits(DigitsParams.model_validate(PARAMS)), schedule, seed, torch.device("cpu"))
     reports, diverged = [], False
     try:
         while not run.finished:
