@@ -7,6 +7,7 @@ from `state()` goes on exactly as if it had never stopped.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,12 @@ from workers.optimizers import build_optimizer, set_rates
 from workers.randomness import derived_seed, generator
 from workers.rates import Rates
 from workers.tasks.precision import use_precision
-from workers.tasks.task import Task
+from workers.tasks.task import Task, TensorData
+
+GLANCES = 100
+"""How often a range test's sweep looks at held-out data, at most."""
+GLANCED = 512
+"""At how many of its examples, at most: that it costs less than the training beside it."""
 
 
 class DivergedError(Exception):
@@ -44,7 +50,7 @@ class Run:
         report_every: int | None = None,
     ) -> None:
         """`steps`: instead of that fraction of the task's horizon. `report_every`: report the training loss at every
-        so many steps, and evaluate nothing.
+        so many steps, at GLANCES of them the loss of a few held-out examples, and evaluate nothing else.
         """
         self._task = task
         self._seed = seed
@@ -79,10 +85,20 @@ class Run:
             return None
         self._check_divergence()
         if self._report_every is not None:
-            return self._told(step, self._mean_loss(), {})
+            return self._told(step, self._mean_loss(), self._glance(self._report_every))
         report = self._report(step)
         self._rates.hear(report.metrics)
         return report
+
+    def _glance(self, report_every: int) -> dict[str, float | None]:
+        """What a sweep's report tells of held-out data: nothing, at most of them."""
+        reports = self.step // report_every
+        if reports % -(-self.horizon_steps // (report_every * GLANCES)):
+            return {}
+        few = replace(
+            self._data, val_inputs=self._data.val_inputs[:GLANCED], val_targets=self._data.val_targets[:GLANCED]
+        )
+        return {"val_loss": _number(self.evaluate(few)["val_loss"])}
 
     def _is_due(self) -> bool:
         if self._report_every is None:
@@ -151,10 +167,11 @@ class Run:
         epoch, lr = self._epoch(step), self._rates.lr(step)
         return Report(step=step, epoch=epoch, lr=lr, train_loss=train_loss, metrics=metrics)
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self, data: TensorData | None = None) -> dict[str, float]:
+        """Of all the task's own data, unless other is given."""
         self.model.eval()
         with torch.no_grad():
-            values = self._task.evaluate(self.model, self._data)
+            values = self._task.evaluate(self.model, self._data if data is None else data)
             return {name: float(value) for name, value in values.items()}
 
     def _examples_of_epoch(self) -> int:

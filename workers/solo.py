@@ -173,7 +173,7 @@ class _Training:
         report = self.run.advance()
         self.desk.step(self.trial.trial, self.run.step)
         if report is not None:
-            # A range test evaluates nothing: its value is the loss that it ended with.
+            # A range test evaluates no metric: its value is the loss that it ended with.
             self.value = report.train_loss if self.trial.report_every_steps else report.metrics[self.metric]
             self.desk.put(self.trial.trial, [report])
         if self.cadence.due(time.monotonic()):

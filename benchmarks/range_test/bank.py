@@ -29,6 +29,7 @@ SWEEP_SEEDS = tuple(range(100, 109))
 SHAPES = ("constant", "cosine")
 PER_DECADE = 4
 FASHION = {"train_limit": 4000, "validation_fraction": 0.2, "hidden": 64}
+TEXT = {"train_limit": 40_000, "context": 32, "layers": 2, "heads": 2, "head_width": 16}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def _tabular(file: str, optimizer: str, epochs: int, **rest: Any) -> Setting:
     return Setting("tabular", params, seeds=5, **rest)
 
 
-SETTINGS = {
+CHOSEN_ON = {
     "digits mlp, sgd": Setting("digits", {"epochs": 10}),
     "digits mlp, adam": Setting("digits", {"epochs": 10, "optimizer": "adam"}, 1e-4),
     "digits mlp, rmsprop": Setting("digits", {"epochs": 10, "optimizer": "rmsprop"}, 1e-4),
@@ -71,6 +72,19 @@ SETTINGS = {
         "images", {**FASHION, "hidden": 8, "epochs": 5, "optimizer": "adamw", "batch_size": 128}, 1e-4
     ),
 }
+"""The rule was chosen with these in view."""
+CHECKED_ON = {
+    "digits mlp, nesterov": Setting("digits", {"epochs": 10, "optimizer": "nesterov"}),
+    "digits linear, adam": Setting("digits", {"epochs": 15, "model": "linear", "optimizer": "adam"}, 1e-4),
+    "digits cnn, rmsprop": Setting("digits", {"epochs": 5, "model": "cnn", "optimizer": "rmsprop"}, 1e-5),
+    "breast cancer, nesterov": _tabular("breast_cancer", "nesterov", 15, low=1e-4),
+    "wine, sgd": _tabular("wine", "sgd", 30),
+    "diabetes, adamw": _tabular("diabetes", "adamw", 20, low=1e-5),
+    "fashion-mnist mlp, rmsprop": Setting("images", {**FASHION, "epochs": 5, "optimizer": "rmsprop"}, 1e-5),
+    "text, adamw": Setting("text", {**TEXT, "epochs": 3, "optimizer": "adamw"}, 1e-5),
+}
+"""And these were named, and their truth trained, after it had been: they chose nothing."""
+SETTINGS = {**CHOSEN_ON, **CHECKED_ON}
 
 
 class Place(NamedTuple):
@@ -84,8 +98,8 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorded:
-    """A training. `losses` and `rates` are a sweep's, by step; `value` is the validation loss that another ended with,
-    None where it diverged.
+    """A training. `losses`, `rates` and `held_out` are a sweep's, by step; `value` is the validation loss that another
+    ended with, None where it diverged.
     """
 
     setting: str
@@ -95,6 +109,7 @@ class Recorded:
     value: float | None = None
     rates: tuple[float, ...] = ()
     losses: tuple[float | None, ...] = ()
+    held_out: tuple[float | None, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -133,7 +148,8 @@ def _train(place: Place, data_dir: Path) -> Recorded:
         run = Run(task, sweep_schedule(SWEEP_LOW, SWEEP_HIGH), place.seed, cpu, steps=STEPS, report_every=1)
         reports = _reports(run)
         rates, losses = tuple(one.lr for one in reports), tuple(one.train_loss for one in reports)
-        return Recorded(*place, rates=rates, losses=losses)
+        held_out = tuple(one.metrics.get("val_loss") for one in reports)
+        return Recorded(*place, rates=rates, losses=losses, held_out=held_out)
     last = _reports(Run(task, _schedule(place.shape, place.rate), place.seed, cpu))[-1]
     return Recorded(*place, value=last.metrics["val_loss"])
 

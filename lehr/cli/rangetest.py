@@ -120,8 +120,9 @@ def curve_lines(curve: RangeCurve) -> list[str]:
 
 def _points(result: RangeResult) -> Table:
     table = Table("point", "rate", "over seeds", box=None, pad_edge=False)
-    for name in ("steepest", "valley", "minimum", "divergence"):
+    for name in ("steepest", "valley", "minimum", "divergence", "held_out_minimum"):
         point: RangePoint | None = getattr(result, name)
         if point is not None:
-            table.add_row(name, f"{point.lr:g}", f"{point.least:g} to {point.greatest:g} ({point.seeds})")
+            over = f"{point.least:g} to {point.greatest:g} ({point.seeds})"
+            table.add_row(name.replace("_", " "), f"{point.lr:g}", over)
     return table

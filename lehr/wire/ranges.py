@@ -88,7 +88,9 @@ class RangeTask(Request):
 
 
 class RangeTestRequest(RangeTestSpec):
-    """What `POST /v1/range-tests` takes: a range test alone. It looks at the training loss only."""
+    """What `POST /v1/range-tests` takes: a range test alone. It looks at losses only: of the training, and of held-out
+    examples.
+    """
 
     name: Name = "range test"
     task: RangeTask
@@ -119,7 +121,8 @@ class RangeResult(Response):
     """What a range test found. `bounds`: where to search; they are no answer.
 
     `minimum`: where the smoothed loss is lowest. `steepest`: where it falls fastest, per decade. `valley`: two thirds
-    down the longest fall, fastai's rule. `divergence`: from where on it is lost. Null where the sweeps don't show it.
+    down the longest fall, fastai's rule. `divergence`: from where on it is lost. `held_out_minimum`: where the loss of
+    held-out examples is lowest; the bounds hang on it. Null where the sweeps don't show it.
     `found` false: they show no fall, and the bounds are the usual ones.
     """
 
@@ -130,6 +133,7 @@ class RangeResult(Response):
     steepest: RangePoint | None = None
     valley: RangePoint | None = None
     divergence: RangePoint | None = None
+    held_out_minimum: RangePoint | None = None
     curve: RangeCurve | None = None
     trials: list[int]
 

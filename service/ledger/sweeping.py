@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from lehr.wire.ranges import RangeResult
 from lehr.wire.studies import Warning_
 from service.database import Transaction
 from service.ledger.rules import OPEN_TRIAL_STATES, touch
+from service.ranges.alone import USUAL_METRIC
 from service.ranges.bounds import searched_space
 from service.ranges.curves import Sweep
 from service.ranges.range_test import range_test
@@ -74,20 +76,24 @@ def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
         .order_by(TrialRow.number)
     ).all()
     query = (
-        select(ReportRow.trial_id, ReportRow.lr, ReportRow.train_loss)
+        select(ReportRow.trial_id, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
         .where(ReportRow.trial_id.in_([trial.id for trial in trials]))
         .order_by(ReportRow.trial_id, ReportRow.step)
     )
-    curves: dict[str, list[tuple[float, float | None]]] = {trial.id: [] for trial in trials}
-    for trial_id, lr, loss in transaction.session.execute(query):
-        curves[trial_id].append((lr, loss))
-    return [
-        Sweep(
-            trial.number, tuple(lr for lr, _ in curves[trial.id]), tuple(loss for _, loss in curves[trial.id]),
-            diverged=trial.state == "DIVERGED",
-        )
-        for trial in trials
-    ]  # fmt: skip
+    curves: dict[str, list[tuple[float, float | None, float | None]]] = {trial.id: [] for trial in trials}
+    for trial_id, lr, loss, metrics in transaction.session.execute(query):
+        curves[trial_id].append((lr, loss, metrics.get(USUAL_METRIC)))
+    return [_sweep(trial.number, curves[trial.id], diverged=trial.state == "DIVERGED") for trial in trials]
+
+
+def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]], *, diverged: bool) -> Sweep:
+    return Sweep(
+        number,
+        rates=tuple(lr for lr, _, _ in rows),
+        losses=tuple(loss for _, loss, _ in rows),
+        diverged=diverged,
+        held_out=tuple(held_out for _, _, held_out in rows),
+    )
 
 
 def _widen_to_feasible(study: StudyRow, result: RangeResult) -> None:

@@ -29,7 +29,7 @@ def alone(request: RangeTestRequest) -> StudySpec:
 
 
 def in_a_metric_of(task: KnownTask | None, spec: StudySpec) -> StudySpec:
-    """Workers expect an objective that their task reports, though a sweep is judged by its training loss alone."""
+    """Workers expect an objective that their task reports, though a sweep is judged by its losses alone."""
     if task is None or not task.metrics or USUAL_METRIC in task.metrics:
         return spec
     return spec.model_copy(update={"objective": ObjectiveSpec(metric=task.metrics[0], direction="minimize")})

@@ -8,7 +8,7 @@ average it does not shift the curve to larger rates.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,21 @@ LEAST_REPORTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What trial `number` reported: `losses` by step at rising `rates`, None where one was no finite number."""
+    """What trial `number` reported: `losses` by step at rising `rates`, None where one was no finite number.
+    `held_out`: the same of held-out examples, None besides where none was told; empty: of a worker that tells none.
+    """
 
     number: int
     rates: tuple[float, ...]
     losses: tuple[float | None, ...]
     diverged: bool = False
+    held_out: tuple[float | None, ...] = ()
+
+    @property
+    def of_held_out(self) -> Sweep:
+        """The sweep as held-out examples saw it, where they were looked at."""
+        told = [(rate, loss) for rate, loss in zip(self.rates, self.held_out, strict=False) if loss is not None]
+        return replace(self, rates=tuple(rate for rate, _ in told), losses=tuple(loss for _, loss in told), held_out=())
 
 
 @dataclass(frozen=True, slots=True)

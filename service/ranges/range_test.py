@@ -1,23 +1,28 @@
 """A range test: what the sweeps of several seeds say together, and the bounds that follow.
 
-The bounds hang on the middle between where the loss falls fastest and where it is lost again. These two points move
-least from seed to seed, since the loss changes fastest there; the minimum lies in a flat valley.
-`benchmarks/range_test` measured where the best rates of whole trainings lie, and chose the two distances.
+The bounds hang on the rate where the loss of held-out examples is lowest: of the points that a sweep shows it alone
+knows of overfitting, which makes small data sets want lower rates than their training loss does. Where a worker tells
+of no held-out loss they hang on the middle between where the training loss falls fastest and where it is lost again:
+these two move least from seed to seed. `benchmarks/range_test` measured where the best rates of whole trainings lie,
+and chose the distances.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from lehr.space import DEFAULT_START_LR
 from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeSpec
-from service.ranges.curves import SmoothCurve, Sweep, grid, smooth, together
+from service.ranges.curves import Array, SmoothCurve, Sweep, grid, smooth, together
 from service.ranges.points import Points, points
 
-BELOW, ABOVE = 1.4, 0.34
-"""The bounds, in decades from that middle."""
+BELOW, ABOVE = 1.27, 0.47
+"""The bounds, in decades from the least held-out loss."""
+BLIND_BELOW, BLIND_ABOVE = 1.4, 0.34
+"""The same from that middle."""
 USUAL_CLIMB = 0.85
 """Decades from the minimum to divergence, where the sweeps end before they diverge."""
 DIGITS = 3
@@ -41,25 +46,41 @@ def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
         )
         return _usual(numbers, reason, _curve(whole, curves))
     each = [one for curve in curves if (one := points(curve)) is not None]
+    held_out = _held_out(usable, decades)
     return RangeResult(
         found=True,
-        bounds=bounds(found, decades[0], decades[-1]),
-        reason=_story(whole, found),
+        bounds=bounds(found, held_out, decades[0], decades[-1]),
+        reason=_story(whole, found, held_out),
         minimum=_point(found.minimum, [one.minimum for one in each]),
         steepest=_point(found.steepest, [one.steepest for one in each]),
         valley=_point(found.valley, [one.valley for one in each]),
         divergence=_point(found.divergence, [one.divergence for one in each]),
+        held_out_minimum=held_out,
         curve=_curve(whole, curves),
         trials=numbers,
     )
 
 
-def bounds(found: Points, first: float, last: float) -> RangeSpec:
+def bounds(found: Points, held_out: RangePoint | None, first: float, last: float) -> RangeSpec:
     """Where to search, within what was swept: `first` and `last` in log10."""
-    lost = min(last, found.minimum + USUAL_CLIMB) if found.divergence is None else found.divergence
-    middle = (found.steepest + lost) / 2
-    below, above = (min(max(bound, first), last) for bound in (middle - BELOW, middle + ABOVE))
+    if held_out is not None:
+        least = math.log10(held_out.lr)
+        low, high = least - BELOW, least + ABOVE
+    else:
+        lost = min(last, found.minimum + USUAL_CLIMB) if found.divergence is None else found.divergence
+        middle = (found.steepest + lost) / 2
+        low, high = middle - BLIND_BELOW, middle + BLIND_ABOVE
+    below, above = (min(max(bound, first), last) for bound in (low, high))
     return RangeSpec(low=_rate(below), high=_rate(above))
+
+
+def _held_out(sweeps: Sequence[Sweep], decades: Array) -> RangePoint | None:
+    """Where held-out examples are learnt best; None where too little was told of them, or nothing is learnt."""
+    told = [sweep.of_held_out for sweep in sweeps]
+    curves = [curve for sweep in told if (curve := smooth(sweep, decades)) is not None]
+    found = points(together(curves)) if curves else None
+    each = [one.minimum for curve in curves if (one := points(curve)) is not None]
+    return None if found is None else _point(found.minimum, each)
 
 
 def _usual(numbers: list[int], reason: str, curve: RangeCurve | None = None) -> RangeResult:
@@ -68,9 +89,11 @@ def _usual(numbers: list[int], reason: str, curve: RangeCurve | None = None) -> 
     return RangeResult(found=False, bounds=usual, reason=reason, curve=curve, trials=numbers)
 
 
-def _story(whole: SmoothCurve, found: Points) -> str:
+def _story(whole: SmoothCurve, found: Points, held_out: RangePoint | None) -> str:
     lowest = float(whole.losses[whole.lowest])
     fall = f"the loss falls from {whole.start:.3g} to {lowest:.3g} at a rate of {_rate(found.minimum):g}"
+    if held_out is not None:
+        fall += f" (that of held-out examples until {held_out.lr:g})"
     if found.divergence is None:
         return f"{fall}, and is not lost again by {_rate(whole.decades[-1]):g}, where the sweep ends"
     return f"{fall}, and half of that is lost again by {_rate(found.divergence):g}"

@@ -100,6 +100,25 @@ def test_the_sweeps_come_first_and_the_search_keeps_to_their_bounds(client: Test
     assert client.get(f"/v1/studies/{study_id}/trials/0").json()["diagnosis"] == []
 
 
+def test_bounds_hang_on_the_held_out_loss_where_workers_tell_of_it(client: TestClient, worker: FakeWorker) -> None:
+    study_id = post(client, auto_spec())
+    lease = worker.claim(max_trials=8)
+    assert lease is not None
+    rows = reports(lease["trials"][0])
+    for row in rows[1::2]:
+        row["metrics"] = {"val_loss": 2.0 - math.exp(-((math.log10(row["lr"]) + 3.5) ** 2))}
+    worker.report(lease, 0, 0.0, horizon_steps=STEPS, reports=rows)
+    worker.finish(lease, "DIVERGED")
+    found = study_of(client, study_id)["range_test"]
+    assert math.log10(found["held_out_minimum"]["lr"]) == pytest.approx(-3.5, abs=0.1)
+    assert found["minimum"]["lr"] == pytest.approx(10**-1.8, rel=1.0), "the training loss falls for longer"
+    assert found["bounds"]["low"] < 10**-3.5 < found["bounds"]["high"] < 10**-2.8
+    searched = worker.claim(max_trials=8)
+    assert searched is not None
+    for trial in searched["trials"]:
+        assert found["bounds"]["low"] <= trial["schedule"]["start_lr"] <= found["bounds"]["high"]
+
+
 def test_a_lost_worker_costs_no_sweep_and_another_server_goes_on(database_url: str, clock: FakeClock) -> None:
     with serving(database_url, clock) as client:
         study_id = post(client, auto_spec())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lehr.wire.ranges import RangeResult
 from service.ranges.curves import Sweep
 from service.ranges.points import valley
-from service.ranges.range_test import range_test
+from service.ranges.range_test import ABOVE, BELOW, range_test
 
 STEPS = 200
 RATES = tuple(10 ** (-6 + 7 * step / (STEPS - 1)) for step in range(STEPS))
@@ -134,6 +134,35 @@ def test_a_sweep_that_ends_before_it_diverges_says_so() -> None:
     assert found.divergence is None
     assert "sweep ends" in found.reason
     assert found.bounds.high <= 0.05
+
+
+def falling_until(decade: float) -> Losses:
+    """Of held-out examples: worse again beyond that rate, told at every second step."""
+    losses = [2.3 - 2.0 * math.exp(-((math.log10(rate) - decade) ** 2)) for rate in RATES]
+    return [loss if step % 2 else None for step, loss in enumerate(losses)]
+
+
+@pytest.mark.parametrize("decade", [-3.0, -2.5, -1.5])
+def test_bounds_hang_on_where_held_out_examples_are_learnt_best(decade: float) -> None:
+    sweeps = [Sweep(seed, RATES, tuple(noisy(seed, 0.05)), held_out=tuple(falling_until(decade))) for seed in range(3)]
+    found = range_test(sweeps)
+    assert found.held_out_minimum is not None
+    assert math.log10(found.held_out_minimum.lr) == pytest.approx(decade, abs=0.06)
+    assert math.log10(found.bounds.low) == pytest.approx(decade - BELOW, abs=0.07)
+    assert math.log10(found.bounds.high) == pytest.approx(decade + ABOVE, abs=0.07)
+    assert found.minimum == swept(*(noisy(seed, 0.05) for seed in range(3))).minimum, "the training loss's own"
+    assert "held-out" in found.reason
+
+
+@pytest.mark.parametrize(
+    "held_out",
+    [(), (None,) * STEPS, (1.0,) * STEPS, (1.0, 0.5) + (None,) * (STEPS - 2), (math.nan,) * STEPS],
+    ids=["not told", "no numbers", "flat", "too few", "nan"],
+)
+def test_without_a_fall_of_the_held_out_loss_bounds_hang_on_the_training(held_out: tuple[float | None, ...]) -> None:
+    found = range_test([Sweep(0, RATES, tuple(clean()), held_out=held_out)])
+    assert found.held_out_minimum is None
+    assert found.bounds == swept(clean()).bounds
 
 
 def test_bounds_lie_within_what_was_swept() -> None:

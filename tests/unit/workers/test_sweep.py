@@ -1,4 +1,4 @@
-"""A sweep: a short training that reports its loss at every step and evaluates nothing."""
+"""A sweep: a short training that reports its loss at every step, and now and then that of held-out examples."""
 
 from __future__ import annotations
 
@@ -23,15 +23,32 @@ def sweep(report_every: int = 1, high: float = 0.5, model: str = "mlp") -> Run:
     return Run(task, schedule, 3, torch.device("cpu"), steps=STEPS, report_every=report_every)
 
 
-def test_every_step_is_reported_and_nothing_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = sweep()
-    monkeypatch.setattr(run, "evaluate", lambda: pytest.fail("evaluated"))
-    reports = train(run)
+def test_every_step_is_reported() -> None:
+    reports = train(sweep())
     assert [report.step for report in reports] == list(range(STEPS)), "the horizon is the sweep's, not the task's"
     steps = [math.log10(later.lr / earlier.lr) for earlier, later in itertools.pairwise(reports)]
     assert steps == pytest.approx([math.log10(0.5e6) / (STEPS - 1)] * (STEPS - 1), rel=1e-3)
-    assert all(report.metrics == {} for report in reports)
     assert reports[0].train_loss == pytest.approx(math.log(10), rel=0.2), "ten classes, nothing learnt yet"
+
+
+def test_held_out_examples_are_looked_at_now_and_then_a_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.run.GLANCES", 20)
+    monkeypatch.setattr("workers.run.GLANCED", 50)
+    run = sweep()
+    seen = [run.advance() for _ in range(3)][-1]
+    assert seen is not None
+    data = run._task.data(torch.device("cpu"))
+    with torch.no_grad():
+        logits = run.model.eval()(data.val_inputs[:50])
+    expected = torch.nn.functional.cross_entropy(logits, data.val_targets[:50])
+    assert seen.metrics == {"val_loss": pytest.approx(float(expected), rel=1e-5)}
+    assert [report.step for report in train(run) if report.metrics] == list(range(5, STEPS, 3))
+
+
+def test_looking_changes_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    each = [report.train_loss for report in train(sweep(model="cnn"))]
+    monkeypatch.setattr("workers.run.GLANCES", 1)
+    assert [report.train_loss for report in train(sweep(model="cnn"))] == each
 
 
 def test_rarer_reports_tell_the_mean_loss_of_their_steps() -> None:
