@@ -124,8 +124,8 @@ class ConfirmSpec(Request):
     trainings; then measure the answer and what it is compared with on `seeds` further seeds each.
     """
 
-    top: Annotated[int, Field(ge=1, le=100)] = 3
-    seeds: Annotated[int, Field(ge=2, le=100)] = 5
+    top: Annotated[int, Field(ge=1, le=100)] = 8
+    seeds: Annotated[int, Field(ge=2, le=100)] = 4
 
 
 class BaselineSpec(Request):

@@ -93,8 +93,8 @@ class Plan:
     ) -> Plan:
         """The plan for a search that has ended with at least one COMPLETED trial.
 
-        The race may spend (`top` - 1) `seeds` trainings. Then the answer, the baseline and those that it is to be
-        compared with train with `seeds` fresh seeds each.
+        The race may spend (`top` - 1) `seeds` trainings, fewer where fewer race. Then
+        the answer, the baseline and those that it is to be compared with train with `seeds` fresh seeds each.
         """
         chosen_from, nothing_kept = candidates(trials, top) if constrained else (trials, False)
         landscape = Landscape.of(chosen_from, "minimize" if nothing_kept else direction)
@@ -122,7 +122,7 @@ class Plan:
             compared=tuple(number for number in compared if number in completed),
             seeds=seeds,
             search_seed=search_seed,
-            runs_left=(top - 1) * seeds,
+            runs_left=(min(top, len(racing)) - 1) * seeds,
             rounds_left=rounds(len(racing)),
             racing=racing,
             constrained=constrained,

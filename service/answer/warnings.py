@@ -125,7 +125,7 @@ def _confirm_warnings(spec: StudySpec) -> Iterator[Warning_]:
             code="not_confirmed",
             field="confirm",
             message="without confirmation the best value is that of the luckiest trial, and is too good; "
-            'ask for {"top": 3, "seeds": 5}',
+            'ask for {"top": 8, "seeds": 4}',
         )
 
 

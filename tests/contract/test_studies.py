@@ -55,7 +55,7 @@ def test_defaults_fill_in_what_a_short_study_leaves_out(client: TestClient) -> N
     }
     spec = client.post("/v1/studies", json=short).json()["spec"]
     assert spec["sampler"]["name"] == "tpe"
-    assert spec["confirm"] == {"top": 3, "seeds": 5}
+    assert spec["confirm"] == {"top": 8, "seeds": 4}
     assert "constant" in spec["space"]["families"]
     assert len(spec["space"]["families"]) >= 11
 
