@@ -17,6 +17,7 @@ from service.diagnosis.neighbours import Neighbours, Tried, neighbours
 from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
 from service.diagnosis.trial import diagnose
+from service.documents import best_trial
 from service.ledger.rules import FINISHED_TRIAL_STATES
 from service.ordering import objective_of
 from service.ranges.bounds import searched_space
@@ -48,19 +49,20 @@ def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis
         _repeats(transaction, study),
     )
     of_best: list[Finding] = []
-    if (number := _best(study, facts)) is not None:
+    if (number := _best(transaction, study)) is not None:
         best = select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == number)
         found = _of_trial(transaction, study, transaction.session.execute(best).scalar_one(), results)
         of_best = [finding.model_copy(update={"trial": number}) for finding in found]
     return StudyDiagnosis(study_id=study.id, state=study.state, findings=diagnose_study(facts, of_best))
 
 
-def _best(study: StudyRow, facts: StudyResults) -> int | None:
-    """The trial of the answer; before there is one, that of the best value so far."""
+def _best(transaction: Transaction, study: StudyRow) -> int | None:
+    """The trial of the answer; before there is one, the best so far."""
     answer: int | None = (study.confirmation or {}).get("answer")
     if answer is not None:
         return answer
-    return facts.completed[0].number if facts.completed else None
+    best = best_trial(transaction, study)
+    return None if best is None else best.number
 
 
 def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:
