@@ -8,7 +8,7 @@ writers are parted by the row lock of the study they write to (`lock_study`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from functools import cache, cached_property
 from typing import Any, Protocol, cast
 
 from sqlalchemy import (
+    URL,
     Connection,
     Engine,
     Table,
@@ -27,13 +28,16 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from service.tables import Base, StudyRow, TrialRow
 
 BUSY_TIMEOUT_SECONDS = 30
 POOL_SIZE = 20
-POOL_OVERFLOW = 30
+POOL_OVERFLOW = 20
+POOL_AT_ONCE = 10
+"""Connections of their own for statements that commit by themselves; more of these wait for one another."""
 
 POSTGRESQL_READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 POSTGRESQL_NOW = text("SELECT clock_timestamp()")
@@ -72,12 +76,6 @@ class Transaction:
     def now(self) -> datetime:
         """The time, read once."""
         return self.clock.now(self.connection)
-
-    @property
-    def known_now(self) -> datetime | None:
-        """The time, None where a statement had better ask the database's clock itself: that spares a question."""
-        asks = isinstance(self.clock, DatabaseClock) and self.connection.dialect.name != "sqlite"
-        return None if asks else self.now
 
     @cached_property
     def session(self) -> Session:
@@ -127,7 +125,7 @@ class Database:
         self._is_sqlite = self.engine.dialect.name == "sqlite"
         self._write_engine = self.engine.execution_options(lehr_write=True)
         self._read_engine = self.engine if self._is_sqlite else self.engine.execution_options(**POSTGRESQL_READS)
-        self._autocommit_engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._at_once_engine = None if self._is_sqlite else _create_at_once_engine(self.engine.url)
         self._one_writer: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
 
     @contextmanager
@@ -144,20 +142,50 @@ class Database:
             yield transaction
             transaction.flush()
 
-    def write_at_once(self) -> AbstractContextManager[Transaction]:
-        """For what PostgreSQL does in one statement: it commits by itself, without two more round trips.
+    @property
+    def commits_at_once(self) -> bool:
+        """Whether one statement can do what takes SQLite several: `run_at_once`."""
+        return self._at_once_engine is not None
 
-        On SQLite, which has no such statements, a `write` like any other.
+    def run_at_once(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
+        """The rows of one PostgreSQL statement, written for the driver, that commits by itself.
+
+        It spares two round trips, and of SQLAlchemy it uses the pool alone: executing costs twice as much
+        with the rest. Raises SQLAlchemy's OperationalError where the database does not answer.
         """
-        return self.write() if self._is_sqlite else self._write_at_once()
+        engine = self._at_once_engine
+        assert engine is not None, "SQLite has no such statements"
+        borrowed = engine.raw_connection()
+        try:
+            cursor: Any = borrowed.cursor()
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+        except engine.dialect.loaded_dbapi.OperationalError as error:
+            borrowed.invalidate(error)
+            engine.dispose()  # what took this connection has most likely taken the others of the pool
+            raise OperationalError(statement, None, error) from error
+        finally:
+            borrowed.close()
 
-    @contextmanager
-    def _write_at_once(self) -> Iterator[Transaction]:
-        with self._autocommit_engine.connect() as connection:
-            yield Transaction(connection, self.clock)
+    @property
+    def known_now(self) -> datetime | None:
+        """The time of a clock that is not the database's own, which a statement had better ask itself."""
+        if isinstance(self.clock, DatabaseClock):
+            return None
+        with self.read() as transaction:
+            return transaction.now
 
     def close(self) -> None:
         self.engine.dispose()
+        if self._at_once_engine is not None:
+            self._at_once_engine.dispose()
+
+
+def _create_at_once_engine(url: URL) -> Engine:
+    """Connections in autocommit: nothing is ever left open on them that would have to be rolled back."""
+    engine = create_engine(url, pool_size=POOL_AT_ONCE, max_overflow=0, pool_reset_on_return=None)
+    event.listen(engine, "connect", _prepare_at_once)
+    return engine
 
 
 def create_engine_for(url: str) -> Engine:
@@ -170,11 +198,7 @@ def create_engine_for(url: str) -> Engine:
         return engine
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(
-            parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, isolation_level="READ COMMITTED"
-        )
-        event.listen(engine, "connect", _prepare_postgresql)
-        return engine
+        return create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, isolation_level="READ COMMITTED")
     raise ValueError(
         f"database: unsupported kind {parsed.get_backend_name()!r} (allowed: sqlite, postgresql). "
         "Give a URL such as sqlite:///lehr.sqlite or postgresql://user@host/lehr."
@@ -193,11 +217,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _prepare_postgresql(connection: Any, _record: Any) -> None:
-    # For statements that commit by themselves, whatever the server's own default is.
+def _prepare_at_once(connection: Any, _record: Any) -> None:
     connection.autocommit = True
+    # Whatever the server's own default is: `hearing` counts on it.
     connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    connection.autocommit = False
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -49,8 +49,7 @@ class Beats:
 
         A report is a beat, too. Raises LostLeaseError when every trial named is lost.
         """
-        with self.database.write_at_once() as transaction:
-            heard = hear(transaction, lease_id, batch.trials, self.terms)
+        heard = hear(self.database, lease_id, batch.trials, self.terms)
         if heard is not None and len(heard.trials) == len(batch.trials) and not self._has_more_to_do(heard, batch):
             return heard.answer()
         # What was heard is kept by now. Should the rest fail, the worker repeats itself, which changes nothing.

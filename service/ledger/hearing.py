@@ -18,7 +18,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from lehr.wire.leases import Directive, LeaseAnswer, TrialReports
-from service.database import Transaction
+from service.database import Database, Transaction
 from service.ledger.rules import LeaseTerms
 
 WORTH_EXTENDING = 20
@@ -129,28 +129,26 @@ class Heard:
         return LeaseAnswer(expires_at=self.expires_at, trials=directives)
 
 
-def hear(transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms) -> Heard | None:
-    """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is.
-
-    Needs a transaction of `Database.write_at_once`.
-    """
-    if transaction.connection.dialect.name == "sqlite":
+def hear(database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms) -> Heard | None:
+    """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is."""
+    if database.commits_at_once:
+        return _hear_at_once(database, lease_id, entries, terms)
+    with database.write() as transaction:
         return _hear_step_by_step(transaction, lease_id, entries, terms)
-    return _hear_at_once(transaction, lease_id, entries, terms)
 
 
 def _hear_at_once(
-    transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
+    database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
 ) -> Heard | None:
     told = {
         "lease": lease_id,
         "progress": _documents(PROGRESS, _progress(entries)),
         "reports": _documents(REPORT, _reports(entries)),
-        "now": transaction.known_now,
+        "now": database.known_now,
         "duration": terms.duration,
         "enough": _enough(terms),
     }
-    rows = transaction.connection.exec_driver_sql(HEAR_AT_ONCE, told).all()
+    rows = database.run_at_once(HEAR_AT_ONCE, told)
     if not rows:
         return None
     study_id, horizon_steps, expires_at, *_ = rows[0]
