@@ -34,7 +34,7 @@ from service.answer.smoothing import features
 from service.search.observations import Observation
 from service.search.searcher import Searcher
 
-BOUNDS = (0.5, 0.4, SMALL, 0.25, 0.2)
+BOUNDS = (0.5, 0.4, 0.3, 0.25, SMALL)
 FAMILY_APART = 100.0
 
 
