@@ -1,6 +1,6 @@
 """Is the answer right? Studies over real trainings whose truth is known: bias, coverage, regret, false verdicts.
 
-    python benchmarks/honesty/run.py --bank DIR [--studies 80] [--trials 40] [--top 5] [--seeds 5] [--output FILE]
+    python benchmarks/honesty/run.py --bank DIR [--studies 80] [--trials 40] [--top 8] [--seeds 4] [--output FILE]
 
 The bank (see `bank.py`) holds 480 schedules, each trained with 80 seeds. A study searches it with lehr's TPE, each
 trial with a seed of its own: what the sampler suggests is trained as the nearest schedule of the bank that the study
@@ -247,7 +247,7 @@ def _row(name: str, tally: Tally) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bank", type=Path, required=True)
-    for name, default in (("--studies", 80), ("--trials", 40), ("--top", 5), ("--seeds", 5)):
+    for name, default in (("--studies", 80), ("--trials", 40), ("--top", 8), ("--seeds", 4)):
         parser.add_argument(name, type=int, default=default)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
