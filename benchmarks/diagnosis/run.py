@@ -7,7 +7,8 @@ Nine settings (digits, tables, Fashion-MNIST, text; SGD, Adam, AdamW), four shap
 decade apart, two seeds. The best rate of a setting and a shape is that of the best mean; the others lie so many
 decades above or below it. "Harmful": its mean is more than three deviations worse, the deviation between seeds taken
 within a decade of the best rate. "alone": diagnosed from the curve; "in its study": with the trials of the same
-setting, shape and seed beside it, as the service does it. The bank is a file that is filled once, and then read.
+setting and shape beside it, on other seeds, as the service does it. The bank is a file that is filled once, and then
+read.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _judge_grid(grid: list[Recorded]) -> list[Judged]:
     found = []
     for one in grid:
         curve = curve_of(one)
-        tried = [_tried(other) for other in grid if other.seed == one.seed and other.rate != one.rate]
+        tried = [_tried(other) for other in grid if other.rate != one.rate and other.seed == _seed_beside(one, other)]
         others = neighbours(_tried(one), tried, curve.direction)
         found.append(
             Judged(
@@ -88,6 +89,11 @@ def _judge_grid(grid: list[Recorded]) -> list[Judged]:
             )
         )
     return found
+
+
+def _seed_beside(one: Recorded, other: Recorded) -> int:
+    """That of the other rate in the study of `one`: the trials of a search have seeds of their own."""
+    return (one.seed + round(2 * math.log10(other.rate / one.rate))) % len(SEEDS)
 
 
 def _deviation(grid: list[Recorded], best: float) -> float:
