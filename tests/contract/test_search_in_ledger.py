@@ -47,15 +47,15 @@ def _search(services: Services, *, breaks_off: bool) -> list[Any]:
 
 
 def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]) -> None:
-    """All that a report does, up to the commit, which fails."""
+    """All that a report does, up to the commit of its answer, which fails. The report is kept."""
     trial = lease["trials"][0]
     row = {"step": 1, "lr": 0.1, "metrics": {"val_accuracy": 0.1}}
     entry = {"trial": trial["trial"], "attempt": 1, "horizon_steps": 10, "reports": [row]}
     batch = ReportBatch.model_validate({"trials": [entry]})
 
     def report() -> None:
+        hear(services.database, lease["lease_id"], batch.trials, services.beats.terms)
         with services.database.write() as transaction:
-            hear(transaction, lease["lease_id"], batch.trials, services.beats.terms)
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):
                 services.claims.searches.should_prune(transaction, study, held)
