@@ -181,6 +181,10 @@ class AsyncClient:
         """A range test by its id, or the one that the study of this id began with."""
         return await self._send(calls.range_test(range_test_id))
 
+    async def range_test_picture(self, range_test_id: str) -> str:
+        """Its curve as SVG. Raises ServerConflictError until its sweeps have ended."""
+        return await self._send(calls.range_test_picture(range_test_id))
+
     def range_tests(self, *, state: str | None = None) -> AsyncIterator[RangeTest]:
         """All range tests alone, the newest first."""
         return self._items(lambda cursor: calls.range_tests(state, calls.PAGE_SIZE, cursor))

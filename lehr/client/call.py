@@ -48,6 +48,14 @@ class Call(Generic[Result]):
             raise ServerError(status, problem) from error
 
 
+@dataclass(frozen=True, slots=True)
+class TextCall(Call[str]):
+    """A request whose answer is text, as a picture is, and not a document."""
+
+    def read(self, status: int, content: bytes) -> str:
+        return content.decode()
+
+
 def path(*segments: str | int) -> str:
     """The path of segments, each quoted, so that an id never reaches past its place."""
     return "/v1/" + "/".join(quote(str(segment), safe=":") for segment in segments)

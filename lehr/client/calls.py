@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from lehr.client.call import Call, encode, path, query
+from lehr.client.call import Call, TextCall, encode, path, query
 from lehr.schedules import Schedule
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.fleet import Task, Worker
@@ -48,6 +48,7 @@ _WORKERS = TypeAdapter(Page[Worker])
 _LEASE: TypeAdapter[Lease | None] = TypeAdapter(Lease | None)
 _LEASE_ANSWER = TypeAdapter(LeaseAnswer)
 _NOTHING = TypeAdapter(None)
+_TEXT = TypeAdapter(str)
 
 
 def create_study(spec: StudySpec | Mapping[str, Any], idempotency_key: str) -> Call[Study]:
@@ -65,6 +66,10 @@ def create_range_test(request: RangeTestRequest | Mapping[str, Any], idempotency
 
 def range_test(range_test_id: str) -> Call[RangeTest]:
     return Call("GET", path("range-tests", range_test_id), _RANGE_TEST)
+
+
+def range_test_picture(range_test_id: str) -> Call[str]:
+    return TextCall("GET", path("range-tests", range_test_id), _TEXT, headers={"Accept": "image/svg+xml"})
 
 
 def range_tests(state: str | None, limit: int, cursor: str | None) -> Call[Page[RangeTest]]:

@@ -208,6 +208,19 @@ def test_range_tests_are_listed_by_both_clients() -> None:
     assert asyncio.run(awaited()) == ["r1", "r2"]
 
 
+def test_a_range_tests_picture_is_asked_for_and_read_as_text_by_both_clients() -> None:
+    drawn = httpx.Response(200, content="<svg>µ</svg>".encode(), headers={"content-type": "image/svg+xml"})
+
+    async def awaited() -> str:
+        async with AsyncClient("http://lehr.test", transport=httpx.MockTransport(Script([drawn]))) as client:
+            return await client.range_test_picture("r1")
+
+    script = Script([drawn])
+    assert connect(script).range_test_picture("r1") == asyncio.run(awaited()) == "<svg>µ</svg>"
+    request = script.requests[0]
+    assert (request.url.path, request.headers["accept"]) == ("/v1/range-tests/r1", "image/svg+xml")
+
+
 def test_a_page_is_read_only_when_it_is_needed() -> None:
     script = answers(page(trial(0), next_cursor="c"), page(trial(1)))
     next(connect(script).trials("s1"))
