@@ -26,6 +26,31 @@ def test_a_judgement_that_was_rolled_back_loses_no_result(database_url: str) -> 
     services.database.close()
 
 
+def test_two_servers_that_claim_in_turn_ask_for_the_trials_that_one_would(database_url: str) -> None:
+    one, other = (Services.of(settings_for(database_url)) for _ in range(2))
+    assert _claimed_in_turn([one, other]) == _claimed_in_turn([one])
+    one.database.close()
+    other.database.close()
+
+
+def _claimed_in_turn(servers: list[Services]) -> list[Any]:
+    """The schedules of 18 trials, each of which ends one claim late, by the next server."""
+    spec = study_spec(sampler={"name": "tpe", "seed": 2}, budget={"trials": 18, "parallel": 2}, warm_start="off")
+    servers[0].studies.create(StudySpec.model_validate(spec), None)
+    schedules, before = [], None
+    for turn in range(18):
+        server = servers[turn % len(servers)]
+        lease = claim_as(server, "w-1")
+        assert lease is not None
+        schedules.append(lease["trials"][0]["schedule"])
+        if before is not None:
+            server.finishes.finish(before["lease_id"], _completed(before))
+        before = lease
+    assert before is not None
+    servers[0].finishes.finish(before["lease_id"], _completed(before))
+    return schedules
+
+
 def _search(services: Services, *, breaks_off: bool) -> list[Any]:
     """The schedules that a study of 30 trials asks for."""
     spec = study_spec(
