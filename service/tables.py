@@ -129,7 +129,7 @@ class TrialRow(Base):
             sqlite_where=text("state IN ('WAITING', 'RUNNING')"),
             postgresql_where=text("state IN ('WAITING', 'RUNNING')"),
         ),
-        Index("ix_trials_changed", "study_id", "revision"),
+        Index("ix_trials_ended", "study_id", "ended_revision"),
         Index("ix_trials_value", "study_id", "purpose", "state", "value"),
         Index("ix_trials_lease", "lease_id"),
         Index("ix_trials_evaluates", "study_id", "evaluates"),
@@ -166,7 +166,8 @@ class TrialRow(Base):
     progress: Mapped[dict[str, Any] | None] = mapped_column(doc="what its worker told last: TrialProgress")
     execution: Mapped[dict[str, Any] | None] = mapped_column(doc="how it was trained: lehr.wire.trials.Execution")
     error: Mapped[str | None]
-    revision: Mapped[int]
+    revision: Mapped[int] = mapped_column(doc="no index has it: a report, which changes it, then writes to none")
+    ended_revision: Mapped[int | None] = mapped_column(doc="the same, once it has ended")
     acknowledged_until: Mapped[datetime | None] = mapped_column(
         doc="expires_at as answered to the finish, so that a repeated one gets the same body"
     )

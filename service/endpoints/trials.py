@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, or_, select, text, union_all
 from sqlalchemy.orm import Session
 
 from lehr.errors import Fault, InvalidValueError
@@ -63,9 +63,9 @@ def list_trials(
             query = query.where(TrialRow.purpose.in_(purpose))
         if evaluates is not None:
             query = query.where(TrialRow.evaluates == evaluates)
-        rows, next_cursor = _page(
-            transaction.session, query, _ordering(study, order, after), after=after, limit=limit, cursor=cursor
-        )
+        if after is not None:
+            query = query.where(TrialRow.id.in_(_changed(study_id, after)))
+        rows, next_cursor = _page(transaction.session, query, _ordering(study, order, after), limit, cursor)
         return {"items": [trial_document(study, row) for row in rows], "next_cursor": next_cursor}
 
 
@@ -111,13 +111,13 @@ def _ordering(study: StudyRow, order: Order | None, after: int | None) -> str:
 
 
 def _page(
-    session: Session, query: Select[TrialRow], ordering: str, *, after: int | None, limit: int, cursor: str | None
+    session: Session, query: Select[TrialRow], ordering: str, limit: int, cursor: str | None
 ) -> tuple[list[TrialRow], str | None]:
     if "rising" in ordering or "falling" in ordering:
         return _page_by_value(session, query, ordering, limit, cursor)
     position = decode_cursor(cursor, int, int) if cursor is not None else None
     if ordering == "revision":
-        query = query.where(TrialRow.revision > (after or 0)).order_by(TrialRow.revision, TrialRow.number)
+        query = query.order_by(TrialRow.revision, TrialRow.number)
         if position is not None:
             query = query.where(_beyond(*position))
     else:
@@ -129,6 +129,13 @@ def _page(
     more = len(rows) > limit
     rows = rows[:limit]
     return rows, encode_cursor(rows[-1].revision, rows[-1].number) if more else None
+
+
+def _changed(study_id: str, after: int) -> CompoundSelect[str]:
+    """Ids of the trials that changed after a revision: of the open ones, which are few, and of those that ended."""
+    mine = select(TrialRow.id).where(TrialRow.study_id == study_id)
+    is_open = text("state IN ('WAITING', 'RUNNING')")  # as the index of open trials has it
+    return union_all(mine.where(is_open, TrialRow.revision > after), mine.where(TrialRow.ended_revision > after))
 
 
 def _beyond(revision: int, number: int) -> Any:

@@ -39,6 +39,8 @@ def touch(study: StudyRow, *trials: TrialRow) -> None:
     study.revision += 1
     for trial in trials:
         trial.revision = study.revision
+        if trial.state in FINISHED_TRIAL_STATES:
+            trial.ended_revision = study.revision
 
 
 def trainings_each(study: StudyRow) -> int:

@@ -65,6 +65,8 @@ class Searcher:
         self._seed = seed
         self._tried: Counter[int] = Counter()
         self._states: dict[int, TrialState] = {}
+        self.next_number = 0
+        """All trials from this number on are unknown to it."""
         self._asked: Counter[str] = Counter()
         self._pending: dict[int, Observation] = {}
         self._window = Window(WINDOW, direction, seed)
@@ -84,6 +86,7 @@ class Searcher:
             self._count(known, -1)
         self._count(observation, 1)
         self._states[number] = observation.state
+        self.next_number = max(self.next_number, number + 1)
         if observation.state in PENDING:
             self._pending[number] = observation
         elif observation.informative and observation.point is not None:
@@ -104,12 +107,18 @@ class Searcher:
         self.tell(Observation(number, family, point, "RUNNING", None))
         return Suggestion(schedule, point)
 
+    @property
+    def open_numbers(self) -> list[int]:
+        """The trials that had not ended when it last heard of them: no others that it knows will change."""
+        return list(self._pending)
+
     def forget(self, number: int) -> None:
         """Take back an ask whose trial was never made; trials that ended stay."""
         if number in self._pending:
             known = self._pending.pop(number)
             self._count(known, -1)
             del self._states[number]
+            self.next_number = min(self.next_number, number)
             self._sampler.forgotten(known)
 
     def should_prune(

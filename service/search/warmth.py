@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, union_all
 
 from lehr.schedules import schedule_from_dict
 from service.database import Transaction
@@ -116,7 +116,7 @@ class Searches:
             self._warm[study.id] = warm
             while len(self._warm) > self._capacity:
                 self._warm.popitem(last=False)
-        changed = _changed_trials(transaction, study.id, warm.revision)
+        changed = _changed_trials(transaction, study.id, warm)
         for observation in _observations(transaction, study, changed):
             warm.searcher.tell(observation)
         warm.revision = study.revision if sure_revision is None else sure_revision
@@ -156,29 +156,34 @@ def _searcher(study: StudyRow) -> Searcher:
     )
 
 
-CHANGED_TRIALS = (
-    select(
-        TrialRow.id,
-        TrialRow.number,
-        TrialRow.family,
-        TrialRow.point,
-        TrialRow.state,
-        TrialRow.value,
-        TrialRow.evaluations,
-        TrialRow.violation,
-    )
-    .where(
-        TrialRow.study_id == bindparam("study"),
-        TrialRow.revision > bindparam("seen"),
-        TrialRow.purpose == "search",
-    )
-    .order_by(TrialRow.revision, TrialRow.number)
+_CHANGED = select(
+    TrialRow.id,
+    TrialRow.number,
+    TrialRow.family,
+    TrialRow.point,
+    TrialRow.state,
+    TrialRow.value,
+    TrialRow.evaluations,
+    TrialRow.violation,
+    TrialRow.revision,
+    TrialRow.purpose,
+).where(TrialRow.study_id == bindparam("study"), TrialRow.revision > bindparam("seen"))
+CHANGED_TRIALS = union_all(
+    _CHANGED.where(TrialRow.number >= bindparam("unknown")),
+    _CHANGED.where(TrialRow.number.in_(bindparam("open", expanding=True))),
 )
-"""What the search is told of: the trials that changed since it last looked."""
+"""The trials that may have changed since the search last looked: those that it does not know, and that had not ended.
+
+They are found by their numbers, so that no index of revisions is needed, which each report would have to write to.
+The purpose is looked at afterwards: asked for it, SQLite would go through all trials that have it.
+"""
 
 
-def _changed_trials(transaction: Transaction, study_id: str, revision: int) -> Sequence[Any]:
-    return transaction.connection.execute(CHANGED_TRIALS, {"study": study_id, "seen": revision}).all()
+def _changed_trials(transaction: Transaction, study_id: str, warm: Warm) -> list[Any]:
+    """What the search is told of, in the order of change."""
+    known = {"unknown": warm.searcher.next_number, "open": warm.searcher.open_numbers}
+    rows = transaction.connection.execute(CHANGED_TRIALS, {"study": study_id, "seen": warm.revision, **known})
+    return sorted((row for row in rows if row.purpose == "search"), key=lambda row: (row.revision, row.number))
 
 
 def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:

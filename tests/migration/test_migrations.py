@@ -13,7 +13,7 @@ from sqlalchemy import inspect
 
 from service.database import create_engine_for
 from service.schema import alembic_config, migrate, newest_revision, stored_revision
-from service.tables import Base
+from service.tables import TRIALS, Base
 from tests.support import postgres
 
 
@@ -68,3 +68,8 @@ def test_an_empty_database_has_no_revision(empty_url: str) -> None:
     engine = create_engine_for(empty_url)
     assert stored_revision(engine) is None
     engine.dispose()
+
+
+def test_no_index_has_a_column_that_a_report_changes() -> None:
+    indexed = {column.name for index in TRIALS.indexes for column in index.columns}
+    assert not indexed & {"revision", "horizon_steps", "step", "checkpoint", "progress"}
