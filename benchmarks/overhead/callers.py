@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import socket
@@ -21,7 +20,11 @@ class Caller(Protocol):
 
 
 class PlainCaller:
-    """One kept-alive connection; a request is one write, so that hardly any of the figure is the caller's."""
+    """One kept-alive connection; a request is one write, so that hardly any of the figure is the caller's.
+
+    Only claims carry an idempotency key: a report or a finish is safe to repeat by its (trial, attempt). Of an
+    answer's head the status and the length are read; the library's reader of mail headers takes .1 ms for them.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -31,24 +34,32 @@ class PlainCaller:
         self._answers = self._socket.makefile("rb")
 
     def claim(self, request: dict[str, Any]) -> dict[str, Any]:
-        lease: dict[str, Any] = self.post("/v1/leases", request)
+        lease: dict[str, Any] = self._post("/v1/leases", request, f"Idempotency-Key: {os.urandom(8).hex()}\r\n")
         return lease
 
     def say(self, lease_id: str, verb: str, body: dict[str, Any]) -> None:
-        self.post(f"/v1/leases/{lease_id}/{verb}", body)
+        self._post(f"/v1/leases/{lease_id}/{verb}", body)
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def _post(self, path: str, body: dict[str, Any], headers: str = "") -> Any:
         payload = json.dumps(body).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-            f"Idempotency-Key: {os.urandom(8).hex()}\r\nContent-Length: {len(payload)}\r\n\r\n"
+            f"{headers}Content-Length: {len(payload)}\r\n\r\n"
         )
         self._socket.sendall(head.encode() + payload)
         status = int(self._answers.readline().split()[1])
-        headers = http.client.parse_headers(self._answers)
-        text = self._answers.read(int(headers["Content-Length"]))
+        text = self._answers.read(self._length())
         assert status < 300, text
         return json.loads(text)
+
+    def _length(self) -> int:
+        """The answer's, of which the head is read to its end."""
+        length = 0
+        while (line := self._answers.readline()) != b"\r\n":
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return length
 
 
 class ClientCaller:
