@@ -35,7 +35,7 @@ class LeaseTerms:
 
 
 def touch(study: StudyRow, *trials: TrialRow) -> None:
-    """Give the study, and these trials of it, the next revision. Needs the study's lock."""
+    """Give the study, and these trials of it, the next revision. Needs the study's lock, and the trials' new states."""
     study.revision += 1
     for trial in trials:
         trial.revision = study.revision
