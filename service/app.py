@@ -21,6 +21,7 @@ from service.endpoints.lean import THREADS, LeanRoute
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
+from service.openapi import DescribedApp
 from service.services import Services
 from service.settings import Settings
 
@@ -47,7 +48,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         threads.shutdown()
         services.database.close()
 
-    app = FastAPI(
+    app = DescribedApp(
         title="lehr",
         version=__version__,
         description="Finds the learning-rate schedule to train a model with.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -40,7 +41,7 @@ def readyz(services: Provided) -> Any:
     return {"status": "ready", "schema": stored}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(services: Provided) -> Response:
     """For Prometheus."""
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
@@ -298,3 +299,17 @@ def test_a_schema_whose_reference_leads_nowhere_is_told_as_such(client: TestClie
     FakeWorker(client, tasks=[{"name": "digits", "params_schema": {"$ref": "#/nowhere"}}]).claim()
     problem = assert_refused(client, client.post("/v1/studies", json=study_spec()))
     assert problem["errors"][0]["field"] == "task.params"
+
+
+def test_errors_are_what_the_openapi_document_says_of_them(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    refused = assert_refused(client, post_raw(client, spec_with("budget.trials", "0")))
+    operations = [operation for calls in document["paths"].values() for operation in calls.values()]
+    for operation in operations:
+        assert not {"422", "default"} & set(operation["responses"])
+        for status in ("4XX", "5XX"):
+            (media_type, content), *_ = operation["responses"][status]["content"].items()
+            assert media_type == "application/problem+json"
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+    jsonschema.validate(refused, {"$ref": "#/components/schemas/Problem", "components": document["components"]})
+    assert set(refused["errors"][0]) == set(document["components"]["schemas"]["FaultDocument"]["properties"])
