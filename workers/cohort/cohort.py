@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lehr.wire.leases import Report
 from workers.cohort.epoch import Epoch, begin_epoch
@@ -19,7 +18,8 @@ from workers.cohort.member import Member
 from workers.cohort.model import FusedModel
 from workers.cohort.saved import fresh_numbers, loaded_numbers, saved_state
 from workers.cohort.stack import Stack, concatenated
-from workers.cohort.updates import build_update, clip_rows
+from workers.cohort.step import FusedStep
+from workers.cohort.updates import build_update
 from workers.run import DivergedError
 from workers.tasks.precision import use_precision
 from workers.tasks.task import Task, TensorData
@@ -39,10 +39,12 @@ class Cohort:
         self._device = device
         self._model = FusedModel(task, device)
         self._update = build_update(task.params)
+        self._step = FusedStep(task, data, self._model, self._update)
         self._steps_per_epoch = task.params.steps_per_epoch(data.train_size)
         self.members: list[Member] = []
         self._stack: Stack | None = None
         self._epoch: Epoch | None = None
+        self._begins = True
         self.position = 0
 
     @property
@@ -74,19 +76,21 @@ class Cohort:
         places = torch.tensor(kept, dtype=torch.int64)
         self.members = [self.members[place] for place in kept]
         self._stack = self._stack.rows(places) if kept else None
-        self._epoch = None if self._epoch is None else self._epoch.rows(places.to(self._device))
+        begun = None if self._begins else self._epoch
+        self._epoch = None if begun is None else begun.rows(places.to(self._device))
 
     def advance(self) -> Told:
         """Do one step for all, of whom there is at least one and none is finished. Who has diverged is to leave."""
         assert self._stack is not None, "nobody has joined"
         stack, epoch = self._stack, self._begun()
-        self._descend(stack, epoch)
+        noise = [member.noise for member in self.members]
+        self._step.do(stack, epoch, noise, last=self.steps_left == 1)
         self.position = (self.position + 1) % self._steps_per_epoch
         stack.updates.add_(1)
         for member in self.members:
             member.step += 1
         if self.position == 0:
-            self._epoch = None
+            self._begins = True
             return self._end_of_epoch(stack)
         # Elsewhere than on the CPU a look at the losses would wait for the device.
         return self._diverged(stack) if self._device.type == "cpu" else []
@@ -109,39 +113,17 @@ class Cohort:
         return loaded_numbers(self._task, member, slots, state)
 
     def _begun(self) -> Epoch:
+        """The tables of the epoch under way, in the memory of those before where the members are the same."""
         assert self._stack is not None
-        if self._epoch is None:
-            self._epoch = begin_epoch(
-                self._task,
-                self.members,
-                self._stack.updates,
-                self._update,
-                train_size=self._data.train_size,
-                device=self._device,
-            )
+        if self._begins or self._epoch is None:
+            data = self._data.train_size
+            drawn = begin_epoch(self._task, self.members, self._stack.updates, self._update, train_size=data)
+            if self._epoch is None:
+                self._epoch = drawn.to(self._device)
+            else:
+                self._epoch.become(drawn)
+            self._begins = False
         return self._epoch
-
-    def _descend(self, stack: Stack, epoch: Epoch) -> None:
-        batch = epoch.batch(self.position, self._task.params.batch_size)
-        inputs, targets = self._examples(batch, epoch.draws)
-        noise = [member.noise for member in self.members]
-        losses, gradients = self._model.gradients(stack.weights, stack.buffers, inputs, targets, noise)
-        stack.loss_sums.add_(losses, alpha=batch.shape[1])
-        first = (stack.bad_steps < 0) & ~torch.isfinite(losses)
-        torch.where(first, epoch.first_steps + self.position, stack.bad_steps, out=stack.bad_steps)
-        if self._task.params.clip_norm is not None:
-            gradients = clip_rows(gradients, self._task.params.clip_norm)
-        self._update.apply(stack.weights, gradients, stack.slots, epoch.coefficients[self.position])
-
-    def _examples(self, batch: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (members, batch, ...) of indices (members, batch)."""
-        flat = batch.reshape(-1)
-        inputs = self._data.train_inputs.index_select(0, flat)
-        if draws is not None:
-            members = torch.arange(len(batch), device=self._device)
-            inputs = self._task.augment(inputs, draws[members[:, None], batch].flatten(0, 1))
-        targets = self._data.train_targets.index_select(0, flat)
-        return inputs.unflatten(0, batch.shape), targets.unflatten(0, batch.shape)
 
     def _end_of_epoch(self, stack: Stack) -> Told:
         metrics = self.evaluate()

@@ -28,6 +28,10 @@ class Stack:
     def __len__(self) -> int:
         return len(self.weights)
 
+    def tensors(self) -> list[Tensor]:
+        """Those that a step changes."""
+        return [self.weights, *self.buffers.values(), *self.slots.values(), self.loss_sums, self.bad_steps]
+
     def rows(self, places: Tensor) -> Stack:
         """Copies of these rows. places: (rows,), int64 on the CPU."""
         return self._each(lambda values: values.index_select(0, places.to(values.device)))
