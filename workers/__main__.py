@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--probe-after", type=float, metavar="S", help="that a task trains alone before it is measured (default 20)"
     )
     parser.add_argument("--calibration", metavar="DIR", help="what was measured (default lehr-data/calibration)")
+    parser.add_argument("--cuda-graphs", metavar="auto|off", help="replay steps on a GPU (default auto)")
     parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: those built in)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
     parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lehr.schedules import Schedule
 from lehr.wire.leases import Report
+from workers.cohort.noise import draw_dropouts
 from workers.optimizers import build_optimizer, set_rates
 from workers.randomness import derived_seed, generator
 from workers.rates import Rates
@@ -62,6 +63,8 @@ class Run:
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)
         self._rates = Rates(schedule, self.horizon_steps, task.metrics)
         self.model = _fresh_model(task, seed).to(device)
+        if device.type != "cpu":
+            draw_dropouts(self.model)
         self.optimizer = build_optimizer(self.model.parameters(), task.params, self._rates.lr(0))
         self._order = torch.empty(0, dtype=torch.int64)
         self._draws: Tensor | None = None

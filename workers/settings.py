@@ -55,6 +55,9 @@ class WorkerSettings(BaseSettings):
     gpu_memory_share: Annotated[
         float | None, Field(gt=0, le=1, description="of the GPU's memory, that this worker may use; default: no limit")
     ] = None
+    cuda_graphs: Annotated[
+        Literal["auto", "off"], Field(description="replay the steps of cohorts on a GPU from CUDA graphs of them")
+    ] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
 

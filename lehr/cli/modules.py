@@ -56,6 +56,10 @@ def worker(
     cohort: Annotated[
         str | None, typer.Option("--cohort", metavar="auto|off|K", help="Trials to train together; else LEHR_COHORT.")
     ] = None,
+    cuda_graphs: Annotated[
+        str | None,
+        typer.Option("--cuda-graphs", metavar="auto|off", help="Replay steps on a GPU; else LEHR_CUDA_GRAPHS."),
+    ] = None,
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="NAME,…", help="What it may train; else LEHR_TASKS.")
     ] = None,
@@ -70,6 +74,7 @@ def worker(
         "--gpu-memory-share": gpu_memory_share,
         "--max-trials": max_trials,
         "--cohort": cohort,
+        "--cuda-graphs": cuda_graphs,
         "--tasks": tasks,
     }
     become("workers", flags(options))

@@ -67,6 +67,7 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     from workers.checkpoints import Checkpoints
     from workers.child.gauge import Gauge
     from workers.cohort.advisor import Advisor
+    from workers.cohort.capture import recorder_of
     from workers.cohort.choice import ChoiceCache
     from workers.cohort.trainer import CohortTrainer
     from workers.device import bound_memory, configure_torch, describe, resolve_device
@@ -87,7 +88,15 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     seconds, data_dir = settings.checkpoint_seconds, settings.data_dir
     solo = SoloTrainer(device, checkpoints, seconds, data_dir=data_dir)
     choices = ChoiceCache(settings.calibration)
-    advisor = Advisor(device, choices, fixed_size=settings.cohort, probe_after=settings.probe_after, data_dir=data_dir)
+    recorder = recorder_of(device, settings.cuda_graphs)
+    advisor = Advisor(
+        device,
+        choices,
+        fixed_size=settings.cohort,
+        probe_after=settings.probe_after,
+        data_dir=data_dir,
+        recorder=recorder,
+    )
     link.send(Ready(describe(device), tasks))
     return CohortTrainer(
         solo,
@@ -96,5 +105,6 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
         checkpoints,
         checkpoint_seconds=seconds,
         trials_per_lease=settings.trials_per_lease,
+        recorder=recorder,
         data_dir=data_dir,
     )

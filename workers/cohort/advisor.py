@@ -10,7 +10,8 @@ import structlog
 import torch
 
 from workers.cohort.choice import Choice, ChoiceCache
-from workers.cohort.probe import probe
+from workers.cohort.probe import MAX_SIZE, probe
+from workers.cohort.replay import Recorder
 from workers.device import describe
 from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
@@ -31,15 +32,18 @@ class Advisor:
         fixed_size: int | None = None,
         probe_after: float = 0.0,
         data_dir: Path = DEFAULT_DATA_DIR,
+        recorder: Recorder | None = None,
     ) -> None:
         """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best. `probe_after`: seconds for
-        which a task is trained alone before it is measured, so that what is small does not pay for a probe.
+        which a task is trained alone before it is measured, so that what is small does not pay for a probe. `recorder`:
+        where steps of cohorts are replayed: a trial alone may be fastest as a cohort of one there, so that is measured.
         """
         self._device = device
         self._choices = choices
         self._fixed_size = fixed_size
         self._probe_after = probe_after
         self._data_dir = data_dir
+        self._recorder = recorder
         self._spent: dict[str, float] = {}
         self._known: dict[str, Choice] = {}
 
@@ -66,12 +70,16 @@ class Advisor:
         """So many did not fit into memory."""
         self._correct(task, self.choice(task).halved())
 
+    def note(self, task: Mapping[str, Any], words: str) -> None:
+        """Tell this with trials of the task from now on."""
+        self._known[_name(task)] = self.choice(task).noted(words)
+
     def forbid(self, task: Mapping[str, Any], error: Exception) -> None:
         """Training together failed: for as long as this process lives, these are trained alone."""
         self._known[_name(task)] = Choice(1, f"together they failed: {type(error).__name__}: {error}"[:300])
 
     def _found(self, task: Mapping[str, Any]) -> Choice | None:
-        if self._fixed_size is not None:
+        if self._fixed_size is not None and self._most is None:
             return Choice(self._fixed_size, "the worker's operator chose it")
         kept = self._choices.load(self._key(task))
         if kept is not None:
@@ -80,11 +88,16 @@ class Advisor:
 
     def _measured(self, task: Mapping[str, Any]) -> Choice:
         try:
-            choice = probe(build_task(task, self._data_dir), self._device)
+            choice = probe(build_task(task, self._data_dir), self._device, self._most or MAX_SIZE, self._recorder)
         except Exception as error:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
             return Choice(1, f"could not be measured: {type(error).__name__}: {error}"[:300])
         self._choices.store(self._key(task), choice)
         return choice
+
+    @property
+    def _most(self) -> int | None:
+        """The largest cohort that is measured, where it is not the probe's own limit."""
+        return 1 if self._fixed_size == 1 and self._recorder is not None else None
 
     def _correct(self, task: Mapping[str, Any], choice: Choice) -> None:
         self._known[_name(task)] = choice
@@ -97,6 +110,7 @@ class Advisor:
             "device": describe(self._device),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
+            **({} if self._recorder is None else {"replayed": True, "most": self._most}),
         }
 
 

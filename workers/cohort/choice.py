@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,8 @@ import structlog
 
 from lehr.wire.trials import Execution
 
+WORTH = 1.1
+"""A cohort must be so many times as fast as the trials alone: a cohort delays its first result."""
 VERSION = 1
 """Of the probe: what another version measured counts for nothing."""
 
@@ -30,6 +32,12 @@ class Choice:
     reason: str
     epoch_seconds: dict[int, float] = field(default_factory=dict)
 
+    @property
+    def fuses_one(self) -> bool:
+        """A trial that trains alone does so fastest as a cohort of one, whose steps are replayed."""
+        alone, one = self.epoch_seconds.get(0), self.epoch_seconds.get(1)
+        return alone is not None and one is not None and one * WORTH <= alone
+
     def size_of(self, trials: int) -> int:
         """How many of so many trials to train at once: of the sizes that were measured, the fastest that they fill."""
         if trials >= self.size or not self.epoch_seconds:
@@ -39,14 +47,21 @@ class Choice:
 
     def execution(self, together: int) -> Execution:
         """What to tell of a trial that is trained so, `together` with others or, where 1, alone."""
-        seconds = {str(max(1, size)): value for size, value in self.epoch_seconds.items()}
-        mode: Literal["solo", "cohort"] = "solo" if together == 1 else "cohort"
+        # The slower way to train one comes first, and gives way to the one that is taken.
+        ways = sorted(self.epoch_seconds.items(), key=lambda way: (way[0] == 1) == self.fuses_one)
+        seconds = {str(max(1, size)): value for size, value in ways}
+        mode: Literal["solo", "cohort"] = "solo" if together == 1 and not self.fuses_one else "cohort"
         left_over = "no other trial was at hand; " if together == 1 < self.size else ""
         return Execution(mode=mode, together=together, reason=left_over + self.reason, epoch_seconds=seconds)
 
     def halved(self) -> Choice:
         """After the device's memory did not suffice."""
-        return Choice(max(1, self.size // 2), f"{self.size} together did not fit into memory", self.epoch_seconds)
+        seconds = self.epoch_seconds if self.size > 1 else {}
+        return Choice(max(1, self.size // 2), f"{self.size} together did not fit into memory", seconds)
+
+    def noted(self, words: str) -> Choice:
+        """The same, and something to tell besides."""
+        return self if words in self.reason else replace(self, reason=f"{self.reason}; {words}"[:500])
 
 
 class ChoiceCache:

@@ -16,6 +16,7 @@ from lehr.wire.leases import Report
 from workers.cohort.epoch import Epoch, begin_epoch
 from workers.cohort.member import Member
 from workers.cohort.model import FusedModel
+from workers.cohort.replay import Memory, Recorder, Replayer
 from workers.cohort.saved import fresh_numbers, loaded_numbers, saved_state
 from workers.cohort.stack import Stack, concatenated
 from workers.cohort.step import FusedStep
@@ -31,8 +32,11 @@ Told = list[tuple[Member, Report | DivergedError]]
 class Cohort:
     """`members` are in the order of all rows."""
 
-    def __init__(self, task: Task, data: TensorData, device: torch.device) -> None:
-        """Empty: let members join. Raises NotFusibleError, and InvalidValueError for a precision the device lacks."""
+    def __init__(self, task: Task, data: TensorData, device: torch.device, recorder: Recorder | None = None) -> None:
+        """Empty: let members join. `recorder`: of the device's steps, where they are to be replayed.
+
+        Raises NotFusibleError, and InvalidValueError for a precision the device lacks.
+        """
         use_precision(task.precision, device)
         self._task = task
         self._data = data
@@ -40,6 +44,7 @@ class Cohort:
         self._model = FusedModel(task, device)
         self._update = build_update(task.params)
         self._step = FusedStep(task, data, self._model, self._update)
+        self._replayer = Replayer(recorder)
         self._steps_per_epoch = task.params.steps_per_epoch(data.train_size)
         self.members: list[Member] = []
         self._stack: Stack | None = None
@@ -51,6 +56,16 @@ class Cohort:
     def steps_left(self) -> int:
         """Until the epoch ends; a whole epoch's where one begins."""
         return self._steps_per_epoch - self.position
+
+    @property
+    def not_replayed(self) -> str:
+        """Why steps are not replayed although they were to be; else empty."""
+        return self._replayer.refused
+
+    @property
+    def is_settled(self) -> bool:
+        """The next steps take as long as the last one, until members come or go."""
+        return self._replayer.is_settled
 
     def join(self, members: Sequence[Member], states: Sequence[Mapping[str, Any] | None]) -> None:
         """Take members in. states: what `Run.state` or `state` gave of each; None begins at step 0.
@@ -66,6 +81,7 @@ class Cohort:
         self._stack = concatenated([*present, *(row.to(self._device) for row in arrivals)])
         self.members = [*self.members, *members]
         self._epoch = None
+        self._replayer.forget()
 
     def leave(self, members: Iterable[Member]) -> None:
         """Go on without these."""
@@ -78,13 +94,13 @@ class Cohort:
         self._stack = self._stack.rows(places) if kept else None
         begun = None if self._begins else self._epoch
         self._epoch = None if begun is None else begun.rows(places.to(self._device))
+        self._replayer.forget()
 
     def advance(self) -> Told:
         """Do one step for all, of whom there is at least one and none is finished. Who has diverged is to leave."""
         assert self._stack is not None, "nobody has joined"
         stack, epoch = self._stack, self._begun()
-        noise = [member.noise for member in self.members]
-        self._step.do(stack, epoch, noise, last=self.steps_left == 1)
+        self._do(stack, epoch, last=self.steps_left == 1)
         self.position = (self.position + 1) % self._steps_per_epoch
         stack.updates.add_(1)
         for member in self.members:
@@ -111,6 +127,15 @@ class Cohort:
         if state is None:
             return fresh_numbers(self._task, member, slots)
         return loaded_numbers(self._task, member, slots, state)
+
+    def _do(self, stack: Stack, epoch: Epoch, *, last: bool) -> None:
+        noise = [member.noise for member in self.members]
+        memory = Memory(
+            changed=[*stack.tensors(), epoch.position],
+            read=epoch.tensors(),
+            generators=noise if self._model.draws else (),
+        )
+        self._replayer.do(last, lambda: self._step.do(stack, epoch, noise, last=last), memory)
 
     def _begun(self) -> Epoch:
         """The tables of the epoch under way, in the memory of those before where the members are the same."""

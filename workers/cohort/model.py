@@ -31,7 +31,7 @@ class FusedModel:
         self._task = task
         self._device = device
         self._tape = Tape()
-        self._draws = tape_dropouts(self.template, self._tape)
+        self.draws = tape_dropouts(self.template, self._tape)
         self._sites: dict[torch.Size, list[tuple[float, torch.Size]]] = {}
         self._evaluates_fused = True
         # vmap loops over the members where torch has no batched operation. Slow, and right: the probe measures it.
@@ -52,7 +52,7 @@ class FusedModel:
         gradient of the sum of their losses is every member's own: one backward pass, and none is nested in vmap.
         """
         self.template.train()
-        masks = self._masks(inputs, generators) if self._draws else []
+        masks = self._masks(inputs, generators) if self.draws else []
         with torch.enable_grad():
             leaf = rows.detach().requires_grad_()
             losses = self._losses(self.layout.stacked(leaf), buffers, inputs, targets, masks)
@@ -98,7 +98,7 @@ class FusedModel:
         targets: Tensor,
         masks: list[Tensor],
     ) -> Tensor:
-        if self._draws:
+        if self.draws:
             self._tape.rewind(masks)
         outputs = functional_call(self.template, (weights, buffers), (inputs,))
         return self._task.loss(outputs, targets)

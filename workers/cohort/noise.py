@@ -7,7 +7,7 @@ members, in the order and with the draws of torch's own dropout, and the model r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -49,14 +49,42 @@ class TapedDropout(nn.Module):
         return self._tape.shown(inputs, self.rate) if self.training and self.rate > 0 else inputs
 
 
+class DrawnDropout(nn.Module):
+    """`nn.Dropout` that draws as `draw_masks` does, from the device's own generator.
+
+    On a CPU so does torch's; elsewhere torch has a kernel of its own, with other draws.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.training or self.rate <= 0:
+            return inputs
+        mask = torch.empty(inputs.shape, device=inputs.device).bernoulli_(1 - self.rate)
+        return inputs * (mask.div_(1 - self.rate) if self.rate < 1 else mask)
+
+
 def tape_dropouts(model: nn.Module, tape: Tape) -> bool:
     """Replace the model's dropouts; tell whether any of them drops something."""
-    taped = {module: TapedDropout(module.p, tape) for module in model.modules() if type(module) is nn.Dropout}
+    rates = _replace_dropouts(model, lambda rate: TapedDropout(rate, tape))
+    return any(rate > 0 for rate in rates)
+
+
+def draw_dropouts(model: nn.Module) -> None:
+    """Let the model's dropouts draw what a cohort draws on the same device."""
+    _replace_dropouts(model, DrawnDropout)
+
+
+def _replace_dropouts(model: nn.Module, make: Callable[[float], nn.Module]) -> list[float]:
+    """Their rates. One that is used in several places stays one."""
+    made = {module: make(module.p) for module in model.modules() if type(module) is nn.Dropout}
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Dropout:
-                setattr(parent, name, taped[child])
-    return any(dropout.rate > 0 for dropout in taped.values())
+                setattr(parent, name, made[child])
+    return [dropout.p for dropout in made]
 
 
 def draw_masks(

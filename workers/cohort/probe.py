@@ -14,11 +14,12 @@ import structlog
 import torch
 
 from lehr.schedules import Schedule, schedule_from_dict
-from workers.cohort.choice import Choice
+from workers.cohort.choice import WORTH, Choice
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import new_member
 from workers.cohort.memory import free_bytes, is_out_of_memory, used_bytes
 from workers.cohort.model import NotFusibleError
+from workers.cohort.replay import Recorder
 from workers.run import Run
 from workers.tasks.task import Task, TensorData
 
@@ -29,8 +30,6 @@ FEWEST_STEPS = 3
 MOST_STEPS = 20
 STEPS_SECONDS = 0.2
 """Steps are measured for so long, if there are enough of them."""
-WORTH = 1.1
-"""A cohort must be so many times as fast as the trials alone: a cohort delays its first result."""
 STILL_GROWS = 1.03
 """A larger cohort must be so many times as fast as a smaller one."""
 MEMORY_SHARE = 0.7
@@ -40,18 +39,20 @@ QUIET_RATE = 1e-4
 log = structlog.get_logger(__name__)
 
 
-def probe(task: Task, device: torch.device, most: int = MAX_SIZE) -> Choice:
-    """The fastest size up to `most`. Raises what the task itself raises when it trains alone."""
+def probe(task: Task, device: torch.device, most: int = MAX_SIZE, recorder: Recorder | None = None) -> Choice:
+    """The fastest size up to `most`. `recorder`: where steps of cohorts are replayed; one of a single trial is measured
+    too then. Raises what the task itself raises when it trains alone.
+    """
     data = task.data(device)
     schedule = schedule_from_dict({"family": "constant", "start_lr": QUIET_RATE, "end_lr": QUIET_RATE})
-    bench = _Bench(task, data, device, schedule)
+    bench = _Bench(task, data, device, schedule, recorder)
     begun = bench.now()
     seconds = {0: bench.alone()}
     reason = ""
-    size = 2
+    first = size = 2 if recorder is None else 1
     while size <= most and not reason and bench.now() - begun < PROBE_SECONDS:
         try:
-            if size == 2:
+            if size == first:
                 bench.check_agreement()
             seconds[size] = bench.together(size)
             reason = bench.limit(size) or _enough(seconds, size)
@@ -62,7 +63,8 @@ def probe(task: Task, device: torch.device, most: int = MAX_SIZE) -> Choice:
                 return Choice(1, f"cannot be fused: {type(error).__name__}: {_first_line(error)}", seconds)
             reason = f"{size} together did not fit into memory"
         size *= 2
-    return _chosen(seconds, reason)
+    choice = _chosen(seconds, reason)
+    return choice.noted(bench.not_replayed) if bench.not_replayed else choice
 
 
 def _chosen(seconds: dict[int, float], reason: str) -> Choice:
@@ -70,7 +72,8 @@ def _chosen(seconds: dict[int, float], reason: str) -> Choice:
     best = max(speeds, key=lambda size: speeds[size])
     gain = speeds[best] / speeds[0]
     if best and gain >= WORTH:
-        return Choice(best, f"{best} together are {gain:.2f} times as fast as alone{reason and '; '}{reason}", seconds)
+        who = "a cohort of one is" if best == 1 else f"{best} together are"
+        return Choice(best, f"{who} {gain:.2f} times as fast as alone{reason and '; '}{reason}", seconds)
     fused = max((speed for size, speed in speeds.items() if size), default=None)
     if fused is None:
         return Choice(1, reason or "steps are too long to measure more than one trial", seconds)
@@ -90,11 +93,15 @@ def _first_line(error: Exception) -> str:
 
 
 class _Bench:
-    def __init__(self, task: Task, data: TensorData, device: torch.device, schedule: Schedule) -> None:
+    def __init__(
+        self, task: Task, data: TensorData, device: torch.device, schedule: Schedule, recorder: Recorder | None
+    ) -> None:
         self._task = task
         self._data = data
         self._device = device
         self._schedule = schedule
+        self._recorder = recorder
+        self.not_replayed = ""
         self._steps = task.params.steps_per_epoch(data.train_size)
         self._free = free_bytes(device)
         self._before = used_bytes(device)
@@ -107,7 +114,11 @@ class _Bench:
     def together(self, size: int) -> float:
         """Seconds that an epoch of so many trials takes."""
         cohort = self._cohort(size)
-        return self._epoch(cohort.advance, cohort.evaluate, lambda: cohort.members[0].finished)
+        while not cohort.is_settled and not cohort.members[0].finished:
+            cohort.advance()
+        seconds = self._epoch(cohort.advance, cohort.evaluate, lambda: cohort.members[0].finished)
+        self.not_replayed = cohort.not_replayed
+        return seconds
 
     def limit(self, size: int) -> str:
         """Why twice as many would not fit, if so."""
@@ -129,7 +140,7 @@ class _Bench:
                 raise NotFusibleError(f"after two steps {name} is not what it is alone")
 
     def _cohort(self, size: int) -> Cohort:
-        cohort = Cohort(self._task, self._data, self._device)
+        cohort = Cohort(self._task, self._data, self._device, self._recorder)
         members = [
             new_member(self._task, self._data, self._schedule, seed, name="", fraction=1.0, device=self._device)
             for seed in range(size)

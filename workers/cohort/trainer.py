@@ -18,6 +18,7 @@ from workers.cohort.cohort import Cohort
 from workers.cohort.member import new_member
 from workers.cohort.memory import is_out_of_memory
 from workers.cohort.queue import Queue
+from workers.cohort.replay import Recorder
 from workers.cohort.training import CohortTraining, Entrant, resume
 from workers.desk import Desk
 from workers.outcomes import Outcome, storable_error
@@ -41,8 +42,11 @@ class CohortTrainer:
         checkpoint_seconds: float,
         trials_per_lease: int = 1,
         data_dir: Path = DEFAULT_DATA_DIR,
+        recorder: Recorder | None = None,
     ) -> None:
-        """`trials_per_lease`: how many to take from a lease of trials that train one after the other."""
+        """`trials_per_lease`: how many to take from a lease of trials that train one after the other. `recorder`: of
+        the device's steps, where they are to be replayed.
+        """
         self._solo = solo
         self._advisor = advisor
         self._device = device
@@ -50,6 +54,7 @@ class CohortTrainer:
         self._checkpoint_seconds = checkpoint_seconds
         self._alone = trials_per_lease
         self._data_dir = data_dir
+        self._recorder = recorder
         self.wanted = trials_per_lease
         """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
 
@@ -62,7 +67,7 @@ class CohortTrainer:
             return
         left = list(trials) if size > 1 else list(trials[: self._alone])
         size = self._advisor.choice(study.task).size_of(len(left))
-        while size > 1 and _can_be_together(left) and not desk.draining:
+        while self._fuses(study, left, size) and not desk.draining:
             # A cohort has one data set: those that hold out another fold come after.
             queue = Queue(left, desk)
             left = [*self._train_group(study, queue.first(size), queue, desk), *queue.left()]
@@ -70,6 +75,12 @@ class CohortTrainer:
         begun = time.monotonic()
         self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
         self._advisor.spent(study.task, time.monotonic() - begun)
+
+    def _fuses(self, study: LeasedStudy, trials: Sequence[LeasedTrial], size: int) -> bool:
+        """A cohort reports at the ends of epochs, and all its members alike."""
+        if not trials or any(trial.report_every_steps for trial in trials):
+            return False
+        return size > 1 or self._advisor.choice(study.task).fuses_one
 
     def discard(self, trial: LeasedTrial) -> None:
         self._solo.discard(trial)
@@ -98,8 +109,9 @@ class CohortTrainer:
             task = build_task(study.task, self._data_dir, trials[0].fold)
             places = _Places(study, task, task.data(self._device), self._device)
             for entrants in places.groups(trials, desk, self._checkpoints).values():
+                cohort = Cohort(task, places.data, self._device, self._recorder)
                 CohortTraining(
-                    Cohort(task, places.data, self._device),
+                    cohort,
                     entrants,
                     metric=objective_metric(task, study.objective),
                     desk=desk,
@@ -108,6 +120,8 @@ class CohortTrainer:
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
+                if cohort.not_replayed:
+                    self._advisor.note(study.task, cohort.not_replayed)
         except Exception as error:  # noqa: BLE001 - it may be one trial's fault: alone, it will show whose
             log.warning("cohort_failed", trials=len(left), error=storable_error(traceback.format_exc()))
             self._learn(study, error)
@@ -167,8 +181,3 @@ class _Refill:
         taken = self.queue.take(places)
         self.start(taken)
         return [self.places.entrant(trial, self.desk) for trial in taken]
-
-
-def _can_be_together(trials: Sequence[LeasedTrial]) -> bool:
-    """A cohort reports at the ends of epochs, and all its members alike."""
-    return len(trials) > 1 and not any(trial.report_every_steps for trial in trials)

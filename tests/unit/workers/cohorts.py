@@ -13,6 +13,7 @@ from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.leases import Report
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member, new_member
+from workers.cohort.replay import Recorder
 from workers.run import DivergedError, Run
 from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
@@ -61,10 +62,14 @@ def alone(task: Task, trial: Trial, device: torch.device = CPU) -> Curve:
 
 
 def new_cohort(
-    task: Task, trials: Sequence[Trial], states: Sequence[Any] | None = None, device: torch.device = CPU
+    task: Task,
+    trials: Sequence[Trial],
+    states: Sequence[Any] | None = None,
+    device: torch.device = CPU,
+    recorder: Recorder | None = None,
 ) -> Cohort:
     data = task.data(device)
-    cohort = Cohort(task, data, device)
+    cohort = Cohort(task, data, device, recorder)
     members = [
         new_member(task, data, trial.schedule, trial.seed, name=str(place), fraction=trial.fraction, device=device)
         for place, trial in enumerate(trials)

@@ -15,6 +15,7 @@ from tests.unit.workers.fake_server import FakeServer
 from workers.checkpoints import Checkpoints
 from workers.cohort.advisor import Advisor
 from workers.cohort.choice import ChoiceCache
+from workers.cohort.replay import Recorder
 from workers.cohort.trainer import CohortTrainer
 from workers.desk import Trainer
 from workers.device import configure_torch
@@ -42,8 +43,11 @@ def working(
     checkpoint_seconds: float = 10.0,
     data_dir: Path = DEFAULT_DATA_DIR,
     together: int | None = None,
+    recorder: Recorder | None = None,
 ) -> Iterator[Drain]:
-    """A worker that works while the block runs, and is drained at its end. `together`: trains cohorts of so many."""
+    """A worker that works while the block runs, and is drained at its end. `together`: trains cohorts of so many.
+    `recorder`: replays their steps.
+    """
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     drain = Drain()
@@ -51,8 +55,12 @@ def working(
     solo = SoloTrainer(device, checkpoints, checkpoint_seconds, data_dir=data_dir)
     trainer: Trainer = solo
     if together is not None:
-        advisor = Advisor(device, ChoiceCache(folder / "choices"), fixed_size=together, data_dir=data_dir)
-        trainer = CohortTrainer(solo, advisor, device, checkpoints, checkpoint_seconds=checkpoint_seconds)
+        advisor = Advisor(
+            device, ChoiceCache(folder / "choices"), fixed_size=together, data_dir=data_dir, recorder=recorder
+        )
+        trainer = CohortTrainer(
+            solo, advisor, device, checkpoints, checkpoint_seconds=checkpoint_seconds, recorder=recorder
+        )
     worker = WorkerInfo(id="w-1", name="test", device="cpu", tasks=list(offers(["digits"])))
     client = Client(server.url, retry=None, timeout=5)
     loop = LeaseLoop(client, worker, trainer, drain, max_trials)

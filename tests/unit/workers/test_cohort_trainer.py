@@ -309,7 +309,7 @@ def test_the_probe_notices_a_model_whose_members_do_not_train_as_alone(monkeypat
 def test_choices_are_kept_by_task_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = []
 
-    def count(task: Any, device: torch.device) -> Choice:
+    def count(task: Any, device: torch.device, *_: Any) -> Choice:
         measured.append(task.params.hidden)
         return Choice(6, "because", {0: 1.0, 2: 0.5})
 
@@ -326,7 +326,7 @@ def test_choices_are_kept_by_task_and_measured_once(tmp_path: Path, monkeypatch:
 def test_a_task_is_measured_once_it_has_trained_alone_for_long_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.cohort.advisor.probe", lambda task, device: Choice(6, "because"))
+    monkeypatch.setattr("workers.cohort.advisor.probe", lambda *_: Choice(6, "because"))
     advisor, other = (Advisor(CPU, ChoiceCache(tmp_path), probe_after=20) for _ in range(2))
     advisor.spent(TASK, 19)
     assert advisor.choice(TASK).size == 1

@@ -22,6 +22,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "LEHR_CALIBRATION": "/measured",
         "LEHR_GPU_MEMORY_SHARE": "0.25",
         "LEHR_LOG_LEVEL": "WARNING",
+        "LEHR_CUDA_GRAPHS": "off",
         "LEHR_LOG_FORMAT": "json",
         "LEHR_SOMETHING_OF_THE_SERVER": "1",
     }.items():
@@ -39,6 +40,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "cohort": 1,
         "calibration": Path("/measured"),
         "gpu_memory_share": 0.25,
+        "cuda_graphs": "off",
         "log_level": "warning",
         "log_format": "json",
     }
