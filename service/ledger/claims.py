@@ -20,6 +20,7 @@ from service.database import Database, Transaction
 from service.ledger.evaluations import begin, trainings
 from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
+from service.ledger.shares import fair_share
 from service.ledger.stopping import affordable, has_rules
 from service.ledger.sweeping import sweep_length
 from service.ordering import objective_of
@@ -112,9 +113,12 @@ class Claims:
             return self._lease(transaction, study, trials, claim, key).answer
 
     def _take_trials(self, transaction: Transaction, study: StudyRow, claim: Claim) -> list[TrialRow]:
-        room = min(claim.max_trials, study.parallel - count_open(transaction, study.id, "RUNNING"))
+        room = study.parallel - count_open(transaction, study.id, "RUNNING")
         if room <= 0:
             return []
+        if claim.max_trials > 1:
+            room = fair_share(transaction, study, claim.worker.id, room)
+        room = min(room, claim.max_trials)
         waiting = {"study": study.id, "room": room}
         trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
         if study.state in ASKING_STATES and not study.is_sweeping:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from statistics import fmean
 from typing import Any
 
@@ -23,12 +24,14 @@ from lehr.wire.leases import Claim, FinishBatch, Renewal, ReportBatch
 from lehr.wire.studies import StudySpec
 from service.ledger.lost import sweep
 from service.ledger.rules import MAX_LOSSES
+from service.ledger.shares import WAITING_SECONDS
 from service.services import Services
-from service.tables import Base, LeaseRow, ReportRow, StudyRow, TrialRow
+from service.tables import Base, LeaseRow, ReportRow, StudyRow, TrialRow, WorkerRow
 from tests.support.ledgers import LEASE_SECONDS, FakeClock, settings_for, study_spec
 
 FINISHED = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 FOLDABLE = {"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "folds": True}
+WAITING = timedelta(seconds=WAITING_SECONDS)
 RESULTS = st.sampled_from(["COMPLETED", "COMPLETED", "COMPLETED", "PRUNED", "DIVERGED", "FAILED"])
 
 
@@ -108,8 +111,13 @@ class LedgerMachine(RuleBasedStateMachine):
     )
     def claim(self, worker: str, max_trials: int, reply_is_lost: bool) -> Any:
         self.claims += 1
+        before = {study.id: self._to_be_had(study) for study in self._rows(StudyRow)}
+        held_before = [row for row in self._rows(TrialRow) if row.state == "RUNNING"]
         held = self._claim(worker, max_trials, f"claim-{self.claims}", reply_is_lost=reply_is_lost)
-        return multiple() if held is None else held
+        if held is None:
+            return multiple()
+        self._check_share(held, max_trials, before[held.answer["study"]["study_id"]], held_before)
+        return held
 
     @rule(held=leases)
     def repeat_a_claim(self, held: Held) -> None:
@@ -257,10 +265,37 @@ class LedgerMachine(RuleBasedStateMachine):
                 "max_trials": max_trials,
             }
         )
+        self.services.fleet.see(claim.worker)
         answer = self.services.claims.claim(claim, key)
         if answer is not None and reply_is_lost:
             assert self.services.claims.claim(claim, key) == answer
         return None if answer is None else Held(worker, key or "", answer)
+
+    def _to_be_had(self, study: StudyRow) -> int:
+        """How many trials of the study could be leased at once now."""
+        trainings = [row for row in self._rows(TrialRow) if row.study_id == study.id and row.evaluations is None]
+        free = study.parallel - sum(row.state == "RUNNING" for row in trainings)
+        asks = study.budget_trials - study.trials_created if study.state in ("QUEUED", "RUNNING") else 0
+        objective = study.spec["objective"]
+        each = (objective.get("folds") or 1) * (objective.get("seeds") or 1)
+        left: int = sum(row.state == "WAITING" for row in trainings) + asks * each
+        return min(int(free), left)
+
+    def _check_share(self, held: Held, most: int, had: int, held_before: list[TrialRow]) -> None:
+        """Alone a worker is given what it asks for; beside one that waits, its part of what is left."""
+        given = len(held.answer["trials"])
+        seen = [row.id for row in self._rows(WorkerRow) if row.last_seen_at >= self.clock.time - WAITING]
+        others = [name for name in seen if name not in {held.worker, *(row.worker_id for row in held_before)}]
+        assert 1 <= given <= min(most, had)
+        if not others:
+            assert given == min(most, had)
+            return
+        mine = sum(
+            row.worker_id == held.worker and row.study_id == held.answer["study"]["study_id"] for row in held_before
+        )
+        left = had - given
+        # Either it asked for less, or it holds as many as are left for each who waits, or one more than it would.
+        assert given in (most, 1) or 0 <= mine + given - left / len(others) <= 1 + 1 / len(others)
 
     def _speak(self, held: Held, call: Callable[[], Any], trials: list[dict[str, Any]] | None = None) -> Any:
         """Make a call on a lease; a lost one must leave every table as it was."""

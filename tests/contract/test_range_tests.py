@@ -68,7 +68,9 @@ def assert_found(study: dict[str, Any]) -> None:
     assert study["spec"]["space"]["start_lr"] == "auto"
 
 
-def test_the_sweeps_come_first_and_the_search_keeps_to_their_bounds(client: TestClient, worker: FakeWorker) -> None:
+def test_the_sweeps_come_first_and_the_search_keeps_to_their_bounds(
+    client: TestClient, worker: FakeWorker, clock: FakeClock
+) -> None:
     study_id = post(client, auto_spec())
     queued = study_of(client, study_id)
     assert queued["spec"]["range_test"] == {"low": LOW, "high": HIGH, "steps": STEPS, "seeds": 2}
@@ -86,6 +88,7 @@ def test_the_sweeps_come_first_and_the_search_keeps_to_their_bounds(client: Test
     found = study_of(client, study_id)
     assert_found(found)
     assert found["range_test"]["trials"] == [0, 1]
+    clock.advance(60)  # the second worker waits no more
     searched = worker.claim(max_trials=8)
     assert searched is not None
     assert len(searched["trials"]) == 4, "sweeps spend nothing of the budget"
