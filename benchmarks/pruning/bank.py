@@ -1,6 +1,6 @@
 """Real curves of twelve families, trained once and kept in a file outside the repository.
 
-    python benchmarks/pruning/bank.py BANK.jsonl [--points 40] [--minutes 7]
+    python benchmarks/pruning/bank.py BANK.jsonl [--points 40] [--seed 0] [--minutes 7]
 
 Each family has so many schedules along its own low-discrepancy sequence (the server's start-up),
 trained by the workers' own code: an MLP on the handwritten digits. Each training has a seed of its own, as the
@@ -42,7 +42,7 @@ FAMILIES = (
 )
 PARAMS: dict[str, Any] = {"batch_size": 64, "epochs": 20, "hidden": 32}
 SEED = 0
-"""Of the spread of each family's schedules, and of the study whose trials' seeds the trainings have."""
+"""Unless another is asked for: of each family's spread, and of the study whose trials' seeds the trainings have."""
 
 
 def space() -> Space:
@@ -63,9 +63,9 @@ def main() -> None:
                     continue
                 if time.monotonic() > deadline:
                     return
-                point = spread_point(searched.coordinates(family), index, SEED, family)
+                point = spread_point(searched.coordinates(family), index, arguments.seed, family)
                 schedule = searched.schedule(family, point)
-                seed = search_seed(SEED, index * len(FAMILIES) + FAMILIES.index(family))
+                seed = search_seed(arguments.seed, index * len(FAMILIES) + FAMILIES.index(family))
                 made = trained(schedule, seed)
                 file.write(json.dumps({"family": family, "index": index, "point": point, "seed": seed, **made}) + "\n")
                 file.flush()
@@ -100,6 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("bank", type=Path, help="the file, made if it is not there")
     parser.add_argument("--points", type=int, default=40, help="schedules of each family")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the schedules' spread and the trainings' seeds")
     parser.add_argument("--minutes", type=float, default=7.0, help="stop after so long")
     return parser.parse_args()
 

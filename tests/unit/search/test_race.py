@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -41,6 +43,14 @@ def test_a_rival_that_has_annealed_further_is_not_ahead() -> None:
     assert race.falls_behind(runner(9, 0.5, heat=0.8), hot, RULES)
 
 
+def test_a_rival_that_has_hardly_annealed_further_is_ahead_where_there_is_slack() -> None:
+    lenient = replace(RULES, slack=0.1)
+    rivals = [runner(number, 0.1, heat=0.95) for number in range(8)]
+    assert not race.falls_behind(runner(9, 0.5), rivals, RULES)
+    assert race.falls_behind(runner(9, 0.5), rivals, lenient)
+    assert not race.falls_behind(runner(9, 0.5), [runner(number, 0.1, heat=0.85) for number in range(8)], lenient)
+
+
 def test_nobody_is_judged_while_it_climbs_or_before_enough_have_come() -> None:
     rivals = [runner(number, 0.1) for number in range(8)]
     assert not race.falls_behind(runner(9, 5.0, climbing=1), rivals, RULES)
@@ -64,6 +74,31 @@ def test_the_pruner_compares_across_families_but_never_a_hot_schedule_with_a_col
 
     assert stopped(falling, flat)
     assert not stopped(flat, falling)
+
+
+def ended(count: int) -> list[Curve]:
+    """So many that completed, each at another loss."""
+    cosine = Cosine(start_lr=0.1, end_lr=1e-5)
+    return [curve(number, cosine, 0.1 + number / 100, HORIZON, "COMPLETED") for number in range(count)]
+
+
+@pytest.mark.parametrize("until", [10, 20, 60])
+def test_a_small_search_stops_the_hopeless_at_each_rung_and_never_one_of_its_best(until: int) -> None:
+    def stopped(loss: float, schedule: Schedule) -> bool:
+        return should_prune(
+            "phases", curve(100, schedule, loss, until), ended(8), horizon_steps=HORIZON, direction="minimize"
+        )
+
+    cosine = Cosine(start_lr=0.1, end_lr=1e-5)
+    assert not stopped(0.135, cosine)
+    assert stopped(5.0, cosine)
+
+
+def test_a_constant_rate_is_behind_cosines_that_have_hardly_come_down() -> None:
+    trial = curve(100, Constant(start_lr=0.9, end_lr=0.9), 5.0, 10)
+    assert should_prune("phases", trial, ended(8), horizon_steps=HORIZON, direction="minimize")
+    later = curve(100, Constant(start_lr=0.9, end_lr=0.9), 5.0, 60)
+    assert not should_prune("phases", later, ended(8), horizon_steps=HORIZON, direction="minimize")
 
 
 def test_standings_reorder_the_survivors_among_their_own_places() -> None:
