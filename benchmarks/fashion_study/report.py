@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from benchmarks.fashion_study.studies import ARMS, HORIZON, LOOKS, TRUTH_SEEDS, Look, Rule, key
+from benchmarks.fashion_study.studies import ARMS, HORIZON, LOOKS, MARGIN, TRUTH_SEEDS, Look, Rule, key
 from lehr.schedules import Schedule
 
 SAMPLES = 2000
@@ -136,9 +136,20 @@ def _gains(curves: Sequence[Curve]) -> list[str]:
             lines.append(
                 f"- `{curve.arm}` with {parts:.2f} of the steps ends {worse.mean():+.4f} ± {half:.4f} from `plain`'s "
                 f"{plain.rule} answer after {plain.looks[-1].trainings} trainings (median {np.median(worse):+.4f}), "
-                f"better in {int((worse < 0).sum())} of {len(worse)} studies."
+                f"better in {int((worse < 0).sum())} of {len(worse)} studies: {_verdict(float(worse.mean()) + half)}."
             )
-    return ["Paired by seed, with the 95% interval:", "", *lines]
+    return [
+        f"Paired by seed, with the 95% interval. The same quality is within {MARGIN}, set beforehand:",
+        "",
+        *lines,
+    ]
+
+
+def _verdict(most: float) -> str:
+    """`most`: how much worse it may be, the upper end of the interval."""
+    if most < 0:
+        return "better"
+    return f"at most {most:.4f} worse, {'the same quality' if most <= MARGIN else 'not shown to be the same quality'}"
 
 
 def _ratios(curves: Sequence[Curve], plain: Curve) -> list[str]:

@@ -23,6 +23,7 @@ from benchmarks.fashion_study.report import Course, report
 from benchmarks.fashion_study.studies import (
     ARMS,
     FIRST_LOOKS,
+    FIRST_SEED,
     FURTHER_LOOKS,
     LOOKS,
     TRUTH_PRIORITY,
@@ -115,7 +116,7 @@ def main() -> None:
     os.environ.setdefault("LEHR_TRIALS_PER_LEASE", TRIALS_A_LEASE)
     with running(arguments.data, Plan("127.0.0.1", 0, arguments.workers)) as fleet, Client(fleet.url) as client:
         runner = Runner(client, fleet)
-        courses = runner.search(range(arguments.studies))
+        courses = runner.search(range(arguments.first_seed, arguments.first_seed + arguments.studies))
         if not arguments.last_only:
             for each in courses:
                 runner.measure(each, FURTHER_LOOKS, TRUTH_PRIORITY - 1)
@@ -129,6 +130,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("lehr-data/fashion_study"), help="kept, to go on from")
     parser.add_argument("--studies", type=int, default=10, help="of each kind")
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the studies; the others follow it")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--last-only", action="store_true", help="measure the last answers alone")
     parser.add_argument("--output", type=Path, default=None)

@@ -40,6 +40,11 @@ THIRD_STEPS = TRIALS * HORIZON // 3
 """What lehr's searches may spend: a third of what plain TPE spends."""
 SOURCE_TRIALS = 24
 TRUTH_SEEDS = 20
+FIRST_SEED = 100
+"""What was tried out on the way had lower seeds, or those from 500 on."""
+MARGIN = 0.003
+"""Half of the deviation between trainings of one schedule, .006: an answer worse by less is of the same quality. Set
+before the studies were run, from other trainings."""
 TRUTH_PRIORITY = -1000
 """Truths are measured when no search has anything to train."""
 LEHR_TRIALS = 24
