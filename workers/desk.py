@@ -13,7 +13,7 @@ from workers.outcomes import Outcome
 class Desk(Protocol):
     """Where a trainer hands in what becomes of the trials it was given. Cheap enough to be asked at every step.
 
-    The order for each trial: `start`, `open`, any number of `step`, `put` and `announce`, `end`.
+    The order for each trial: `start`, `open`, any number of `step`, `put`, `announce` and `explain`, `end`.
     """
 
     @property
@@ -22,6 +22,9 @@ class Desk(Protocol):
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         """Its training begins, in this way: from now on it is this trial's fault if the process dies."""
+
+    def explain(self, trial: LeasedTrial, execution: Execution) -> None:
+        """It is trained in this way, other than `start` said."""
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         """Data and model are there; so many steps are to be done."""

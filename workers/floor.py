@@ -47,6 +47,9 @@ class Floor:
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self._of[trial.trial].start(trial, execution)
 
+    def explain(self, trial: LeasedTrial, execution: Execution) -> None:
+        self._of[trial.trial].explain(trial, execution)
+
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         self._of[trial.trial].open(trial, horizon_steps)
 

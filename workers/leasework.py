@@ -68,6 +68,9 @@ class LeaseWork:
         self._executions[trial.trial] = execution
         self._logs[trial.trial].info("trial_started", family=trial.schedule.family, purpose=trial.purpose)
 
+    def explain(self, trial: LeasedTrial, execution: Execution) -> None:
+        self._executions[trial.trial] = execution
+
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         self._progress.open(trial.trial, horizon_steps)
         self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps)

@@ -16,6 +16,7 @@ from lehr.wire.trials import Execution
 from workers.child.messages import (
     AllEnded,
     Ended,
+    Explained,
     More,
     News,
     Opened,
@@ -79,6 +80,9 @@ class Link:
         self._pending[trial.trial] = []
         self._acknowledged[trial.trial] = 0
         self.send(Started(trial.trial, execution))
+
+    def explain(self, trial: LeasedTrial, execution: Execution) -> None:
+        self.send(Explained(trial.trial, execution))
 
     def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
         self.send(Opened(trial.trial, horizon_steps))

@@ -70,6 +70,14 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """From the process: it trains the trial in another way than it said when it started."""
+
+    trial: str
+    execution: Execution
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     trial: str
     horizon_steps: int
@@ -132,4 +140,4 @@ class Rested:
     wanted: int
 
 
-News = Ready | Refused | Started | Opened | Reported | Wants | Saved | AllEnded | Pulse | Logged | Rested
+News = Ready | Refused | Started | Explained | Opened | Reported | Wants | Saved | AllEnded | Pulse | Logged | Rested

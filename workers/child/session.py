@@ -17,6 +17,7 @@ from workers.child.census import descendants, memory_bytes
 from workers.child.course import Course
 from workers.child.messages import (
     AllEnded,
+    Explained,
     Logged,
     More,
     News,
@@ -135,14 +136,16 @@ class Session:
                 self._desk.put_all(reports)
             case Wants(places):
                 self._desk.want(places)
-            case Started() | Opened() | Saved():
+            case Started() | Explained() | Opened() | Saved():
                 self._hear_of(self._courses[news.trial], news)
 
-    def _hear_of(self, course: Course, news: Started | Opened | Saved) -> None:
+    def _hear_of(self, course: Course, news: Started | Explained | Opened | Saved) -> None:
         match news:
             case Started(_, execution):
                 course.started = True
                 self._desk.start(course.trial, execution)
+            case Explained(_, execution):
+                self._desk.explain(course.trial, execution)
             case Opened(_, horizon_steps):
                 course.opened = True
                 self._desk.open(course.trial, horizon_steps)

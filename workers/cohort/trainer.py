@@ -104,24 +104,27 @@ class CohortTrainer:
                 left[trial.trial] = trial
                 desk.start(trial, self._advisor.choice(study.task).execution(len(trials)))
 
+        def note(words: str) -> None:
+            self._advisor.note(study.task, words)
+            for trial in left.values():
+                desk.explain(trial, self._advisor.choice(study.task).execution(len(trials)))
+
         start(trials)
         try:
             task = build_task(study.task, self._data_dir, trials[0].fold)
             places = _Places(study, task, task.data(self._device), self._device)
             for entrants in places.groups(trials, desk, self._checkpoints).values():
-                cohort = Cohort(task, places.data, self._device, self._recorder)
                 CohortTraining(
-                    cohort,
+                    Cohort(task, places.data, self._device, self._recorder),
                     entrants,
                     metric=objective_metric(task, study.objective),
                     desk=desk,
                     end=end,
+                    note=note,
                     supply=_Refill(queue, places, start, desk),
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
-                if cohort.not_replayed:
-                    self._advisor.note(study.task, cohort.not_replayed)
         except Exception as error:  # noqa: BLE001 - it may be one trial's fault: alone, it will show whose
             log.warning("cohort_failed", trials=len(left), error=storable_error(traceback.format_exc()))
             self._learn(study, error)

@@ -62,16 +62,21 @@ class CohortTraining:
         metric: str,
         desk: Desk,
         end: Callable[[Sequence[tuple[LeasedTrial, Outcome]]], None],
+        note: Callable[[str], None],
         supply: Supply,
         checkpoints: Checkpoints,
         cadence: Cadence,
     ) -> None:
-        """`end`: told of all trials that end at once. `supply`: has trials that begin, for those that ended."""
+        """`end`: told of all trials that end at once. `note`: told once why steps are not replayed, if they are not.
+        `supply`: has trials that begin, for those that ended.
+        """
         self._cohort = cohort
         self._entrants = {entrant.member: entrant for entrant in entrants}
         self._metric = metric
         self._desk = desk
         self._tell_ended = end
+        self._note = note
+        self._noted = False
         self._supply = supply
         self._places = len(entrants)
         self._checkpoints = checkpoints
@@ -108,7 +113,10 @@ class CohortTraining:
     def _advance(self) -> None:
         ended: dict[Member, Outcome] = {}
         reports: dict[str, list[Report]] = {}
-        for member, told in self._cohort.advance():
+        news = self._cohort.advance()
+        # Before anybody ends, so that each result tells.
+        self._tell_if_not_replayed()
+        for member, told in news:
             entrant = self._entrants[member]
             if isinstance(told, DivergedError):
                 reports[entrant.trial.trial] = [told.report]
@@ -125,6 +133,11 @@ class CohortTraining:
         self._end(ended)
         if self._cadence.due(time.monotonic()):
             self._save(self._cohort.members)
+
+    def _tell_if_not_replayed(self) -> None:
+        if self._cohort.not_replayed and not self._noted:
+            self._noted = True
+            self._note(self._cohort.not_replayed)
 
     def _ended_from_outside(self) -> dict[Member, Outcome]:
         if self._desk.draining:

@@ -5,21 +5,27 @@ The recordings are of a stand-in that keeps a CPU's operations; tests/gpu has th
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 import torch
 
 from lehr.schedules import schedule_from_dict
-from lehr.wire.leases import Report
+from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
+from lehr.wire.trials import Execution
 from tests.unit.workers.cohorts import Trial, a_task, alone, distance, finish, new_cohort, together, trials
 from tests.unit.workers.fake_server import COSINE, FakeServer, FakeTrial
 from tests.unit.workers.image_files import drawn, write_idx
 from tests.unit.workers.in_process import working
 from tests.unit.workers.tapes import Tape, TapeRecorder
+from tests.unit.workers.test_child import trial as a_trial
 from tests.unit.workers.test_cohort import RATE, TOLERANCE, huge
+from workers.child.link import Link
+from workers.child.session import Limits, Session
 from workers.cohort.choice import Choice
 from workers.cohort.cohort import Cohort
 from workers.cohort.noise import draw_dropouts, draw_masks
@@ -226,7 +232,7 @@ def test_a_worker_trains_one_trial_after_the_other_as_cohorts_of_one_where_that_
     assert len(recorder.tapes) >= 3
 
 
-def test_a_worker_whose_steps_cannot_be_replayed_trains_on_and_tells_with_its_next_trials(tmp_path: Path) -> None:
+def test_a_worker_whose_steps_cannot_be_replayed_trains_on_and_tells_so_with_each_trial(tmp_path: Path) -> None:
     class Refusing(TapeRecorder):
         def record(self, step: Callable[[], None], generators: Sequence[torch.Generator]) -> Tape:
             raise RuntimeError("operation not permitted")
@@ -238,9 +244,8 @@ def test_a_worker_whose_steps_cannot_be_replayed_trains_on_and_tells_with_its_ne
         working(server, tmp_path, together=2, max_trials=2, recorder=Refusing()),
     ):
         server.wait_until(lambda: all(trial.finishes for trial in waiting))
-    told = [trial.execution["reason"] for trial in waiting if trial.execution is not None]
-    assert len(told) == 4
-    assert any("steps are not replayed: RuntimeError: operation not permitted" in reason for reason in told)
+    why = "the worker's operator chose it; steps are not replayed: RuntimeError: operation not permitted"
+    assert [trial.execution["reason"] for trial in waiting if trial.execution is not None] == [why] * 4
 
 
 def test_a_dropout_of_a_trial_alone_off_the_cpu_draws_what_a_cohort_draws() -> None:
@@ -255,3 +260,22 @@ def test_a_dropout_of_a_trial_alone_off_the_cpu_draws_what_a_cohort_draws() -> N
     (mask,) = draw_masks([(0.3, inputs.shape)], [torch.Generator().manual_seed(3)], torch.device("cpu"))
     assert torch.equal(drawn, mask[0])
     assert torch.equal(ours.eval()(inputs), inputs)
+
+
+def test_what_is_told_late_of_how_a_trial_is_trained_reaches_the_desk_through_the_process() -> None:
+    here, there = multiprocessing.Pipe()
+    told: list[tuple[str, str]] = []
+
+    class Desk:
+        def explain(self, trial: LeasedTrial, execution: Execution) -> None:
+            told.append((trial.trial, execution.reason))
+
+    study = LeasedStudy(study_id="s", task={"name": "digits"}, objective={"metric": "val_loss"})
+    nothing: Any = None
+    desk: Any = Desk()
+    session = Session(nothing, study, [a_trial("t")], desk=desk, limits=Limits(1.0), measured=lambda usage: None)
+    with here, there:
+        # Not the whole link, whose thread ends the process that it is in when the pipe is closed.
+        Link.explain(SimpleNamespace(send=there.send), a_trial("t"), Choice(1, "because").execution(1))
+        session._hear(here.recv())
+    assert told == [("t", "because")]
