@@ -40,7 +40,10 @@ PEERS: dict[str, tuple[Callable[[int], BaseSampler], Callable[[int], BasePruner]
 def peer_regrets(name: str, table: Table, seed: int, first: Sequence[int] = ()) -> list[float]:
     """The peer's regret at each budget; the rows in `first` are enqueued before all others."""
     make_sampler, make_pruner = PEERS[name]
-    study = optuna.create_study(sampler=make_sampler(seed), pruner=make_pruner(table.intervals))
+    # Hyperband draws a trial's bracket by the study's name, which is random where none is given.
+    study = optuna.create_study(
+        study_name=f"{table.name}, {seed}", sampler=make_sampler(seed), pruner=make_pruner(table.intervals)
+    )
     space: dict[str, BaseDistribution] = {axis: FloatDistribution(0.0, 1.0) for axis in table.axes}
     free = np.ones(len(table.points), dtype=bool)
     account = Account(table)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.search.lehr_search import first_rows, lehr_regrets, warm_rows
+from benchmarks.search.peers import PEERS, peer_regrets
 from benchmarks.search.tables import Table, adam_default, read_tables
 from service.search.observations import Observation
 from service.search.proposals import passed
@@ -61,3 +62,8 @@ def test_a_cold_search_starts_beside_the_fields_default_whatever_the_losses_are(
     assert first_rows(one, [])[0] == 7
     assert first_rows(one, []) == first_rows(two, [])
     assert first_rows(table("other axes", 0), []) == []
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if name != "GP"])
+def test_a_peers_search_is_the_same_again(name: str) -> None:
+    assert peer_regrets(name, table("one", 1), 0) == peer_regrets(name, table("one", 1), 0)
