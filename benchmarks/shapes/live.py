@@ -74,7 +74,7 @@ def true_losses(problem: Problem, arm: Arm, seeds: int, read_at: Sequence[int]) 
                 kept.append(loss)
         _tell(searches, losses, numbers)
     best = [[_best(schedules, kept, count) for count in read_at] for schedules, kept in zip(asked, losses, strict=True)]
-    return _measured(problem, best)
+    return true_answers(problem, best)
 
 
 def _tell(searches: Sequence[Search], losses: Sequence[Sequence[float]], numbers: range) -> None:
@@ -89,7 +89,7 @@ def _best(schedules: Sequence[Schedule], losses: Sequence[float], count: int) ->
     return [schedules[at] for at in order[:CONFIRMED]]
 
 
-def _measured(problem: Problem, finalists: list[list[list[Schedule]]]) -> list[list[float]]:
+def true_answers(problem: Problem, finalists: list[list[list[Schedule]]]) -> list[list[float]]:
     """The true loss of the finalist that is confirmed, for each search and count."""
     confirmed = _means(
         problem, dict.fromkeys(schedule for row in finalists for three in row for schedule in three), CONFIRM_SEEDS
