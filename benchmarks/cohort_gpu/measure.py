@@ -20,7 +20,8 @@ from workers.run import Run
 from workers.solo import build_task
 from workers.tasks.task import Task
 
-Way = Literal["alone", "python", "replayed"]
+Way = Literal["alone", "python", "replayed", "compiled"]
+"""`compiled`: the losses by torch.compile, and replayed where the device can."""
 WARM_EPOCHS = 5
 """After so many an epoch's smaller last batch is replayed as well."""
 MIB = 2**20
@@ -68,7 +69,9 @@ def measure(task: Task, device: torch.device, way: Way, size: int, seconds: floa
 
 def new_cohort(task: Task, device: torch.device, way: Way, size: int) -> Cohort:
     data = task.data(device)
-    cohort = Cohort(task, data, device, recorder_of(device, "auto" if way == "replayed" else "off"))
+    cohort = Cohort(task, data, device, recorder_of(device, "off" if way == "python" else "auto"))
+    if way == "compiled":
+        cohort._model._losses = torch.compile(cohort._model._losses, dynamic=False)
     members = [
         new_member(task, data, SCHEDULE, seed, name=str(seed), fraction=1.0, device=device) for seed in range(size)
     ]
@@ -102,10 +105,13 @@ def _alone(task: Task, device: torch.device, seconds: float) -> Figure:
 
 def _together(task: Task, device: torch.device, way: Way, size: int, seconds: float) -> Figure:
     cohort = new_cohort(task, device, way, size)
-    for _ in range(WARM_EPOCHS if way == "replayed" else 1):
+    begun = synchronized(device)
+    for _ in range(1 if way == "python" else WARM_EPOCHS):
         epoch_of(cohort)
-    found = _median_seconds(lambda: epoch_of(cohort), device, seconds)
-    return Figure(found, _memory_mib(device), cohort.not_replayed)
+    words = [cohort.not_replayed] if cohort.not_replayed else []
+    if way == "compiled":
+        words.append(f"the first {WARM_EPOCHS} epochs took {synchronized(device) - begun:.0f} s")
+    return Figure(_median_seconds(lambda: epoch_of(cohort), device, seconds), _memory_mib(device), "; ".join(words))
 
 
 def _median_seconds(epoch: Callable[[], None], device: torch.device, seconds: float) -> float:

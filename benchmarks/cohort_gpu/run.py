@@ -1,6 +1,6 @@
 """Cohorts on a GPU: memory and speed by their size, steps from Python against replayed ones, and what bounds a step.
 
-    python benchmarks/cohort_gpu/run.py [--device cuda:0] [--case digits-mlp] [--sizes 1 4 16] [--output FILE]
+    python benchmarks/cohort_gpu/run.py [--device cuda:0] [--case NAME] [--sizes 1 4 16] [--compiled] [--output FILE]
 
 For each case and precision: a trial alone, then cohorts of growing size until memory ends, each with its steps done
 from Python and replayed from a CUDA graph, in turn. What counts is epochs of trials, evaluation included. Needs no data
@@ -74,7 +74,7 @@ def _rows(name: str, precision: str, task: Task, device: torch.device, given: ar
     head, epochs = f"| {name} | {precision}", CASES[name].trial_epochs
     yield f"{head} | 1 | alone | {_figures(alone, alone, 1, epochs)}"
     for size in given.sizes or ((1, 4) if device.type == "cpu" else SIZES):
-        for way in _ways(device):
+        for way in _ways(device, compiled=given.compiled):
             found = measure(task, device, way, size, given.seconds)
             yield f"{head} | {size} | {way} | {_figures(found, alone, size, epochs)}"
             if found is None:
@@ -102,8 +102,9 @@ def _profiles(name: str, folder: Path, device: torch.device, given: argparse.Nam
     return told
 
 
-def _ways(device: torch.device) -> tuple[Way, ...]:
-    return ("python", "replayed") if device.type == "cuda" else ("python",)
+def _ways(device: torch.device, *, compiled: bool = False) -> tuple[Way, ...]:
+    ways: tuple[Way, ...] = ("python", "replayed") if device.type == "cuda" else ("python",)
+    return (*ways, "compiled") if compiled else ways
 
 
 def _precisions(name: str, device: torch.device) -> Sequence[str]:
@@ -122,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--case", action="append", choices=CASES)
     parser.add_argument("--sizes", type=int, nargs="+", metavar="K")
+    parser.add_argument("--compiled", action="store_true", help="with torch.compile, too")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each figure")
     parser.add_argument("--output", type=Path, help="a Markdown file; on a CPU there is nothing to keep")
     given = parser.parse_args()

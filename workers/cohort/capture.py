@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -25,14 +26,15 @@ def recorder_of(device: torch.device, graphs: Graphs) -> Recorder | None:
 
 
 class CudaRecorder:
-    """Captures on a stream of its own. Graphs share one pool of memory: they are replayed one after the other, and none
-    leaves anything there that another one needs.
+    """Captures on a stream of its own. Graphs that are held at one time share a pool of memory: they are replayed one
+    after the other, and none leaves anything there that another one needs.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
-        self._pool: Any = torch.cuda.graph_pool_handle()
+        self._pool: Any = None
+        self._held: weakref.WeakSet[CudaRecording] = weakref.WeakSet()
 
     def warm(self, step: Step) -> None:
         present = torch.cuda.current_stream(self._device)
@@ -47,17 +49,26 @@ class CudaRecorder:
         # By default a look at the device by any thread ends a capture, and the process has one that looks at memory.
         mode = "thread_local"
         try:
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode=mode):
+            with torch.cuda.graph(graph, pool=self._shared_pool(), stream=self._stream, capture_error_mode=mode):
                 step()
         except BaseException:
             _free(generators, self._device)
             raise
-        return CudaRecording(graph)
+        recording = CudaRecording(graph)
+        self._held.add(recording)
+        return recording
+
+    def _shared_pool(self) -> Any:
+        """Another one when all that was recorded is gone: torch takes no pool back that it may already have emptied."""
+        if not any(recording.is_held for recording in self._held):
+            self._pool = torch.cuda.graph_pool_handle()
+        return self._pool
 
 
 class CudaRecording:
     def __init__(self, graph: torch.cuda.CUDAGraph) -> None:
         self._graph = graph
+        self.is_held = True
 
     def replay(self) -> None:
         self._graph.replay()
@@ -66,6 +77,7 @@ class CudaRecording:
         # What was replayed may still be under way.
         torch.cuda.synchronize()
         self._graph.reset()
+        self.is_held = False
 
 
 def _register(graph: torch.cuda.CUDAGraph, generators: Sequence[torch.Generator]) -> None:
@@ -81,5 +93,5 @@ def _free(generators: Sequence[torch.Generator], device: torch.device) -> None:
     a state that says the same and knows of no capture.
     """
     for generator in (*generators, torch.cuda.default_generators[device.index or 0]):
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(Exception):
             generator.graphsafe_set_state(generator.clone_state())

@@ -56,6 +56,8 @@ class FusedModel:
         with torch.enable_grad():
             leaf = rows.detach().requires_grad_()
             losses = self._losses(self.layout.stacked(leaf), buffers, inputs, targets, masks)
+            # Not kept beyond the step, whose memory may be a recording's.
+            self._tape.rewind(())
             (gradients,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradients
 
