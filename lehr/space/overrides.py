@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 from lehr.errors import Fault
@@ -21,7 +22,8 @@ BY_SPACE = ("start_lr", "end_lr", "peak_lr", "warmup_fraction")
 """Fields that a space has ranges of its own for."""
 
 
-def searched(family: type[Schedule]) -> dict[str, Parameter]:
+@cache
+def searched(family: type[Schedule]) -> Mapping[str, Parameter]:
     """The family's parameters that a search draws by default, or may be told to draw."""
     declared = {each.name: parameter_of(each) for each in fields(family)}
     return {name: each for name, each in declared.items() if each.search is not None or each.kind in ("choice", "name")}

@@ -42,6 +42,7 @@ class ParzenModel:
         self._family_choices = optuna_study.choices(space.families)
         self._shared = self._shared_distributions()
         self._own = {family: self._own_distributions(family) for family in space.families}
+        self._tpe: dict[tuple[str, ...], optuna_study.Tpe] = {}
         self._told: dict[int, tuple[Observation, Any]] = {}
 
     def draw_family(self, results: Iterable[Observation], pending: Iterable[Observation], number: int) -> str:
@@ -88,7 +89,11 @@ class ParzenModel:
         return str(self._draw_tpe(trials, {_FAMILY: self._family_choices}, number, _FAMILY)[_FAMILY])
 
     def _draw_tpe(self, trials: Sequence[Any], space: dict[str, Any], number: int, purpose: str) -> dict[str, Any]:
-        return optuna_study.draw_tpe(trials, space, number, draw_seed("tpe", self._seed, number, purpose))
+        """Of parameters with the same names: they have the same ranges, and are drawn from the same kind of trials."""
+        names = tuple(space)
+        if names not in self._tpe:
+            self._tpe[names] = optuna_study.Tpe(space)
+        return self._tpe[names].draw(trials, draw_seed("tpe", self._seed, number, purpose))
 
     def _rates_of(self, family: str) -> set[str]:
         return {_shared_name(one.name) for one in self._coordinates[family]} & self._shared.keys()
@@ -112,12 +117,16 @@ class ParzenModel:
 
     def _trials(self, observations: Sequence[Observation]) -> list[Any]:
         """The observations as Optuna's trials, made once each and kept while they are asked for."""
-        told = {one.number: self._told.get(one.number) for one in observations}
-        self._told = {
-            one.number: kept if (kept := told[one.number]) and kept[0] is one else (one, self._frozen(one))
-            for one in observations
-        }
-        return [trial for _, trial in self._told.values()]
+        known = self._told
+        self._told = {}
+        trials = []
+        for one in observations:
+            kept, trial = known.get(one.number, (None, None))
+            if kept is not one:
+                trial = self._frozen(one)
+            self._told[one.number] = one, trial
+            trials.append(trial)
+        return trials
 
     def _frozen(self, observation: Observation) -> Any:
         """A trial with the shared coordinates and its family's own.
