@@ -17,11 +17,10 @@ from lehr import __version__
 from service import problems
 from service.database import Clock
 from service.endpoints import fleet, held, leases, operations, range_tests, schedules, studies, trials
-from service.endpoints.lean import THREADS, LeanRoute
+from service.endpoints.lean import THREADS, Application, LeanCall
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
-from service.openapi import DescribedApp
 from service.services import Services
 from service.settings import Settings
 
@@ -48,7 +47,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         threads.shutdown()
         services.database.close()
 
-    app = DescribedApp(
+    app = Application(
         title="lehr",
         version=__version__,
         description="Finds the learning-rate schedule to train a model with.",
@@ -58,12 +57,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
-    # Routes are tried in turn: those that workers call all the time come first.
-    lean = [LeanRoute(route, services, threads) for route in held.router.routes if isinstance(route, APIRoute)]
-    app.router.routes[:0] = lean
     for part in (held, leases, studies, range_tests, trials, schedules, fleet, operations):
         app.include_router(part.router)
     app.add_middleware(Measuring, metrics=services.metrics)
+    short = (route for route in held.router.routes if isinstance(route, APIRoute))
+    app.take_short_way([LeanCall(route, services, threads, settings.max_body_bytes) for route in short])
     return app
 
 

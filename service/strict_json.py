@@ -34,6 +34,10 @@ class MalformedBodyError(HTTPException):
         self.faults = faults or []
 
 
+def too_long(limit: int) -> MalformedBodyError:
+    return MalformedBodyError(413, f"the body is longer than the {limit} bytes this server takes")
+
+
 class StrictRequest(Request):
     @classmethod
     def of(cls, request: Request) -> StrictRequest:
@@ -49,7 +53,7 @@ class StrictRequest(Request):
             async for chunk in self.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise MalformedBodyError(413, f"the body is longer than the {limit} bytes this server takes")
+                    raise too_long(limit)
                 chunks.append(chunk)
             self._body = b"".join(chunks)
         return self._body
