@@ -19,6 +19,7 @@ from sqlalchemy import (
     URL,
     Connection,
     Engine,
+    PoolProxiedConnection,
     Table,
     bindparam,
     create_engine,
@@ -127,6 +128,7 @@ class Database:
         self._read_engine = self.engine if self._is_sqlite else self.engine.execution_options(**POSTGRESQL_READS)
         self._at_once_engine = None if self._is_sqlite else _create_at_once_engine(self.engine.url)
         self._one_writer: AbstractContextManager[Any] = threading.Lock() if self._is_sqlite else nullcontext()
+        self._plain: PoolProxiedConnection | None = None
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -141,6 +143,28 @@ class Database:
             transaction = Transaction(connection, self.clock)
             yield transaction
             transaction.flush()
+
+    @contextmanager
+    def write_plainly(self) -> Iterator[Any]:
+        """The driver's cursor in a transaction of its own on SQLite, for statements written for the driver.
+
+        The same connection each time: while nobody else writes, it need not read its pages again. As `write` it
+        raises SQLAlchemy's OperationalError where the database does not answer.
+        """
+        assert self._is_sqlite, "PostgreSQL runs such statements at once"
+        with self._one_writer:
+            if self._plain is None:
+                self._plain = self.engine.raw_connection()
+            cursor = self._plain.cursor()
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                yield cursor
+                cursor.execute("COMMIT")
+            except self.engine.dialect.loaded_dbapi.OperationalError as error:
+                raise OperationalError("a plain write", None, error) from error
+            finally:
+                self._plain.rollback()  # does nothing after the commit
+                cursor.close()
 
     @property
     def commits_at_once(self) -> bool:
@@ -176,6 +200,8 @@ class Database:
             return transaction.now
 
     def close(self) -> None:
+        if self._plain is not None:
+            self._plain.close()
         self.engine.dispose()
         if self._at_once_engine is not None:
             self._at_once_engine.dispose()

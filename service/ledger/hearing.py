@@ -18,7 +18,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from lehr.wire.leases import Directive, LeaseAnswer, TrialReports
-from service.database import Database, Transaction
+from service.database import Database
 from service.ledger.rules import LeaseTerms
 
 WORTH_EXTENDING = 20
@@ -133,8 +133,9 @@ def hear(database: Database, lease_id: str, entries: Sequence[TrialReports], ter
     """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is."""
     if database.commits_at_once:
         return _hear_at_once(database, lease_id, entries, terms)
-    with database.write() as transaction:
-        return _hear_step_by_step(transaction, lease_id, entries, terms)
+    now = database.known_now or datetime.now(UTC)  # SQLite has no clock but this machine's
+    with database.write_plainly() as cursor:
+        return _hear_step_by_step(cursor, lease_id, entries, terms, now)
 
 
 def _hear_at_once(
@@ -156,24 +157,24 @@ def _hear_at_once(
 
 
 def _hear_step_by_step(
-    transaction: Transaction, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
+    cursor: Any, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms, now: datetime
 ) -> Heard | None:
-    run = transaction.connection.exec_driver_sql
     told = {"lease": lease_id, "progress": to_json(_progress(entries)).decode()}
-    rows = run(NOTE_PROGRESS, told).all()
+    rows = cursor.execute(NOTE_PROGRESS, told).fetchall()
     if not rows:
         return None
     study_id = rows[0][4]
-    horizon_steps, ends = run(CHANGE_STUDY, {"study": study_id, "lease": lease_id}).one()
+    (found,) = cursor.execute(CHANGE_STUDY, {"study": study_id, "lease": lease_id}).fetchall()
+    horizon_steps, ends = found
     heard = [HeardTrial(*row[:4]) for row in rows]
     held = {trial.id for trial in heard}
-    reports = [(*row[:-1], to_json(row[-1]).decode()) for row in _reports(entries) if row[0] in held]
-    if reports:
-        run(KEEP_REPORT, reports)
+    cursor.executemany(
+        KEEP_REPORT, [(*row[:-1], to_json(row[-1]).decode()) for row in _reports(entries) if row[0] in held]
+    )
     expires_at = datetime.fromisoformat(ends).replace(tzinfo=UTC)
-    if expires_at < transaction.now + _enough(terms):
-        expires_at = transaction.now + terms.duration
-        run(EXTEND_LEASE, {"lease": lease_id, "until": expires_at.strftime(SQLITE_TIME)})
+    if expires_at < now + _enough(terms):
+        expires_at = now + terms.duration
+        cursor.execute(EXTEND_LEASE, {"lease": lease_id, "until": expires_at.strftime(SQLITE_TIME)})
     return Heard(study_id, horizon_steps, expires_at, heard)
 
 
