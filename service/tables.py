@@ -235,6 +235,9 @@ class OfferRow(Base):
     folds: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether it can hold out a fold")
 
 
+IS_OPEN = text("trials.state IN ('WAITING', 'RUNNING')")
+"""As the index of open trials has it, literally: SQLite takes that index for no other words, and no bound values."""
+
 STUDIES = cast("Table", StudyRow.__table__)
 TRIALS = cast("Table", TrialRow.__table__)
 LEASES = cast("Table", LeaseRow.__table__)

@@ -25,13 +25,13 @@ from service.ledger.stopping import affordable, has_rules
 from service.ledger.sweeping import sweep_length
 from service.ordering import objective_of
 from service.search.warmth import Searches
-from service.tables import LeaseRow, StudyRow, TrialRow
+from service.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
 
 CANDIDATES = 50
 
 # Statements are built once: building one costs more than running it.
 # A search trial with evaluations is trained by these: it neither runs nor waits for a worker itself.
-_IS_TRAINING = and_(TrialRow.study_id == StudyRow.id, TrialRow.evaluations.is_(None))
+_IS_TRAINING = and_(TrialRow.study_id == StudyRow.id, IS_OPEN, TrialRow.evaluations.is_(None))
 _RUNNING = select(func.count()).where(_IS_TRAINING, TrialRow.state == "RUNNING").scalar_subquery()
 _WAITS = exists().where(_IS_TRAINING, TrialRow.state == "WAITING")
 _ASKS = and_(StudyRow.state.in_(ASKING_STATES), StudyRow.trials_created < StudyRow.budget_trials, ~StudyRow.is_sweeping)
@@ -55,7 +55,9 @@ STUDY_WITH_WORK = STUDIES_WITH_WORK.where(StudyRow.id == bindparam("study"))
 
 WAITING_TRIALS = (
     select(TrialRow)
-    .where(TrialRow.study_id == bindparam("study"), TrialRow.state == "WAITING", TrialRow.evaluations.is_(None))
+    .where(
+        TrialRow.study_id == bindparam("study"), IS_OPEN, TrialRow.state == "WAITING", TrialRow.evaluations.is_(None)
+    )
     .order_by(TrialRow.number)
     .limit(bindparam("room", type_=Integer))
 )

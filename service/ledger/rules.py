@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, func, select, update
 from lehr.wire.trials import TrialState
 from service.database import Transaction
 from service.ordering import objective_of
-from service.tables import LEASES, LeaseRow, StudyRow, TrialRow
+from service.tables import IS_OPEN, LEASES, LeaseRow, StudyRow, TrialRow
 
 MAX_LOSSES = 3
 """A trial is leased again after this many lost workers; the next loss fails it."""
@@ -95,13 +95,14 @@ def close_if_empty(transaction: Transaction, lease_id: str) -> None:
 
 COUNT_TRIALS = select(func.count()).where(
     TrialRow.study_id == bindparam("study"),
+    IS_OPEN,
     TrialRow.state.in_(bindparam("states", expanding=True)),
     TrialRow.evaluations.is_(None),
 )
 
 
 def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
-    """How many of the study's trainings wait or run, or are in the given states. Needs flushed rows."""
+    """How many of the study's trainings wait or run, or do the given one of the two. Needs flushed rows."""
     asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
     count: int = transaction.connection.execute(COUNT_TRIALS, asked).scalar_one()
     return count
@@ -110,7 +111,7 @@ def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
 def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:
     query = (
         select(TrialRow)
-        .where(TrialRow.study_id == study_id, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
+        .where(TrialRow.study_id == study_id, IS_OPEN, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
         .order_by(TrialRow.number)
     )
     return list(transaction.session.execute(query).scalars())

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, exists, func, or_, select
 from service.database import Transaction
 from service.ledger.rules import ASKING_STATES, count_open, trainings_each
 from service.ledger.stopping import affordable
-from service.tables import LeaseRow, OfferRow, StudyRow, TrialRow, WorkerRow
+from service.tables import IS_OPEN, LeaseRow, OfferRow, StudyRow, TrialRow, WorkerRow
 
 WAITING_SECONDS = 30
 """A worker makes itself known when its claim begins, so this is longer than a claim waits: lehr's own 2 seconds."""
@@ -36,7 +36,10 @@ COUNT_WAITING = select(func.count()).where(
 )
 
 COUNT_HELD = select(func.count()).where(
-    TrialRow.study_id == bindparam("study"), TrialRow.state == "RUNNING", TrialRow.worker_id == bindparam("worker")
+    TrialRow.study_id == bindparam("study"),
+    IS_OPEN,
+    TrialRow.state == "RUNNING",
+    TrialRow.worker_id == bindparam("worker"),
 )
 
 
