@@ -53,6 +53,7 @@ class Link:
         self._orders: queue.SimpleQueue[Setup | Train] = queue.SimpleQueue()
         self._word = Word()
         self._arrived: deque[LeasedTrial] = deque()
+        self._arrivals = 0
         self._pending: dict[str, list[Report]] = {}
         self._acknowledged: dict[str, int] = {}
         self._steps: dict[str, int] = {}
@@ -122,12 +123,13 @@ class Link:
                 kept.pop(trial.trial, None)
 
     def want(self, places: int) -> None:
-        self.send(Wants(places))
+        self.send(Wants(places, self._arrivals))
 
     def arrivals(self) -> list[LeasedTrial]:
         came = []
         while self._arrived:
             came.append(self._arrived.popleft())
+        self._arrivals += len(came)
         return came
 
     def _listen(self) -> None:
@@ -153,6 +155,7 @@ class Link:
             # What was said of the lease before is not meant for this one; who came too late for it comes again.
             self._word = Word()
             self._arrived.clear()
+            self._arrivals = 0
             self._orders.put(order)
 
     def _pulse(self) -> Mapping[str, int]:

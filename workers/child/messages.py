@@ -92,9 +92,12 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class Wants:
-    """From the process: so many more trials of the study find room, or soon will."""
+    """From the process: so many more trials of the study find room, or soon will. `arrived`: how many it has heard of
+    since it began with this lease; who has sent it more than that knows that some of the places are taken.
+    """
 
     places: int
+    arrived: int
 
 
 @dataclass(frozen=True, slots=True)

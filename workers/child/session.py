@@ -81,6 +81,7 @@ class Session:
         self._limits = limits
         self._measured = measured
         self._courses = {trial.trial: Course(trial) for trial in trials}
+        self._passed_on = 0
         self._word = Word()
         self._drain_seconds = math.inf
         self._looked_seconds = -math.inf
@@ -115,13 +116,8 @@ class Session:
             case Rested(wanted):
                 self._rested, self.wanted = True, wanted
             case AllEnded(endings):
-                courses = [self._courses[ending.trial] for ending in endings]
-                self._end_all(
-                    [
-                        (course, self._judged(course, ending.outcome))
-                        for course, ending in zip(courses, endings, strict=True)
-                    ]
-                )
+                courses = [(self._courses[ending.trial], ending.outcome) for ending in endings]
+                self._end_all([(course, self._judged(course, outcome)) for course, outcome in courses])
             case Logged(level, event, keys):
                 getattr(log, level)(event, **keys)
             case Pulse(steps, usage):
@@ -134,8 +130,8 @@ class Session:
                 for trial, some in reports.items():
                     self._note(self._courses[trial], some)
                 self._desk.put_all(reports)
-            case Wants(places):
-                self._desk.want(places)
+            case Wants(places, arrived):
+                self._want(places, arrived)
             case Started() | Explained() | Opened() | Saved():
                 self._hear_of(self._courses[news.trial], news)
 
@@ -151,6 +147,11 @@ class Session:
                 self._desk.open(course.trial, horizon_steps)
             case Saved(trial, checkpoint):
                 self._desk.announce(trial, checkpoint)
+
+    def _want(self, places: int, arrived: int) -> None:
+        # It may have asked before it heard of those that are on their way: they are what it asked for.
+        if arrived == self._passed_on:
+            self._desk.want(places)
 
     def _note(self, course: Course, reports: Sequence[Report]) -> None:
         course.sent += len(reports)
@@ -195,6 +196,7 @@ class Session:
     def _pass_on(self, trials: Sequence[LeasedTrial]) -> None:
         """They are the process' now: where it rests before it hears of them, they are left to be trained."""
         if trials:
+            self._passed_on += len(trials)
             self._courses.update({trial.trial: Course(trial) for trial in trials})
             self._process.send(More(tuple(trials)))
 

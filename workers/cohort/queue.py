@@ -29,6 +29,7 @@ class Queue:
 
     def want(self, places: int) -> None:
         """Have trials brought for so many places, where too few wait."""
+        self._waiting += self._desk.arrivals()
         missing = places - len(self._waiting)
         if missing > 0:
             self._desk.want(missing)

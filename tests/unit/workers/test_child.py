@@ -260,6 +260,42 @@ def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer
     assert [outcome.state for outcome in ended] == ["COMPLETED"] * 2, ended
 
 
+def test_places_that_trials_have_come_for_are_wanted_no_more(tmp_path: Path) -> None:
+    """Where they were, a worker leased cohort after cohort ahead, and others of the study had nothing to train."""
+
+    class Lender(Recorder):
+        """Has three trials for the first who asks. `again`: what was asked for while these waited."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lent = False
+            self.again: list[int] = []
+
+        def want(self, places: int) -> None:
+            super().want(places)
+            if not self.lent:
+                self.coming = [trial(name) for name in ("d", "e", "f")]
+            elif not self.coming and len(self.started) == 3:
+                self.again.append(places)
+
+        def arrivals(self) -> list[LeasedTrial]:
+            came = super().arrivals()
+            self.lent = self.lent or bool(came)
+            return came
+
+    task = {"name": "digits", "params": {"epochs": 150, "batch_size": 256, "hidden": 8}}
+    digits = LeasedStudy(study_id="s", task=task, objective={"metric": "val_accuracy"})
+    settings = WorkerSettings(device="cpu", tasks=("digits",), checkpoints=str(tmp_path), cohort=3, trials_per_lease=3)
+    trainer, desk = ChildTrainer(settings, Limits(60.0)), Lender()
+    try:
+        trainer.train(digits, [trial(name) for name in ("a", "b", "c")], desk)
+    finally:
+        trainer.close()
+    assert desk.lent
+    assert desk.started == list("abcdef") == list(desk.outcomes)
+    assert desk.again == []
+
+
 def test_one_bad_trial_of_a_lease_leaves_the_others_alone(trainer: ChildTrainer) -> None:
     desk = train(trainer, study("kill"), "a", "b")
     assert "SIGKILL" in desk.error("a")
