@@ -8,10 +8,10 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Spent:
-    """`processor`: seconds of processor time of all processes that took part, where it was measured."""
+    """`processor`: seconds of processor time by who spent them, where that was measured."""
 
     seconds: float
-    processor: float | None = None
+    processor: Mapping[str, float] = field(default_factory=dict)
 
 
 def process_per_trial(setting: Setting, trials: int) -> Spent:
@@ -92,13 +92,16 @@ def ray_tune(setting: Setting, trials: int, python: str) -> Spent:
 class Service:
     """lehr's server and a worker for each core, running."""
 
-    def __init__(self, client: Client, setting: Setting) -> None:
+    def __init__(self, client: Client, setting: Setting, server: int, workers: Sequence[int]) -> None:
+        """`server`, `workers`: the numbers of their processes."""
         self._client = client
         self._setting = setting
+        self._server = server
+        self._workers = workers
 
     def study(self, trials: int, parallel: int) -> Spent:
         """From posting a study to its answer, by the server's clock, which is looked at seldom: a look costs some."""
-        before = _processor_seconds(os.getpid())
+        before = self._processor()
         study_id = self._client.create_study(
             {
                 "name": "trials-per-hour",
@@ -118,8 +121,13 @@ class Service:
             assert study.state in ("QUEUED", "RUNNING", "CONFIRMING"), study.state
             time.sleep(POLL_SECONDS)
         assert study.state == "COMPLETED", study.state
-        processor = _processor_seconds(os.getpid()) - before
+        processor = {part: seconds - before[part] for part, seconds in self._processor().items()}
         return Spent((study.finished_at - study.created_at).total_seconds(), processor)
+
+    def _processor(self) -> dict[str, float]:
+        training = [child for worker in self._workers for child in _children(worker)]
+        parts = {"server": [self._server], "workers": self._workers, "training": training}
+        return {part: sum(map(_processor_seconds, pids)) for part, pids in parts.items()}
 
 
 @contextmanager
@@ -127,7 +135,10 @@ def service(setting: Setting, cohort: str) -> Iterator[Service]:
     """`cohort`: what workers are told, `auto` or `off`."""
     folder = setting.folder / f"lehr-{cohort}"
     folder.mkdir(parents=True, exist_ok=True)
+    others = set(_children(os.getpid()))
     with serving(f"sqlite:///{folder}/lehr.sqlite") as url, ExitStack() as stack:
+        (server,) = set(_children(os.getpid())) - others
+        workers = []
         for _ in range(setting.cores):
             command = [
                 *(sys.executable, "-m", "workers", "--server", url, "--device", "cpu", "--data-dir", setting.data_dir),
@@ -136,11 +147,15 @@ def service(setting: Setting, cohort: str) -> Iterator[Service]:
             ]
             worker = stack.enter_context(subprocess.Popen(command, cwd=ROOT, env=_environment()))
             stack.callback(worker.terminate)
-        yield Service(stack.enter_context(Client(url)), setting)
+            workers.append(worker.pid)
+        yield Service(stack.enter_context(Client(url)), setting, server, workers)
 
 
 def bare_loop(setting: Setting, trials: int, size: int) -> Spent:
-    """The fused loop without the service: a process for each core, imports and data paid before."""
+    """The training loop without the service: a process for each core, imports and data paid before.
+
+    `size`: of the cohorts; 1 for trials one after the other, by the loop of a trial alone.
+    """
     order = json.dumps(setting.order(schedules=setting.schedules(max(1, trials // setting.cores)), size=size))
     command = [sys.executable, "-m", "benchmarks.trials_per_hour.bare", order]
     processes = [
@@ -149,16 +164,18 @@ def bare_loop(setting: Setting, trials: int, size: int) -> Spent:
     ]
     found = [json.loads(process.communicate()[0].strip().splitlines()[-1]) for process in processes]
     assert all(process.returncode == 0 for process in processes)
-    return Spent(max(seconds for seconds, _ in found), sum(processor for _, processor in found))
+    return Spent(max(seconds for seconds, _ in found), {"training": sum(processor for _, processor in found)})
 
 
 def _processor_seconds(pid: int) -> float:
-    """Of a process and those it started that still run, on Linux."""
+    """Of a process, on Linux."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    children = [
-        int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
-    ]
-    return (int(after_name[11]) + int(after_name[12])) / _TICKS + sum(map(_processor_seconds, children))
+    return (int(after_name[11]) + int(after_name[12])) / _TICKS
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that a process started and that still run, on Linux."""
+    return [int(child) for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
 
 
 def _log_between(ends: tuple[float, float], share: float) -> float:

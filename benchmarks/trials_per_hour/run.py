@@ -6,10 +6,12 @@ The same task, schedules from the same space and the same cores; the arms take t
 arms are whole studies through the service: from the POST to the answer, TPE asking, one worker for each core,
 everything stored. Its processes run before the time begins, as a service's do; so does ray. The probe that chooses
 the cohort's size runs once, in the first, short study, and its time is told. A study may run as many trials as two
-cohorts of every worker: the one that trains, and the one that is leased ahead.
+cohorts of every worker: the one that trains, and the one that is leased ahead. Where the probe chooses trials alone
+there is one arm of lehr's, and the bare loop is that of a trial alone. A case takes two to four minutes; each may be
+run by itself: `--output` keeps what is there of the others.
 
 Seconds are those of the clock. On a machine that others use too, the processor time that a trial costs tells more: of
-the bare loop, and of server, workers and training together.
+the bare loop, and of training, workers and server through the service.
 
 `--ray-python`: a Python of a virtual environment of its own, made so (ray is no dependency of lehr):
 
@@ -31,6 +33,7 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -40,10 +43,13 @@ from benchmarks.trials_per_hour.arms import Setting, Spent, bare_loop, process_p
 
 FASHION = "/usr/share/datasets"
 
+Arm = Callable[[int], Spent]
+"""Trains so many trials."""
+
 
 @dataclass(frozen=True)
 class Case:
-    """`trials`: of lehr's studies; the other arms train fewer, and are given per trial."""
+    """`trials`: of lehr's studies and of the bare loop; the other arms train `few`, and are given per trial."""
 
     task: dict[str, Any]
     trials: int
@@ -51,7 +57,7 @@ class Case:
 
 
 CASES = {
-    "digits-mlp": Case({"name": "digits", "params": {"model": "mlp", "epochs": 10}}, 1024, 8),
+    "digits-mlp": Case({"name": "digits", "params": {"model": "mlp", "epochs": 10}}, 512, 8),
     "fashion-mlp": Case(
         {"name": "images", "params": {"model": "mlp", "epochs": 2, "batch_size": 128, "train_limit": 20000}}, 32, 6
     ),
@@ -80,27 +86,44 @@ def main() -> None:
 def _measure(name: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     case, cores = CASES[name], len(os.sched_getaffinity(0))
     setting = Setting(case.task, arguments.data_dir, cores, folder)
-    with service(setting, "auto") as fused, service(setting, "off") as alone:
-        first = fused.study(2 * cores, cores)
-        alone.study(2 * cores, cores)
+    with ExitStack() as stack:
+        chosen = stack.enter_context(service(setting, "auto"))
+        first = chosen.study(2 * cores, cores)
         choice = _choice(folder / "calibration")
-        parallel = 2 * cores * max(1, choice["size"])
-        arms: dict[str, tuple[int, Callable[[int], Spent]]] = {
+        size = max(1, choice["size"])
+        arms: dict[str, tuple[int, Arm]] = {
             "process": (case.few, lambda count: process_per_trial(setting, count)),
-            "lehr alone": (max(case.few, min(64, case.trials // 4)), lambda count: alone.study(count, cores)),
-            "lehr": (case.trials, lambda count: fused.study(count, parallel)),
-            "bare": (case.trials, lambda count: bare_loop(setting, count, max(1, choice["size"]))),
+            "lehr": (case.trials, lambda count: chosen.study(count, 2 * cores * size)),
+            "bare": (case.trials, lambda count: bare_loop(setting, count, size)),
         }
+        if size > 1:
+            alone = stack.enter_context(service(setting, "off"))
+            alone.study(2 * cores, cores)
+            arms["lehr alone"] = (case.trials // 8, lambda count: alone.study(count, cores))
         if arguments.ray_python:
             arms["ray"] = (case.few, lambda count: ray_tune(setting, count, arguments.ray_python))
-        found: dict[str, list[tuple[float, float]]] = {arm: [] for arm in arms}
-        for _ in range(arguments.rounds):
-            for arm, (count, run) in arms.items():
-                spent = run(count)
-                found[arm].append((spent.seconds / count, (spent.processor or 0.0) / count))
-    rates = {arm: round(3600 / statistics.median(each for each, _ in all_)) for arm, all_ in found.items()}
-    costs = {arm: round(1000 * statistics.median(each for _, each in found[arm]), 2) for arm in ("lehr", "bare")}
-    return {"rates": rates, "processor_ms": costs, "choice": choice, "first_study_seconds": round(first.seconds, 1)}
+        found = _in_turn(arms, arguments.rounds)
+    return {**found, "choice": choice, "first_study_seconds": round(first.seconds, 1), "rounds": arguments.rounds}
+
+
+def _in_turn(arms: dict[str, tuple[int, Arm]], rounds: int) -> dict[str, Any]:
+    """`rates`: trials an hour; `processor_ms`: of a trial, by who spent them. Medians; `all_rates`: of each round."""
+    rates: dict[str, list[int]] = {arm: [] for arm in arms}
+    costs: dict[str, list[dict[str, float]]] = {arm: [] for arm in arms}
+    for _ in range(rounds):
+        for arm, (count, run) in arms.items():
+            spent = run(count)
+            rates[arm].append(round(3600 * count / spent.seconds))
+            costs[arm].append({part: 1000 * seconds / count for part, seconds in spent.processor.items()})
+    return {
+        "rates": {arm: round(statistics.median(some)) for arm, some in rates.items()},
+        "all_rates": rates,
+        "processor_ms": {
+            arm: {part: round(statistics.median(each[part] for each in some), 2) for part in some[0]}
+            for arm, some in costs.items()
+            if some[0]
+        },
+    }
 
 
 def _choice(folder: Path) -> dict[str, Any]:
@@ -115,27 +138,39 @@ def _keep(path: Path, name: str, row: dict[str, Any], arguments: argparse.Namesp
     rows = json.loads(beside.read_text()) if beside.exists() else {}
     rows[name] = {**row, "date": str(datetime.datetime.now(datetime.UTC).date())}
     beside.write_text(json.dumps(rows, indent=1) + "\n")
-    lines = [_header(arguments), "", *_table(rows), "", *_curves(rows)]
+    lines = [_header(arguments), "", *_table(rows), "", *_costs(rows), "", *_curves(rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _table(rows: dict[str, Any]) -> list[str]:
     lines = [
         "| task | (a) process per trial | (b) Ray Tune + Optuna | lehr, trials alone | lehr | lehr / (a) | lehr / (b) "
-        "| bare loop | share kept | processor time a trial, bare / lehr | trials together |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---|---:|",
+        "| bare loop | share kept | trials together | measured |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for name, row in rows.items():
         rates = row["rates"]
         ray = rates.get("ray")
-        costs = row.get("processor_ms")
-        processor = f"{costs['bare']} / {costs['lehr']} ms = {costs['bare'] / costs['lehr']:.0%}" if costs else "-"
         against_ray = f"{rates['lehr'] / ray:.2f}" if ray else "-"
         lines.append(
-            f"| {name} | {rates['process']} | {ray or '-'} | {rates['lehr alone']} | {rates['lehr']} "
+            f"| {name} | {rates['process']} | {ray or '-'} | {rates.get('lehr alone', '-')} | {rates['lehr']} "
             f"| {rates['lehr'] / rates['process']:.2f} | {against_ray} "
-            f"| {rates['bare']} | {rates['lehr'] / rates['bare']:.0%} | {processor} | {row['choice']['size']} |"
+            f"| {rates['bare']} | {rates['lehr'] / rates['bare']:.0%} | {row['choice']['size']} "
+            f"| {row['date']}, {row['rounds']} rounds |"
         )
+    return lines
+
+
+def _costs(rows: dict[str, Any]) -> list[str]:
+    """Where the processor's time goes."""
+    lines = [
+        "| task | processor ms a trial: bare loop | through the service: training | workers | server | share kept |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, row in rows.items():
+        bare, lehr = row["processor_ms"]["bare"]["training"], row["processor_ms"]["lehr"]
+        parts = " | ".join(str(lehr[part]) for part in ("training", "workers", "server"))
+        lines.append(f"| {name} | {bare} | {parts} | {bare / sum(lehr.values()):.0%} |")
     return lines
 
 
@@ -158,7 +193,7 @@ def _header(arguments: argparse.Namespace) -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     return (
         f"# Trials an hour\n\n{today}, {len(os.sched_getaffinity(0))} cores, {platform.machine()}, CPU only, "
-        f"Python {platform.python_version()}, {packages}. Medians of {arguments.rounds} rounds, in turn.\n\n"
+        f"Python {platform.python_version()}, {packages}. Trials an hour; medians of the rounds, in turn.\n\n"
         "`python benchmarks/trials_per_hour/run.py --ray-python … --output benchmarks/trials_per_hour/results.md`"
     )
 
