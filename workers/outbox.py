@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -20,6 +21,10 @@ MAX_REPORTS_PER_CALL = 1000
 LINGER_SECONDS = 0.1
 """How long reports gather before they are sent: short against a person's patience, long
 against the epoch of a tiny model, whose worker would else spend itself on calls."""
+LONGEST_LINGER_SECONDS = 0.5
+CALLS_SHARE = 0.05
+"""Of the time, what calls may take: reports gather longer where the server takes long over them, as it does over those
+of a cohort of dozens. It judges them the later, so not at any price."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +70,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._mail: dict[str, _Mail] = {}
         self._urgent = False
+        self._linger_seconds = LINGER_SECONDS
         self._thread = threading.Thread(target=self._run, name=f"outbox-{lease_id}", daemon=True)
 
     def __enter__(self) -> Self:
@@ -122,12 +128,15 @@ class Outbox:
         while not self._closed.is_set():
             batch = self._next_batch()
             if batch is not None:
+                begun = time.monotonic()
                 self._send(batch)
+                taken = time.monotonic() - begun
+                self._linger_seconds = min(max(LINGER_SECONDS, taken / CALLS_SHARE), LONGEST_LINGER_SECONDS)
 
     def _next_batch(self) -> ReportBatch | None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed.is_set() or any(mail.waits for mail in self._mail.values()))
-            self._changed.wait_for(lambda: self._closed.is_set() or self._urgent, timeout=LINGER_SECONDS)
+            self._changed.wait_for(lambda: self._closed.is_set() or self._urgent, timeout=self._linger_seconds)
             self._urgent = False
             letters = [mail.letter() for mail in self._mail.values() if mail.waits]
         return ReportBatch(trials=letters) if letters else None
