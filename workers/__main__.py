@@ -56,8 +56,8 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
         with closing(ChildTrainer(settings, Limits.of(settings), progress.measured)) as trainer:
             from workers.assembly import build_loop
 
-            loop = build_loop(settings, trainer, drain, progress)
-            with view(progress, watched):
+            loop, lanes = build_loop(settings, trainer, drain, progress)
+            with view(progress, watched), lanes:
                 loop.run()
     except ServerError as error:
         log.error("claim_refused", server=settings.server, error=str(error))
@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--probe-after", type=float, metavar="S", help="that a task trains alone before it is measured (default 20)"
+    )
+    parser.add_argument(
+        "--processes", type=int, metavar="N", help="at once, at most, with --cohort auto (default 4 on a GPU, else 1)"
     )
     parser.add_argument("--calibration", metavar="DIR", help="what was measured (default lehr-data/calibration)")
     parser.add_argument("--cuda-graphs", metavar="auto|off", help="replay steps on a GPU (default auto)")

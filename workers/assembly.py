@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import structlog
 
 from lehr.client import Client
 from lehr.wire.leases import WorkerInfo
 from workers.allowed import AllowedTasks
+from workers.child.session import Limits
 from workers.child.trainer import ChildTrainer
 from workers.drain import Drain
+from workers.lanes import Lanes, Step
 from workers.loop import LeaseLoop
 from workers.progress import Progress
 from workers.settings import WorkerSettings
@@ -20,8 +24,13 @@ from workers.settings import WorkerSettings
 log = structlog.get_logger(__name__)
 
 
-def build_loop(settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress) -> LeaseLoop:
-    """Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used."""
+def build_loop(
+    settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress
+) -> tuple[LeaseLoop, Lanes]:
+    """The worker's loop, and the lanes that it opens beside it where several processes are faster.
+
+    Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used.
+    """
     # The loop itself repeats calls, for as long as it takes: the client need not.
     client = Client(settings.server, retry=None)
     found = trainer.ready()
@@ -33,5 +42,13 @@ def build_loop(settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, pr
         tasks=list(found.offers),
     )
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
-    allowed = AllowedTasks(trainer, frozenset(settings.tasks))
-    return LeaseLoop(client, worker, allowed, drain, settings.trials_per_lease, progress=progress)
+    names = frozenset(settings.tasks)
+
+    @contextmanager
+    def open_lane() -> Iterator[Step]:
+        with closing(ChildTrainer(settings, Limits.of(settings))) as another:
+            yield LeaseLoop(client, worker, AllowedTasks(another, names), drain, progress=progress).step
+
+    lanes = Lanes(open_lane, drain)
+    allowed, most = AllowedTasks(trainer, names), settings.trials_per_lease
+    return LeaseLoop(client, worker, allowed, drain, most, progress=progress, want_processes=lanes.want), lanes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lehr.wire.leases import Directive, LeasedTrial, Report
 from lehr.wire.trials import Execution
@@ -18,8 +18,12 @@ class Floor:
     `_works`: leases with the names of their trials that have not ended.
     """
 
-    def __init__(self, work: LeaseWork, ahead: Ahead, drain: Drain) -> None:
+    def __init__(
+        self, work: LeaseWork, ahead: Ahead, drain: Drain, want_processes: Callable[[str, int], object] | None = None
+    ) -> None:
+        """`want_processes`: is told in how many processes at once the study is trained best."""
         self._study = work.study.study_id
+        self._want_processes = want_processes or (lambda study, processes: None)
         self._ahead = ahead
         self._drain = drain
         self._works: dict[LeaseWork, set[str]] = {}
@@ -45,6 +49,7 @@ class Floor:
         return [] if work is None else self._take_in(work)
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
+        self._want_processes(self._study, execution.processes)
         self._of[trial.trial].start(trial, execution)
 
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 import structlog
 
@@ -36,8 +37,12 @@ class LeaseLoop:
         max_trials: int = 1,
         *,
         progress: Progress | None = None,
+        want_processes: Callable[[str, int], object] | None = None,
     ) -> None:
-        """`progress`: what someone watches; one of its own by default."""
+        """`progress`: what someone watches; one of its own by default. `want_processes`: is told in how many processes
+        at once a study is trained best.
+        """
+        self._want_processes = want_processes
         self._server = server
         self._worker = worker
         self._max_trials = max_trials
@@ -58,8 +63,15 @@ class LeaseLoop:
             if claimed is not None:
                 claimed.close()
 
+    def step(self, study: str) -> bool:
+        """Work through one lease of this study, if there is one soon: whether there was. Raises as `run` does."""
+        work = self._work_on(self._claim(1, CLAIM_WAIT_SECONDS, study))
+        if work is not None:
+            self._complete(work)
+        return work is not None
+
     def _complete(self, work: LeaseWork) -> None:
-        floor = Floor(work, self._ahead, self._drain)
+        floor = Floor(work, self._ahead, self._drain, self._want_processes)
         self._trainer.train(work.study, work.trials, floor)
         floor.close()
 
@@ -75,10 +87,10 @@ class LeaseLoop:
             log.warning("claim_ahead_refused", error=str(error))
             return None
 
-    def _claim(self, most: int, wait_seconds: float) -> Lease | None:
+    def _claim(self, most: int, wait_seconds: float, study: str | None = None) -> Lease | None:
         # One key for all repetitions: a claim whose answer was lost gets the same lease again.
         key = uuid.uuid4().hex
-        request = Claim(worker=self._worker, max_trials=most, wait_seconds=wait_seconds)
+        request = Claim(worker=self._worker, max_trials=most, wait_seconds=wait_seconds, study=study)
         try:
             return keep_trying(lambda: self._server.claim(request, idempotency_key=key), self._drain.requested, "claim")
         except UnreachableError:

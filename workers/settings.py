@@ -39,6 +39,10 @@ class WorkerSettings(BaseSettings):
         float,
         Field(ge=0, allow_inf_nan=False, description="seconds a task trains alone before `cohort` auto measures it"),
     ] = 20.0
+    processes: Annotated[
+        int | None,
+        Field(ge=1, le=64, description="that may train at once on the device, where `cohort` auto finds it faster"),
+    ] = None
     calibration: Annotated[Path, Field(description="folder of what was measured for `cohort`")] = Path(
         "lehr-data/calibration"
     )

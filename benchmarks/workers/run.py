@@ -2,7 +2,11 @@
 
     python benchmarks/workers/run.py [--seconds 6] [--rounds 2] [--output FILE]
 
-For each model, the optimizer steps that all processes together do in a second, evaluations included, in both
+And how many processes of one thread does a device want, a GPU above all?
+
+    python benchmarks/workers/run.py --device cuda:0 --processes 1 2 4 8
+
+For each model, the optimizer steps that all processes together do in a second, evaluations included, in all
 ways in turn. The processes are ready, and have warmed up, before the clock starts. Needs no data set: pictures
 are drawn, text is Python's own library.
 """
@@ -14,6 +18,7 @@ import datetime
 import multiprocessing
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from importlib.metadata import version
@@ -26,7 +31,7 @@ import torch
 from lehr.cli.hardware import core_count
 from lehr.schedules import schedule_from_dict
 from tests.unit.workers.image_files import drawn, write_idx
-from workers.device import configure_torch
+from workers.device import configure_torch, describe, resolve_device
 from workers.run import Run
 from workers.solo import build_task
 
@@ -53,68 +58,86 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, nargs="+", help="to compare, of one thread each")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    cores = core_count()
+    ways = [(count, 1) for count in given.processes or []] or [(1, core_count()), (core_count(), 1)]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         images = drawn(6000, (28, 28), 10), drawn(100, (28, 28), 10, seed=1)
         write_idx(Path(folder) / "fashion_mnist", *images, packed=False)
         for name in MODELS:
-            ways: dict[tuple[int, int], list[float]] = {(1, cores): [], (cores, 1): []}
-            for _ in range(given.rounds):
-                for (processes, threads), speeds in ways.items():
-                    speeds.append(together(name, folder, processes, threads, given.seconds))
-            one, many = (statistics.median(speeds) for speeds in ways.values())
-            rows.append(f"| {name} | {one:.1f} | {many:.1f} | {many / one:.2f} |")
+            rounds = [[together(name, folder, *way, given=given) for way in ways] for _ in range(given.rounds)]
+            medians = [statistics.median(speeds) for speeds in zip(*rounds, strict=True)]
+            ratio = max(medians[1:], default=medians[0]) / medians[0]
+            rows.append(f"| {name} | {' | '.join(f'{speed:.1f}' for speed in medians)} | {ratio:.2f} |")
             print(rows[-1], flush=True)
-    text = page(rows, cores, given)
+    text = page(rows, ways, given)
     if given.output:
         given.output.write_text(text)
 
 
-def together(name: str, folder: str, processes: int, threads: int, seconds: float) -> float:
-    """Steps a second of all of them."""
+def together(name: str, folder: str, processes: int, threads: int, *, given: argparse.Namespace) -> float:
+    """Steps a second of all of them. Raises RuntimeError where one ends before it has trained."""
     context = multiprocessing.get_context("spawn")
     ready, counts = context.Barrier(processes), context.SimpleQueue()
-    told = {"seconds": seconds, "ready": ready, "counts": counts}
+    told = {"device": given.device, "seconds": given.seconds, "ready": ready, "counts": counts}
     workers = [
         context.Process(target=train, args=(name, folder, threads, seed), kwargs=told) for seed in range(processes)
     ]
     for worker in workers:
         worker.start()
-    speeds = [counts.get() for _ in workers]
     for worker in workers:
         worker.join()
-    return float(sum(speeds))
+    if any(worker.exitcode for worker in workers):
+        raise RuntimeError(f"{name}: not all of {processes} processes could train at once on {given.device}")
+    return float(sum(counts.get() for _ in workers))
 
 
-def train(name: str, folder: str, threads: int, seed: int, *, seconds: float, ready: Barrier, counts: Any) -> None:
-    configure_torch(torch.device("cpu"), threads)
-    task, params = MODELS[name]
-    run = Run(build_task({"name": task, "params": params}, Path(folder)), SCHEDULE, seed, torch.device("cpu"))
-    while run.step < WARM_UP_STEPS:
-        run.advance()
-    ready.wait()
+def train(
+    name: str, folder: str, threads: int, seed: int, *, device: str, seconds: float, ready: Barrier, counts: Any
+) -> None:
+    try:
+        place = resolve_device(device)
+        configure_torch(place, threads)
+        task, params = MODELS[name]
+        run = Run(build_task({"name": task, "params": params}, Path(folder)), SCHEDULE, seed, place)
+        while run.step < WARM_UP_STEPS:
+            run.advance()
+        settle(place)
+        ready.wait()
+    except BaseException:
+        ready.abort()  # the others would wait for ever
+        raise
     began, first = time.monotonic(), run.step
     while time.monotonic() - began < seconds:
         run.advance()
+    settle(place)
     counts.put((run.step - first) / (time.monotonic() - began))
 
 
-def page(rows: list[str], cores: int, given: argparse.Namespace) -> str:
-    about = f"{datetime.datetime.now(datetime.UTC).date().isoformat()}, {cores}-core {platform.machine()}, CPU only"
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def page(rows: list[str], ways: list[tuple[int, int]], given: argparse.Namespace) -> str:
+    machine = f"{core_count()}-core {platform.machine()}, {describe(resolve_device(given.device))}"
+    about = f"{datetime.datetime.now(datetime.UTC).date().isoformat()}, {machine}"
     versions = f"Python {platform.python_version()}, torch {version('torch')}"
+    columns = " | ".join(f"{processes} × {threads}" for processes, threads in ways)
     return "\n".join(
         [
             "# Processes or threads",
             "",
             f"{about}, {versions}. Median of {given.rounds} rounds of {given.seconds:g} s.",
             "",
-            "`python benchmarks/workers/run.py --output benchmarks/workers/results.md`",
+            f"`python {' '.join(sys.argv)}`",
             "",
-            f"| steps a second, all together | 1 process, {cores} threads | {cores} processes, 1 thread | ratio |",
-            "|:--|--:|--:|--:|",
+            f"| steps a second, all together; processes × threads | {columns} | best / first |",
+            f"|:--|{'--:|' * (len(ways) + 1)}",
             *rows,
             "",
         ]

@@ -60,6 +60,10 @@ def worker(
         str | None,
         typer.Option("--cuda-graphs", metavar="auto|off", help="Replay steps on a GPU; else LEHR_CUDA_GRAPHS."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, metavar="N", help="To train in at once; else LEHR_PROCESSES."),
+    ] = None,
     tasks: Annotated[
         str | None, typer.Option("--tasks", metavar="NAME,…", help="What it may train; else LEHR_TASKS.")
     ] = None,
@@ -75,6 +79,7 @@ def worker(
         "--max-trials": max_trials,
         "--cohort": cohort,
         "--cuda-graphs": cuda_graphs,
+        "--processes": processes,
         "--tasks": tasks,
     }
     become("workers", flags(options))

@@ -19,19 +19,26 @@ Purpose = Literal["search", "evaluation", "baseline", "confirm", "range_test"]
 Origin = Literal["sampler", "user", "guess", "warm", "prior", "law", "confirmation", "range_test"]
 
 
+SecondsByCount = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")], Annotated[float, Field(ge=0)]], Field(max_length=100)
+]
+
+
 class Execution(Request):
     """How a worker trained a trial: alone (`solo`), or `together` with others as one program (`cohort`), and why.
 
     `together`: in the cohort when the trial joined it, itself included. `epoch_seconds`: what the worker measured
     before it chose: by the number of trials together (`1`: alone), how long an epoch of all of them takes.
+    `processes`: that train at once on the device, each a trial alone, where the study has as many; and as measured,
+    `processes_seconds`: by their number, how long an epoch of one trial in each of them takes.
     """
 
     mode: Literal["solo", "cohort"]
     together: Positive
     reason: Annotated[Text, Field(max_length=1000)]
-    epoch_seconds: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}$")], Annotated[float, Field(ge=0)]], Field(max_length=100)
-    ] = Field(default_factory=dict)
+    epoch_seconds: SecondsByCount = Field(default_factory=dict)
+    processes: Positive = 1
+    processes_seconds: SecondsByCount = Field(default_factory=dict)
 
 
 class Fold(Response):

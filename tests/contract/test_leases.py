@@ -153,6 +153,7 @@ def test_how_a_trial_was_trained_stands_in_its_document(client: TestClient, work
     assert lease is not None
     trial = lease["trials"][0]
     execution = {"mode": "cohort", "together": 64, "reason": "faster", "epoch_seconds": {"1": 0.02, "64": 0.2}}
+    execution |= {"processes": 1, "processes_seconds": {}}
     result = {"trial": trial["trial"], "attempt": trial["attempt"], "state": "COMPLETED", "value": 0.5}
     url = f"/v1/leases/{lease['lease_id']}/finish"
     refused = client.post(url, json={"trials": [{**result, "execution": {**execution, "together": 0}}]})

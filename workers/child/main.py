@@ -19,6 +19,8 @@ from workers.desk import Trainer
 from workers.drain import SIGNALS
 from workers.settings import WorkerSettings
 
+MOST_ON_A_GPU = 4
+
 OOM_SCORE = "500"
 """The kernel, out of memory, takes this process before the worker, the server and the database."""
 
@@ -62,6 +64,16 @@ def _work(link: Link) -> None:
             link.send(Rested(trainer.wanted))
 
 
+def most_processes(settings: WorkerSettings, device_type: str) -> int:
+    """How many may train at once. A GPU is shared unless its memory, or the machine's, is shared out already; a CPU is
+    not: there a worker of one thread for each core keeps it busy.
+    """
+    if settings.processes is not None:
+        return settings.processes
+    is_shared_out = settings.gpu_memory_share is not None or settings.memory_limit_mib is not None
+    return MOST_ON_A_GPU if device_type == "cuda" and not is_shared_out else 1
+
+
 def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     # Only here: torch takes seconds to import, in which the worker does its part.
     from workers.checkpoints import Checkpoints
@@ -96,6 +108,8 @@ def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
         probe_after=settings.probe_after,
         data_dir=data_dir,
         recorder=recorder,
+        most_processes=most_processes(settings, device.type),
+        memory_share=settings.gpu_memory_share,
     )
     link.send(Ready(describe(device), tasks))
     return CohortTrainer(

@@ -11,6 +11,7 @@ import torch
 
 from workers.cohort.choice import Choice, ChoiceCache
 from workers.cohort.probe import MAX_SIZE, probe
+from workers.cohort.rehearsal import Part, RehearsalError, rehearse
 from workers.cohort.replay import Recorder
 from workers.device import describe
 from workers.solo import build_task
@@ -33,11 +34,16 @@ class Advisor:
         probe_after: float = 0.0,
         data_dir: Path = DEFAULT_DATA_DIR,
         recorder: Recorder | None = None,
+        most_processes: int = 1,
+        memory_share: float | None = None,
     ) -> None:
         """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best. `probe_after`: seconds for
         which a task is trained alone before it is measured, so that what is small does not pay for a probe. `recorder`:
         where steps of cohorts are replayed: a trial alone may be fastest as a cohort of one there, so that is measured.
+        `most_processes`: that may train at once on the device, each with this share of its memory.
         """
+        self._most_processes = most_processes
+        self._memory_share = memory_share
         self._device = device
         self._choices = choices
         self._fixed_size = fixed_size
@@ -57,7 +63,13 @@ class Advisor:
             if found is None:
                 return NOT_MEASURED
             if self._fixed_size is None:
-                log.info("cohort_chosen", task=task.get("name"), size=found.size, reason=found.reason)
+                log.info(
+                    "cohort_chosen",
+                    task=task.get("name"),
+                    size=found.size,
+                    processes=found.processes,
+                    reason=found.reason,
+                )
             self._known[name] = found
         return self._known[name]
 
@@ -91,6 +103,9 @@ class Advisor:
             choice = probe(build_task(task, self._data_dir), self._device, self._most or MAX_SIZE, self._recorder)
         except Exception as error:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
             return Choice(1, f"could not be measured: {type(error).__name__}: {error}"[:300])
+        # A trial alone may be a cohort of one, whose replayed steps a rehearsal does not take.
+        if self._fixed_size is None and self._most_processes > 1 and choice.size == 1 and not choice.fuses_one:
+            choice = self._beside(task, choice)
         self._choices.store(self._key(task), choice)
         return choice
 
@@ -98,6 +113,15 @@ class Advisor:
     def _most(self) -> int | None:
         """The largest cohort that is measured, where it is not the probe's own limit."""
         return 1 if self._fixed_size == 1 and self._recorder is not None else None
+
+    def _beside(self, task: Mapping[str, Any], choice: Choice) -> Choice:
+        """The choice for trials alone, once several processes were tried."""
+        part = Part(task, self._data_dir, str(self._device), torch.get_num_threads(), self._memory_share)
+        try:
+            return choice.beside(rehearse(part, self._most_processes))
+        except (RehearsalError, OSError) as error:
+            reason = f"{choice.reason}; several processes could not be measured: {error}"
+            return Choice(1, reason[:600], choice.epoch_seconds)
 
     def _correct(self, task: Mapping[str, Any], choice: Choice) -> None:
         self._known[_name(task)] = choice
@@ -111,6 +135,8 @@ class Advisor:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             **({} if self._recorder is None else {"replayed": True, "most": self._most}),
+            # What was measured where one process alone may train is found again there.
+            **({"processes": self._most_processes} if self._most_processes > 1 else {}),
         }
 
 

@@ -16,6 +16,9 @@ from lehr.wire.trials import Execution
 
 WORTH = 1.1
 """A cohort must be so many times as fast as the trials alone: a cohort delays its first result."""
+WORTH_A_PROCESS = 1.2
+"""Processes must be so many times as fast as one: each holds the data, and a context of the device, of its own."""
+
 VERSION = 1
 """Of the probe: what another version measured counts for nothing."""
 
@@ -25,12 +28,15 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Choice:
     """`size`: trials at once, 1 for alone. `reason`: why, for people. `epoch_seconds`: measured, by the number of
-    trials together: what an epoch of all of them takes; 0 stands for a trial alone.
+    trials together: what an epoch of all of them takes; 0 stands for a trial alone. `processes`: on the device at once,
+    each with a trial alone. `processes_seconds`: by their number, what an epoch of one trial in each takes.
     """
 
     size: int
     reason: str
     epoch_seconds: dict[int, float] = field(default_factory=dict)
+    processes: int = 1
+    processes_seconds: dict[int, float] = field(default_factory=dict)
 
     @property
     def fuses_one(self) -> bool:
@@ -52,7 +58,26 @@ class Choice:
         seconds = {str(max(1, size)): value for size, value in ways}
         mode: Literal["solo", "cohort"] = "solo" if together == 1 and not self.fuses_one else "cohort"
         left_over = "no other trial was at hand; " if together == 1 < self.size else ""
-        return Execution(mode=mode, together=together, reason=left_over + self.reason, epoch_seconds=seconds)
+        return Execution(
+            mode=mode,
+            together=together,
+            reason=left_over + self.reason,
+            epoch_seconds=seconds,
+            processes=self.processes,
+            processes_seconds={str(count): value for count, value in self.processes_seconds.items()},
+        )
+
+    def beside(self, seconds: dict[int, float]) -> Choice:
+        """The same of trials alone once it is known, by the number of processes at once, what an epoch takes."""
+        speeds = {count: count / value for count, value in seconds.items()}
+        best = max(speeds, key=lambda count: speeds[count])
+        gain = speeds[best] / speeds[1]
+        if best > 1 and gain >= WORTH_A_PROCESS:
+            reason = f"{self.reason}; {best} processes at once are {gain:.2f} times as fast as one"
+            return replace(self, reason=reason, processes=best, processes_seconds=seconds)
+        most = max(seconds)
+        told = f"; {most} processes at once reach {speeds[most] / speeds[1]:.2f} of one's speed" if most > 1 else ""
+        return replace(self, reason=self.reason + told, processes_seconds=seconds)
 
     def halved(self) -> Choice:
         """After the device's memory did not suffice."""
@@ -74,8 +99,11 @@ class ChoiceCache:
         """None for what was never measured, or cannot be read."""
         try:
             found = json.loads(self._path(key).read_text(encoding="utf-8"))
-            seconds = {int(size): float(value) for size, value in found["epoch_seconds"].items()}
-            return Choice(int(found["size"]), str(found["reason"]), seconds)
+            together, beside = (
+                {int(count): float(value) for count, value in found.get(name, {}).items()}
+                for name in ("epoch_seconds", "processes_seconds")
+            )
+            return Choice(int(found["size"]), str(found["reason"]), together, int(found.get("processes", 1)), beside)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -59,6 +59,7 @@ def test_a_lease_is_trained_together_and_gives_each_trial_its_own_curve(tmp_path
         assert_as_alone(trial, TASK)
     assert len({trial.value for trial in trials}) > 1
     told = {"mode": "cohort", "together": 4, "reason": "the worker's operator chose it", "epoch_seconds": {}}
+    told |= {"processes": 1, "processes_seconds": {}}
     assert [trial.execution for trial in trials] == [told] * 4
     # All end at once: one call brings all results, and none brings the reports of one trial alone.
     assert server.calls["finish"] == 1
@@ -70,6 +71,7 @@ def test_a_trial_that_trains_alone_tells_why(tmp_path: Path) -> None:
     with FakeServer(*trials, task=TASK) as server, working(server, tmp_path, together=1):
         server.wait_until(lambda: ended(trials))
     told = {"mode": "solo", "together": 1, "reason": "the worker's operator chose it", "epoch_seconds": {}}
+    told |= {"processes": 1, "processes_seconds": {}}
     assert [trial.execution for trial in trials] == [told, told]
 
 
