@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -153,18 +153,17 @@ class Database:
         """
         assert self._is_sqlite, "PostgreSQL runs such statements at once"
         with self._one_writer:
-            if self._plain is None:
-                self._plain = self.engine.raw_connection()
-            cursor = self._plain.cursor()
             try:
-                cursor.execute("BEGIN IMMEDIATE")
-                yield cursor
-                cursor.execute("COMMIT")
+                self._plain = self._plain or self.engine.raw_connection()
+                with closing(self._plain.cursor()) as cursor:
+                    cursor.execute("BEGIN IMMEDIATE")
+                    yield cursor
+                    cursor.execute("COMMIT")
             except self.engine.dialect.loaded_dbapi.OperationalError as error:
                 raise OperationalError("a plain write", None, error) from error
             finally:
-                self._plain.rollback()  # does nothing after the commit
-                cursor.close()
+                if self._plain is not None:
+                    self._plain.rollback()  # does nothing after the commit
 
     @property
     def commits_at_once(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +17,15 @@ from tests.support.ledgers import FakeWorker, study_spec
 
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """What the databases are sent meanwhile. Rows that are written by one statement are sent together."""
+    """What calls on leases send to the databases meanwhile. Rows that are written by one statement are sent together.
+
+    These calls have threads of their own; the server's look at all leases, once a second, may fall in between.
+    """
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
+        if threading.current_thread().name.startswith("ThreadPoolExecutor"):
+            sent.append(statement)
 
     plainly, at_once = Database.write_plainly, Database.run_at_once
 

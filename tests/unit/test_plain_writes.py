@@ -61,3 +61,11 @@ def test_nothing_is_kept_of_one_that_fails_and_the_next_one_is_none_the_worse(da
 def test_the_drivers_error_comes_as_that_of_every_other_statement(database: Database) -> None:
     with pytest.raises(OperationalError, match="no such table"), database.write_plainly() as cursor:
         cursor.execute("INSERT INTO missing VALUES (1)")
+
+
+def test_a_database_that_cannot_be_opened_is_told_of_by_the_same_error(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/missing/lehr.sqlite")
+    for _ in range(2):
+        with pytest.raises(OperationalError, match="unable to open"), database.write_plainly() as cursor:
+            cursor.execute("SELECT 1")
+    database.close()
