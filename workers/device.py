@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.utils.deterministic
 
 from lehr.errors import Fault, InvalidValueError
+
+_DETERMINISTIC: Any = torch.utils.deterministic
 
 
 def resolve_device(name: str) -> torch.device:
@@ -41,6 +45,9 @@ def configure_torch(device: torch.device, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     torch.backends.cudnn.benchmark = False
+    # Torch's operations write all that they return; on a GPU, filling it before is a kernel more for each of them. A
+    # CPU hardly notices, and a model that reads what it never wrote is found out there.
+    _DETERMINISTIC.fill_uninitialized_memory = device.type != "cuda"
 
 
 def bound_memory(device: torch.device, share: float | None) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torch.utils.deterministic
 
 from lehr.errors import InvalidValueError
-from workers.device import bound_memory, describe, resolve_device
+from workers.device import bound_memory, configure_torch, describe, resolve_device
 
 
 def test_auto_takes_cuda_then_mps_then_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +40,17 @@ def test_memory_is_bounded_on_a_gpu_alone_and_only_when_asked(monkeypatch: pytes
     for device, share in [("cpu", 0.5), ("cuda:1", None), ("cuda:1", 0.5)]:
         bound_memory(torch.device(device), share)
     assert bounded == [(0.5, torch.device("cuda:1"))]
+
+
+def test_new_memory_is_filled_on_a_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for change in ("use_deterministic_algorithms", "set_num_threads"):
+        monkeypatch.setattr(torch, change, lambda *_, **__: None)
+    deterministic: Any = torch.utils.deterministic
+    settings: dict[str, bool] = {}
+    try:
+        for device in ("cuda:0", "cpu"):
+            configure_torch(torch.device(device), threads=1)
+            settings[device] = deterministic.fill_uninitialized_memory
+    finally:
+        deterministic.fill_uninitialized_memory = True
+    assert settings == {"cuda:0": False, "cpu": True}
