@@ -201,6 +201,22 @@ def test_the_probe_measures_a_cohort_of_one_where_steps_are_replayed_and_tells_w
     assert refused.reason.endswith("; steps are not replayed: RuntimeError: operation not permitted")
 
 
+def test_the_probe_of_a_short_task_does_no_step_beyond_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = a_task("digits", {"model": "linear", "batch_size": 256, "epochs": 1})
+    advance, done = Cohort.advance, []
+
+    def watched(cohort: Cohort) -> Any:
+        assert not cohort.members[0].finished
+        done.append(cohort.members[0].step)
+        return advance(cohort)
+
+    monkeypatch.setattr(Cohort, "advance", watched)
+    choice = probe(task, torch.device("cpu"), most=1, recorder=TapeRecorder())
+    assert "cannot be fused" not in choice.reason
+    # Two of the check of agreement, then the six of the epoch that is measured.
+    assert done == [0, 1, *range(6)]
+
+
 def test_one_trial_is_a_cohort_where_that_was_measured_to_be_faster() -> None:
     faster, slower = Choice(1, "because", {0: 1.0, 1: 0.5}), Choice(1, "because", {0: 1.0, 1: 0.95})
     assert (faster.fuses_one, slower.fuses_one, Choice(1, "because").fuses_one) == (True, False, False)
