@@ -254,7 +254,8 @@ def test_a_worker_that_drains_saves_what_is_under_way(trainer: ChildTrainer) -> 
 def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer: ChildTrainer) -> None:
     desk = Recorder()
     desk.then = lambda: desk.coming.extend([trial("late")] if desk.started == ["t"] else [])
-    train(trainer, study(epochs=100), desk=desk)
+    # Long enough for the worker to look for trials meanwhile, on a busy machine too.
+    train(trainer, study("slowly", epochs=15), desk=desk)
     assert desk.started == ["t", "late"]
     ended = [outcome for outcome in desk.outcomes.values() if isinstance(outcome, Finished)]
     assert [outcome.state for outcome in ended] == ["COMPLETED"] * 2, ended
