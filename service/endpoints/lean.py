@@ -34,7 +34,8 @@ CALL = "lehr.call"
 class LeanCall:
     """What an ordinary route of `(lease_id, body, services)` does, for the requests that ask for nothing special.
 
-    The ordinary route is left with the rest: other ways to write the content type, ids that are none, other methods.
+    The ordinary route is left with the rest: other ways to write the content type, query parameters, ids that are none,
+    other methods.
     """
 
     def __init__(self, route: APIRoute, services: Services, threads: ThreadPoolExecutor, max_body_bytes: int) -> None:
@@ -98,7 +99,7 @@ class Application(DescribedApp):
         self.router.routes.insert(0, _Failures())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and JSON_HEADER in scope["headers"]:
+        if _asks_for_nothing_special(scope):
             for call in self.lean_calls:
                 if (lease_id := call.lease_of(scope["path"])) is not None:
                     await self._answer(call, lease_id, scope, receive, send)
@@ -126,6 +127,11 @@ class _Failures(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise scope[FAILED]
+
+
+def _asks_for_nothing_special(scope: Scope) -> bool:
+    plain = scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]
+    return plain and JSON_HEADER in scope["headers"]
 
 
 def _body_model(endpoint: Callable[..., Any]) -> type[BaseModel]:

@@ -249,6 +249,7 @@ def test_a_value_of_the_wrong_type_is_told_the_right_one(
         ("GET", "/v1/workers?after=3", "after"),
         ("GET", "/v1/tasks?live=true", "live"),
         ("POST", "/v1/schedules/preview?points=3", "points"),
+        ("POST", "/v1/leases/nobody/report?wait=3", "wait"),
     ],
 )
 def test_a_parameter_that_a_call_does_not_have_is_refused(
