@@ -23,6 +23,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "LEHR_GPU_MEMORY_SHARE": "0.25",
         "LEHR_LOG_LEVEL": "WARNING",
         "LEHR_CUDA_GRAPHS": "off",
+        "LEHR_PROCESSES": "3",
         "LEHR_LOG_FORMAT": "json",
         "LEHR_SOMETHING_OF_THE_SERVER": "1",
     }.items():
@@ -41,6 +42,7 @@ def test_the_environment_sets_what_no_flag_does(monkeypatch: pytest.MonkeyPatch)
         "calibration": Path("/measured"),
         "gpu_memory_share": 0.25,
         "cuda_graphs": "off",
+        "processes": 3,
         "log_level": "warning",
         "log_format": "json",
     }
