@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from workers.cohort.replay import Recorder
 from workers.device import describe
 from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
+from workers.tasks.params import parse_params
+from workers.tasks.registry import find_task
 
 NOT_MEASURED = Choice(1, "too little was trained of the task for a measurement to pay")
 
@@ -130,7 +133,7 @@ class Advisor:
 
     def _key(self, task: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "task": dict(task),
+            "task": _whole(task),
             "device": describe(self._device),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
@@ -141,4 +144,14 @@ class Advisor:
 
 
 def _name(task: Mapping[str, Any]) -> str:
-    return repr(sorted(task.items()))
+    return json.dumps(_whole(task), sort_keys=True)
+
+
+def _whole(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The task with its defaults, which a study that came before any worker that offers the task does not have."""
+    try:
+        model = find_task(str(task.get("name"))).params_model
+        params = parse_params(model, task.get("params") or {}).model_dump(mode="json")
+    except Exception:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
+        return dict(task)
+    return {**task, "params": params}

@@ -21,6 +21,7 @@ from workers.cohort.choice import Choice, ChoiceCache
 from workers.cohort.cohort import Cohort
 from workers.cohort.probe import probe
 from workers.solo import build_task
+from workers.tasks.digits.params import DigitsParams
 
 CPU = torch.device("cpu")
 TASK: dict[str, Any] = {"name": "digits", "params": {"model": "mlp", "epochs": 3, "batch_size": 64}}
@@ -323,6 +324,18 @@ def test_choices_are_kept_by_task_and_measured_once(tmp_path: Path, monkeypatch:
     assert measured == [32, 16]
     first.halve(wide)
     assert Advisor(CPU, ChoiceCache(tmp_path)).choice(wide).size == 3
+
+
+def test_a_task_is_the_same_whether_its_defaults_are_written_out_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = iter([Choice(6, "because"), Choice(7, "measured again")])
+    monkeypatch.setattr("workers.cohort.advisor.probe", lambda *_: next(choices))
+    # A study that is posted before any worker offers its task has no defaults filled in.
+    short = {"name": "digits", "params": {"model": "mlp", "epochs": 10.0}}
+    whole = {"name": "digits", "params": DigitsParams(model="mlp", epochs=10).model_dump()}
+    advisor, other = (Advisor(CPU, ChoiceCache(tmp_path)) for _ in range(2))
+    assert advisor.choice(short).size == advisor.choice(whole).size == other.choice(whole).size == 6
 
 
 def test_a_task_is_measured_once_it_has_trained_alone_for_long_enough(
