@@ -39,7 +39,9 @@ from workers.progress import Usage
 from workers.settings import WorkerSettings
 
 TICK_SECONDS = 0.05
-"""How soon the process is told what the server said, and how often it is looked at."""
+"""How long to wait for the process' news."""
+LOOK_SECONDS = 0.1
+"""How soon the process is told what the server said, and how often it is looked at: as often as reports are sent."""
 
 log = structlog.get_logger(__name__)
 
@@ -176,8 +178,8 @@ class Session:
         self._desk.end_all([(course.trial, outcome) for course, outcome in endings])
 
     def _attend(self, now: float) -> None:
-        """Every tick: tell the process what is new, and end it if it does not do as it should."""
-        if self._ended or now - self._looked_seconds < TICK_SECONDS:
+        """Every LOOK_SECONDS: tell the process what is new, and end it if it does not do as it should."""
+        if self._ended or now - self._looked_seconds < LOOK_SECONDS:
             return
         self._looked_seconds = now
         self._pass_on(self._desk.arrivals())
