@@ -54,11 +54,12 @@ def part(task: dict[str, Any]) -> Part:
 
 
 def test_processes_that_do_not_disturb_each_other_take_as_long_as_one(installed: Path) -> None:
+    others = descendants(os.getpid())
     seconds = rehearse(part(slow()), most=3)
     assert set(seconds) == {1, 2}, "powers of two"
     assert EPOCH_SECONDS < seconds[1] < 2 * EPOCH_SECONDS
     assert seconds[2] < 1.5 * seconds[1]
-    assert descendants(os.getpid()) == []
+    assert set(descendants(os.getpid())) <= set(others)
 
 
 def test_processes_that_train_in_turns_take_twice_as_long(installed: Path) -> None:
@@ -68,9 +69,10 @@ def test_processes_that_train_in_turns_take_twice_as_long(installed: Path) -> No
 
 
 def test_a_task_that_fails_says_so_and_leaves_no_process(installed: Path) -> None:
+    others = descendants(os.getpid())
     with pytest.raises(RehearsalError, match="ValueError: no such data"):
         rehearse(part(slow(fails=True)), most=2)
-    assert descendants(os.getpid()) == []
+    assert set(descendants(os.getpid())) <= set(others)
 
 
 def test_what_cannot_be_fused_is_trained_in_processes_where_these_gain(installed: Path) -> None:
