@@ -10,13 +10,10 @@ their coordinates. The functions and the regret are those of `benchmarks/batches
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import random
 import statistics
 import warnings
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 
 from benchmarks.batches.functions import FUNCTIONS, Function
+from benchmarks.setting import setting
 from lehr.schedules import Schedule
 from lehr.space import Space
 from service.search.observations import draw_seed
@@ -88,11 +86,10 @@ DESIGNS: dict[str, Callable[[Space, int], list[Schedule]]] = {
 def main() -> None:
     arguments = _arguments()
     warnings.filterwarnings("ignore", message="The balance properties of Sobol")
-    today = datetime.datetime.now(datetime.UTC).date()
     lines = [
         "# The first 64, all at once",
         "",
-        f"{today}, 2-core {platform.machine()}, CPU only, scipy {version('scipy')}. Mean regret over {arguments.seeds} "
+        f"{setting('scipy')}. Mean regret over {arguments.seeds} "
         f"seeds, with its standard error. By `python -m benchmarks.batches.designs --seeds {arguments.seeds}`.",
         "",
         "| design | " + " | ".join(f"function {name}" for name in FUNCTIONS) + " |",

@@ -13,17 +13,15 @@ seed. Regret: the true loss of the trial whose told value is best. What was meas
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.batches.functions import FUNCTIONS, Function
+from benchmarks.setting import setting
 from service.search.observations import Observation, Point
 from service.search.samplers import Sampler, SearchView, SurrogateSampler, TpeSampler
 from service.search.searcher import Searcher
@@ -111,11 +109,10 @@ def _searcher(function: Function, sampler: str, seed: int) -> Searcher:
 
 
 def report(known: Runs, seeds: int) -> list[str]:
-    today = datetime.datetime.now(datetime.UTC).date()
     lines = [
         "# Asking for many at a time",
         "",
-        f"{today}, 2-core {platform.machine()}, CPU only, optuna {version('optuna')}.",
+        f"{setting('optuna')}.",
         "",
         f"`python -m benchmarks.batches.run --cache FILE.jsonl --seeds {seeds} --output benchmarks/batches/results.md`",
         "",

@@ -14,19 +14,17 @@ read.
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
-import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
 import torch
 
 from benchmarks.diagnosis.bank import SEEDS, SETTINGS, Place, Recorded, fill, place_of, train_missing
+from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Tried, neighbours
@@ -196,10 +194,8 @@ def _change(one: Recorded, twice: Recorded) -> float:
 
 
 def _header(trainings: int) -> str:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     return (
-        f"# Diagnosis on real trainings\n\n{today}, 2-core {platform.machine()}, CPU only, Python "
-        f"{platform.python_version()}, torch {version('torch')}. {trainings} trainings, {len(SETTINGS)} settings, "
+        f"# Diagnosis on real trainings\n\n{setting('torch')}. {trainings} trainings, {len(SETTINGS)} settings, "
         f"{len(SEEDS)} seeds. By `python benchmarks/diagnosis/run.py`."
     )
 

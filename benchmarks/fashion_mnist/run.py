@@ -11,20 +11,17 @@ Server and workers are processes, as `lehr up` starts them. Interrupted, the sam
 from __future__ import annotations
 
 import argparse
-import datetime
 import math
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from scipy.stats import spearmanr
 
+from benchmarks.setting import setting
 from lehr.cli.fleet import Fleet, Plan
 from lehr.cli.up import running
 from lehr.client import Client
@@ -157,13 +154,11 @@ def row_of(client: Client, family: str, study_id: str) -> Row:
 
 
 def report(rows: list[Row], seconds: float) -> list[str]:
-    today = datetime.datetime.now(datetime.UTC).date()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
     lines = [
         "# Seven families on Fashion-MNIST, through the service",
         "",
-        f"{today}, {os.cpu_count()}-core {platform.machine()}, CPU only, Python {platform.python_version()}, "
-        f"{packages}. MLP 784-128-10, SGD with momentum 0.9, 780 steps of 128 images; test error in percent at each "
+        f"{setting('torch', 'numpy')}. MLP 784-128-10, SGD with momentum 0.9, 780 steps of 128 images; "
+        "test error in percent at each "
         f"family's best peak rate of {len(RATES)}, by the mean over {SEEDS} seeds. "
         f"{len(rows) * (len(RATES) * SEEDS + FRESH_SEEDS)} trainings; the last run of the command: {seconds:.0f} s.",
         "",

@@ -22,13 +22,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import datetime
-import platform
 import random
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +35,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.honesty.bank import FASHION
 from benchmarks.honesty.training import Problem, digits, fashion, train
+from benchmarks.setting import setting
 from lehr.schedules import Schedule
 from lehr.schedules.wsd import Wsd
 from workers.run import Run
@@ -213,12 +211,10 @@ def ranking(table: Table, *, shared: bool) -> float:
 
 
 def report(tables: list[Table], apart: float) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Cooldowns that share a stable run",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, torch {version('torch')}, "
-        f"numpy {version('numpy')}. By `python -m benchmarks.fidelity.branches --bank DIR`.",
+        f"{setting('torch', 'numpy')}. By `python -m benchmarks.fidelity.branches --bank DIR`.",
         "",
         f"{len(PEAKS)} peaks, {len(COOLDOWNS)} cooldowns, {SEEDS} seeds. A branch and the whole training that it "
         f"stands for end at losses {apart:.1g} apart. All {len(COOLDOWNS)} cooldowns of a peak cost "

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+
+from benchmarks.setting import setting
 
 BUDGETS = (10, 20, 40)
 """Whole trainings' worth of steps."""
@@ -16,12 +15,11 @@ Known = Mapping[str, list[list[float]]]
 
 def page(known: Known, problems: Sequence[tuple[str, int]], plans: Sequence[str], seeds: int) -> list[str]:
     """`problems`: name and horizon in steps. The first plan is what the others are compared with."""
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Searching over shorter horizons",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, torch {version('torch')}, "
-        f"optuna {version('optuna')}. By `python -m benchmarks.fidelity.horizons --cache FILE.jsonl --seeds {seeds}`.",
+        f"{setting('torch', 'optuna')}. By "
+        f"`python -m benchmarks.fidelity.horizons --cache FILE.jsonl --seeds {seeds}`.",
         "",
         "True validation loss (cross-entropy, mean over ten fresh seeds) of the confirmed answer after at most so many "
         f"whole trainings' worth of steps: mean over {seeds} searches; in brackets how far it is from plain TPE, by "

@@ -12,18 +12,16 @@ distance from there to the bank's median: after the same steps, and after the sa
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.pruning.bank import FAMILIES, read_bank, space
+from benchmarks.setting import setting
 from lehr.schedules import Schedule, schedule_from_dict
 from service.answer.smoothing import features
 from service.search.observations import Observation
@@ -122,12 +120,11 @@ def _trained(searcher: Searcher, number: int, training: Training, horizon: int) 
 
 
 def report(table: Table, courses: dict[str, list[Course]]) -> list[str]:
-    today, studies = datetime.datetime.now(tz=datetime.UTC).date(), len(courses["none"])
+    studies = len(courses["none"])
     lines = [
         "# Searching with a pruner",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, numpy {version('numpy')}, "
-        f"optuna {version('optuna')}. By `python benchmarks/pruning/bank.py BANK` and then "
+        f"{setting('numpy', 'optuna')}. By `python benchmarks/pruning/bank.py BANK` and then "
         f"`python -m benchmarks.fidelity.pruners BANK --studies {studies}`.",
         "",
         f"{studies} searches each, of {len(table.trainings)} real trainings of {len(FAMILIES)} families. Regret: 0 the "

@@ -13,13 +13,10 @@ by a law fitted to 24 other trainings; where it is not known, the report stands 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.pruning.bank import FAMILIES, PARAMS, SEED, read_bank
+from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.forecast.curves import rates_of
 from service.forecast.forecaster import Forecast, Forecaster
@@ -91,13 +89,11 @@ def last_loss(schedule: dict[str, Any], epochs: int) -> float:
 
 
 def report(bank: list[dict[str, Any]], short: dict[tuple[float, str, int], float]) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     finals = np.array([WORST if one["diverged"] else one["reports"][-1]["val_loss"] for one in bank])
     lines = [
         "# What cheaper trainings tell",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, torch {version('torch')}, "
-        f"scipy {version('scipy')}. By `python benchmarks/pruning/bank.py BANK` and then "
+        f"{setting('torch', 'scipy')}. By `python benchmarks/pruning/bank.py BANK` and then "
         "`python benchmarks/fidelity/run.py BANK --short SHORT`.",
         "",
         f"{len(bank)} trainings of {len(FAMILIES)} families (digits, MLP, {bank[0]['horizon_steps']} steps, val_loss). "

@@ -12,13 +12,10 @@ have reported anything and after a half and three quarters of their steps.
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
-import platform
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ import numpy as np
 
 from benchmarks.forecast.run import read_curve
 from benchmarks.pruning.bank import read_bank
+from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.forecast.curves import MOST, rates_of
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
@@ -117,12 +115,10 @@ def _curve(one: dict[str, Any], loss: str) -> LossCurve:
 
 
 def report(rows: list[tuple[str, Tally]]) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     return [
         "# Intervals of forecasts",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, numpy {version('numpy')}, "
-        f"scipy {version('scipy')}. By `python benchmarks/forecast/intervals.py --curves DIR --bank BANK`.",
+        f"{setting('numpy', 'scipy')}. By `python benchmarks/forecast/intervals.py --curves DIR --bank BANK`.",
         "",
         "The 90% interval should hold nine of ten trainings of which a forecast is given.",
         "",

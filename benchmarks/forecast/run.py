@@ -13,18 +13,16 @@ pairs of last losses are ranked wrong, and the time of the fit.
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
-import platform
 import statistics
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.setting import setting
 from service.search.law import LossCurve, fit_law
 
 FITTED = ("cosine_24000", "constant_24000")
@@ -86,12 +84,10 @@ def measured(model: str, curves: dict[str, LossCurve], two_stage: str) -> Outcom
 
 
 def report(outcomes: list[Outcome]) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Forecasts by the law of the schedule",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, numpy {version('numpy')}, "
-        f"scipy {version('scipy')}. By `python benchmarks/forecast/run.py --curves DIR`.",
+        f"{setting('numpy', 'scipy')}. By `python benchmarks/forecast/run.py --curves DIR`.",
         "",
         f"Fitted on {', '.join(FITTED)} and the two-stage run named; the six others are predicted. "
         "To reach: mean absolute error 0.005, no pair misranked, a fit under 1 s.",

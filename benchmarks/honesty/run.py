@@ -15,12 +15,9 @@ regrets are of means over all 80. Copies: the answer's schedule against itself o
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
 from typing import Literal
@@ -28,6 +25,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.honesty.bank import FAMILIES, SEEDS, SPACE, Bank, Entry, load
+from benchmarks.setting import setting
 from lehr.schedules import Schedule
 from service.answer.finalists import SearchTrial, loss
 from service.answer.plan import Plan
@@ -253,10 +251,7 @@ def main() -> None:
     arguments = parser.parse_args()
     asked = f"{arguments.studies} studies of {arguments.trials} trials, confirm top {arguments.top}"
     lines = [
-        f"{datetime.datetime.now(datetime.UTC).date()}, {platform.machine()}, CPU only, "
-        f"Python {platform.python_version()}, "
-        f"numpy {version('numpy')}, scipy {version('scipy')}, optuna {version('optuna')}. "
-        f"{asked}, seeds {arguments.seeds}.",
+        f"{setting('numpy', 'scipy', 'optuna')}. {asked}, seeds {arguments.seeds}.",
         "",
         "| trainings | studies | confirmation's runs | naive optimism | bias of the stated value | of the optimism "
         "| 95% interval holds the truth | naive regret, same budget | regret | ratio | naive regret, a seed each "

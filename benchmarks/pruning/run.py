@@ -12,21 +12,19 @@ best schedule was dropped; then for whole studies, and how much the best final l
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import random
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optuna
 
 from benchmarks.pruning.bank import FAMILIES, read_bank
+from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from lehr.wire.trials import TrialState
 from service.search.pruning import Curve, should_prune
@@ -165,12 +163,10 @@ def _count(tally: Tally, pairs: Sequence[tuple[Training, int]]) -> None:
 
 
 def report(tallies: dict[str, dict[str, Tally]], bank: Sequence[Training], arguments: argparse.Namespace) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Pruning real curves",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, optuna {version('optuna')}, "
-        f"torch {version('torch')}. By `python benchmarks/pruning/bank.py BANK` and then "
+        f"{setting('optuna', 'torch')}. By `python benchmarks/pruning/bank.py BANK` and then "
         f"`python benchmarks/pruning/run.py BANK`.",
         "",
         f"{len(bank)} trainings of {len(FAMILIES)} families (digits, MLP, {bank[0].steps} steps, {METRIC}); "

@@ -12,18 +12,16 @@ kept in FILE by method, table and seed; a run goes on where the last one stopped
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import statistics
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.search.lehr_search import first_rows, lehr_regrets
 from benchmarks.search.peers import PEERS, peer_regrets
 from benchmarks.search.tables import BUDGETS, Table, read_tables
+from benchmarks.setting import setting
 
 COLD, WARM, BARE = "lehr, cold", "lehr, warm", "lehr, cold, without the default"
 STARTED = {f"{name}, from the same default": name for name in ("TPE", "TPE + ASHA")}
@@ -82,12 +80,10 @@ def read_cache(path: Path) -> dict[Key, list[float]]:
 
 
 def report(known: dict[Key, list[float]], tables: Sequence[Table], seeds: int) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Searching tables",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, optuna {version('optuna')}, "
-        f"numpy {version('numpy')}, scipy {version('scipy')}.",
+        f"{setting('optuna', 'numpy', 'scipy')}.",
         "By `python benchmarks/search/run.py --tables DIR --cache FILE.jsonl`.",
         "",
         f"Normalised regret, mean over {len(tables)} tables and the seeds done (± standard error over seeds), after",

@@ -12,17 +12,15 @@ one stopped.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
 import statistics
 from collections.abc import Collection, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from benchmarks.honesty.training import Problem, digits, fashion, train
+from benchmarks.setting import setting
 from benchmarks.shapes.arms import BATCH_ARMS, SHAPE_ARMS, Arm, Search
 from lehr.schedules import Schedule
 
@@ -113,12 +111,10 @@ def read_cache(path: Path) -> dict[Key, list[list[float]]]:
 
 
 def report(known: dict[Key, list[list[float]]], problems: Sequence[str], seeds: int) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     lines = [
         "# Searches of schedules, trained for real",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, torch {version('torch')}, "
-        f"optuna {version('optuna')}. By `python benchmarks/shapes/live.py --cache FILE.jsonl --seeds {seeds}`.",
+        f"{setting('torch', 'optuna')}. By `python benchmarks/shapes/live.py --cache FILE.jsonl --seeds {seeds}`.",
         "",
         "True validation loss (cross-entropy, mean over ten fresh seeds) of the confirmed answer (the best of three on "
         f"five seeds) after so many trials; mean over {seeds} searches ± its standard error. Less is better.",

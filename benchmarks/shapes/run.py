@@ -12,11 +12,8 @@ compared by how well a Gaussian process over them ranks the schedules that it wa
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.pruning.bank import FAMILIES, read_bank, space
+from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.search.observations import Observation
 from service.search.rates import PHASES, rates_point
@@ -158,10 +156,9 @@ def _coordinates(one: dict[str, Any]) -> Array:
 
 
 def _header(count: int, seeds: int) -> str:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     return (
-        f"# Samplers and axes for schedules\n\n{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, "
-        f"optuna {version('optuna')}, scipy {version('scipy')}. By `python benchmarks/pruning/bank.py BANK` and then "
+        f"# Samplers and axes for schedules\n\n{setting('optuna', 'scipy')}. "
+        "By `python benchmarks/pruning/bank.py BANK` and then "
         f"`python benchmarks/shapes/run.py BANK`.\n\n{count} trainings of {len(FAMILIES)} families (digits, MLP). "
         f"First: rank correlation of predicted and true final losses, mean over {SPLITS} splits. Then: regret after "
         f"so many trainings, mean over {seeds} seeds; nothing is pruned.\n"

@@ -14,18 +14,16 @@ better by more than the noise of one training.
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import random
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.honesty.bank import SPACE, Bank, load
+from benchmarks.setting import setting
 from lehr.schedules import Schedule
 from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
 from service.answer.finalists import SearchTrial
@@ -107,13 +105,11 @@ def _look(table: Table, tried: list[SearchTrial]) -> list[Look]:
 
 
 def report(table: Table, studies: list[list[Look]], arguments: argparse.Namespace) -> list[str]:
-    today = datetime.datetime.now(tz=datetime.UTC).date()
     last = [looks[-1] for looks in studies]
     lines = [
         "# Stopping when a search has converged",
         "",
-        f"{today}, 2-core x86-64, CPU only, Python {platform.python_version()}, numpy {version('numpy')}, "
-        f"scipy {version('scipy')}. By `python benchmarks/honesty/bank.py --bank DIR` and then "
+        f"{setting('numpy', 'scipy')}. By `python benchmarks/honesty/bank.py --bank DIR` and then "
         f"`python benchmarks/stopping/run.py --bank DIR --studies {arguments.studies} --trials {arguments.trials}`.",
         "",
         f"{len(studies)} searches of {arguments.trials} trials on {arguments.problem}, {len(table.schedules)} "

@@ -12,20 +12,18 @@ and the packed data that tests/support/shared_data.py looks for. Interrupted, th
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.setting import setting
 from benchmarks.tasks.bare import BareLoop
 from lehr.cli.fleet import Plan
 from lehr.cli.up import running
@@ -159,13 +157,10 @@ def _seconds(clock: Callable[[], float], work: Callable[[], Any]) -> float:
 
 
 def report(answers: Mapping[str, Answer], costs: Mapping[str, Cost], size: str, device: torch.device) -> list[str]:
-    today = datetime.datetime.now(datetime.UTC).date()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
     lines = [
         "# CIFAR-10 and tiny Shakespeare",
         "",
-        f"{today}, {os.cpu_count()}-core {platform.machine()}, {describe(device)}, Python {platform.python_version()}, "
-        f"{packages}; size `{size}`.",
+        f"{setting('torch', 'numpy', device=describe(device))}; size `{size}`.",
         "",
         f"`python benchmarks/tasks/run.py --size {size} --device {device} --output benchmarks/tasks/results.md`",
         "",

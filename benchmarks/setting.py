@@ -1,0 +1,18 @@
+"""What a page of figures says of where they come from."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from importlib.metadata import version
+
+
+def setting(*packages: str, device: str = "CPU only") -> str:
+    """The day (UTC), this machine and the versions of Python and these packages, to be told with every figure."""
+    today = datetime.datetime.now(tz=datetime.UTC).date()
+    machine = f"{os.cpu_count()}-core {platform.machine().replace('_', '-')}"
+    return ", ".join([
+        str(today), machine, device, f"Python {platform.python_version()}",
+        *(f"{package} {version(package)}" for package in packages),
+    ])  # fmt: skip
