@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from workers.child.messages import Logged, News, Order
 from workers.child.output import Output
+from workers.interpreter import interpreter
 
 _LAST_WORDS_SECONDS = 0.5
 """How long output of a process that is gone may still be on its way."""
@@ -35,12 +36,8 @@ class TrainingProcess:
         """Returns at once; the process takes seconds to be ready. `verbose`: show what it writes."""
         self._connection, theirs = Pipe()
         ours, output = os.pipe()
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from workers.child.main import main; main({theirs.fileno()})"
-        )  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            interpreter("workers.child.main", "main", theirs.fileno()),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

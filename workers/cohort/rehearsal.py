@@ -7,7 +7,6 @@ the first one trains by itself for a while, then the first two do, then the firs
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 
 from lehr.schedules import schedule_from_dict
 from workers.device import bound_memory, configure_torch
+from workers.interpreter import interpreter
 from workers.run import Run
 from workers.solo import build_task
 
@@ -99,12 +99,8 @@ class _Actor:
 
     def __init__(self, part: Part) -> None:
         self._connection, theirs = Pipe()
-        code = (
-            f"import sys; sys.path[:] = {sys.path!r}\n"
-            f"from workers.cohort.rehearsal import play; play({theirs.fileno()})"
-        )  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code],
+            interpreter(__name__, play.__name__, theirs.fileno()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
