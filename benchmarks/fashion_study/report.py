@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import math
-import os
-import platform
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from benchmarks.fashion_study.studies import ARMS, HORIZON, LOOKS, MARGIN, TRUTH_SEEDS, Look, Rule, key
+from benchmarks.setting import setting
 from lehr.schedules import Schedule
 
 SAMPLES = 2000
@@ -74,13 +71,11 @@ def report(courses: Sequence[Course], truths: Mapping[str, float]) -> list[str]:
 
 
 def _head(courses: Sequence[Course]) -> list[str]:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "optuna", "numpy"))
     studies = len({course.seed for course in courses})
     return [
         "# Whole studies of Fashion-MNIST through the service",
         "",
-        f"{datetime.datetime.now(datetime.UTC).date()}, {os.cpu_count()}-core {platform.machine()}, CPU only, Python "
-        f"{platform.python_version()}, {packages}. By `python -m benchmarks.fashion_study.run --data DIR`.",
+        f"{setting('torch', 'optuna', 'numpy')}. By `python -m benchmarks.fashion_study.run --data DIR`.",
         "",
         f"{studies} studies of each kind. MLP 784-128-10, SGD with momentum 0.9, 2,048 images in batches of 128, "
         f"{HORIZON} steps; val_loss on 3,000 images held out. The true quality of an answer is the mean of "

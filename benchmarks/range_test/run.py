@@ -11,11 +11,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import platform
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, median
 
@@ -36,6 +33,7 @@ from benchmarks.range_test.bank import (
     places,
 )
 from benchmarks.range_test.peers import PEERS, suggestions
+from benchmarks.setting import setting
 from lehr.wire.ranges import RangeResult
 from service.ranges.curves import Sweep
 from service.ranges.range_test import range_test
@@ -100,8 +98,7 @@ def report(made: list[Combination], trained: int) -> str:
     lines = [
         "# Range tests",
         "",
-        f"{datetime.now(UTC).date()}, 2-core x86-64, CPU only, Python {platform.python_version()}, "
-        f"torch {version('torch')}, fastai {version('fastai')}, lightning {version('lightning')}.",
+        f"{setting('torch', 'fastai', 'lightning')}.",
         "`python -m benchmarks.range_test.run --bank FILE --data-dir DIR --output benchmarks/range_test/results.md`",
         "",
         f"{len(SETTINGS)} tasks with their optimizers, {count // len(SETTINGS)} range tests each on other seeds "

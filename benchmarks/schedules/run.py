@@ -11,19 +11,17 @@ for a million steps. "A step of a training" is a whole one, of a small network.
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.optim import lr_scheduler
 
+from benchmarks.setting import setting
 from lehr.schedules import FAMILIES, Schedule, torch_code
 
 START, PEAK, END = 0.1, 0.5, 0.001
@@ -185,11 +183,7 @@ def _median(call: Callable[[], object], rounds: int) -> float:
 
 
 def _header() -> str:
-    packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy"))
-    return (
-        f"# Schedules\n\n{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, 2-core x86-64 virtual machine, one thread, "
-        f"Python {platform.python_version()}, {packages}. By `python benchmarks/schedules/run.py`."
-    )
+    return f"# Schedules\n\n{setting('torch', 'numpy', device='one thread')}. By `python benchmarks/schedules/run.py`."
 
 
 def _arguments() -> argparse.Namespace:
