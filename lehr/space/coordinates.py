@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from lehr.errors import Fault
 from lehr.schedules.parameters import Parameter
 from lehr.schedules.shapes import clamp
-from lehr.space.ranges import Range
+from lehr.space.ranges import Range, equals
 
 Value = float | int | str
-ROUNDING = 1e-9
-"""How far, relative to the bound, a sampler's own rounding may carry a value past it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Coordinate:
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
             return refused
         number = clamp(value, self.low, self.high)
-        return number if math.isclose(number, value, rel_tol=ROUNDING, abs_tol=1e-300) else refused
+        return number if equals(number, value) else refused
 
     def nearest(self, value: Any) -> Value:
         """The value of this axis nearest to one that may lie off it."""

@@ -99,7 +99,7 @@ def _choice_faults(field: str, parameter: Parameter, values: Sequence[Any]) -> I
 def _normal(parameter: Parameter, values: Range | Sequence[Any]) -> Values:
     if isinstance(values, Range):
         whole = _whole(parameter, values)
-        return Range(parameter.normal(whole.low), parameter.normal(whole.high))
+        return whole if parameter.kind == "int" else whole.normal()
     return tuple(parameter.normal(value) for value in values)
 
 

@@ -13,6 +13,17 @@ RATE = Parameter("float", "a learning rate, drawn on a log scale", low=0.0, open
 WARMUP_FRACTION = Parameter("float", "a part of the horizon", low=0.0, high=1.0, open_high=True)
 
 
+ROUNDING = 1e-9
+"""Numbers that differ by no more than this, relative to the larger, are equal but for rounding."""
+NOTHING = 1e-300
+"""Numbers that differ by no more than this are equal, too: what is smaller has too few digits to calculate with."""
+
+
+def equals(one: float, other: float) -> bool:
+    """Whether two numbers are equal but for rounding."""
+    return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=NOTHING)
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Values from `low` to `high`, both included; equal ends fix the value."""
@@ -21,8 +32,9 @@ class Range:
     high: float
 
     def normal(self) -> Range:
-        """The same range, its ends as floats."""
-        return Range(float(self.low), float(self.high))
+        """The same range, its ends as floats. Ends that are equal but for rounding become one value, `low`."""
+        low, high = float(self.low), float(self.high)
+        return Range(low, low if low < high and equals(low, high) else high)
 
     def to_dict(self) -> dict[str, float]:
         return {"low": self.low, "high": self.high}

@@ -15,13 +15,14 @@ from typing import Any
 from lehr.errors import Fault, InvalidSpaceError
 from lehr.schedules import FAMILIES, Plateau, Schedule
 from lehr.schedules.documents import unknown_family
-from lehr.space.coordinates import ROUNDING, Coordinate, Value, label, own_coordinate
+from lehr.space.coordinates import Coordinate, Value, label, own_coordinate
 from lehr.space.feasibility import family_faults, feasibility_faults
 from lehr.space.overrides import Overrides, Values, normal_overrides, override_faults, searched, values_of
 from lehr.space.ranges import (
     DEFAULT_END_LR,
     DEFAULT_START_LR,
     RATE,
+    ROUNDING,
     WARMUP_FRACTION,
     Range,
     log_point,
@@ -99,9 +100,9 @@ class Space:
         """What the family's highest rate is drawn from. Empty, low above high, where nothing fits."""
         least_end = self.end_lr.low if FAMILIES[family].decays else 0.0
         if not self.rises(family):
-            return Range(max(self.start_lr.low, least_end), self.start_lr.high)
+            return Range(max(self.start_lr.low, least_end), self.start_lr.high).normal()
         peak = self.peak_lr or self.start_lr
-        return Range(max(peak.low, self.start_lr.low, least_end), peak.high)
+        return Range(max(peak.low, self.start_lr.low, least_end), peak.high).normal()
 
     def own_values(self, family: str) -> dict[str, Values]:
         """What the family's own parameters are drawn from."""
