@@ -21,6 +21,9 @@ COPY requirements.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip pip install --constraint requirements.lock hatchling
 COPY pyproject.toml README.md LICENSE ./
 COPY lehr ./lehr
+COPY service ./service
+COPY workers ./workers
+COPY migrations ./migrations
 
 FROM build AS build-server
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -32,10 +35,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM base AS server
 COPY --from=build-server /opt/lehr /opt/lehr
-COPY migrations ./migrations
-COPY service ./service
-# /app holds the programs that are not packages; a new named volume takes over /var/lib/lehr's owner.
-ENV PATH=/opt/lehr/bin:$PATH PYTHONPATH=/app LEHR_HOST=0.0.0.0 LEHR_PORT=8765 LEHR_LOG_FORMAT=json \
+# A new named volume takes over /var/lib/lehr's owner.
+ENV PATH=/opt/lehr/bin:$PATH LEHR_HOST=0.0.0.0 LEHR_PORT=8765 LEHR_LOG_FORMAT=json \
     LEHR_DATABASE=sqlite:////var/lib/lehr/lehr.sqlite
 USER lehr
 VOLUME /var/lib/lehr
@@ -43,16 +44,15 @@ EXPOSE 8765
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as web; web.urlopen(f\"http://127.0.0.1:{os.environ['LEHR_PORT']}/healthz\", timeout=4)"]
-ENTRYPOINT ["python", "-m", "service"]
+ENTRYPOINT ["lehr"]
 CMD ["serve"]
 
 FROM base AS worker
 COPY --from=build-worker /opt/lehr /opt/lehr
-COPY workers ./workers
-ENV PATH=/opt/lehr/bin:$PATH PYTHONPATH=/app LEHR_LOG_FORMAT=json LEHR_DEVICE=auto \
+ENV PATH=/opt/lehr/bin:$PATH LEHR_LOG_FORMAT=json LEHR_DEVICE=auto \
     LEHR_CHECKPOINTS=/var/lib/lehr/checkpoints
 USER lehr
 VOLUME /var/lib/lehr
 STOPSIGNAL SIGTERM
 # A worker opens no port: whether it lives is seen at the server (GET /v1/workers).
-ENTRYPOINT ["python", "-m", "workers"]
+ENTRYPOINT ["lehr", "worker"]

@@ -15,7 +15,7 @@ import httpx
 from lehr.cli import settings
 from lehr.cli.datafolder import DataFolder
 from lehr.cli.hardware import core_count, gpu_count, worker_count
-from lehr.cli.process import Child, require
+from lehr.cli.process import Child, program_environment, require
 from lehr.errors import LehrError
 
 READY_SECONDS = 60.0
@@ -121,7 +121,7 @@ class Fleet:
     def _child(self, name: str, command: list[str]) -> Child:
         log = None if self._plan.verbose else self._folder.logs / f"{name}.log"
         threads = core_count() // max(1, self._plan.worker_count)
-        return Child(name, command, log=log, environment=settings.child_environment(threads))
+        return Child(name, command, log=log, environment=program_environment(settings.child_environment(threads)))
 
     def _server_command(self) -> list[str]:
         place = ["--host", self._plan.host, "--port", str(self._plan.port), "--port-file", str(self._folder.port_file)]

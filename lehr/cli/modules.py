@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from lehr.cli.process import require
+from lehr.cli import settings
+from lehr.cli.process import program_environment, require
 
 DatabaseOption = Annotated[
     str | None,
@@ -100,4 +101,5 @@ def become(module: str, arguments: list[str]) -> None:
     require(module)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+    environment = program_environment(settings.environment())
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment)

@@ -1,4 +1,4 @@
-"""One child process: a module of the checkout, in a process group of its own, on a leash."""
+"""One child process: a program of lehr, in a process group of its own, on a leash."""
 
 from __future__ import annotations
 
@@ -12,25 +12,62 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import lehr
 from lehr.errors import LehrError
 
+EXTRAS = {"service": "server", "workers": "worker"}
+"""The extra of the package that brings what a program needs."""
+NEEDED_PACKAGES = {
+    "service": ("fastapi", "optuna", "sqlalchemy", "uvicorn"),
+    "workers": ("torch", "sklearn", "pyarrow"),
+}
+"""Packages that tell whether a program's extra is installed."""
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
 
 
 class NotInstalledError(LehrError):
-    """The server or the workers are not installed."""
+    """The server or the workers, or packages that they need, are not installed."""
+
+
+def programs_folder() -> Path | None:
+    """The folder of this installation that holds `service`, `workers` and `migrations`; None in a checkout.
+
+    In the wheel they lie below `lehr`, so that no top-level module is named `service` or `workers`; only the
+    processes that run them have this folder on their path.
+    """
+    folder = Path(lehr.__file__).parent / "_programs"
+    return folder if folder.is_dir() else None
 
 
 def require(module: str) -> None:
-    """Raises NotInstalledError when `module` can be run neither from here nor from the installation."""
+    """Raises NotInstalledError when the program `module` cannot be run, or lacks the packages that it needs."""
+    if programs_folder() is None and not _is_in_checkout(module):
+        raise NotInstalledError(
+            f"This installation of lehr does not contain the program {module!r}. "
+            "Install lehr from its wheel, or run this command in a checkout after `make setup`."
+        )
+    missing = [package for package in NEEDED_PACKAGES[module] if importlib.util.find_spec(package) is None]
+    if missing:
+        raise NotInstalledError(
+            f"`lehr` needs the packages of the extra {EXTRAS[module]!r} for this command (not found: "
+            f"{', '.join(missing)}). Run: pip install 'lehr[{EXTRAS[module]}]', or 'lehr[all]' for server and workers."
+        )
+
+
+def program_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a process finds the programs, and so do the processes that it starts."""
+    folder = programs_folder()
+    if folder is None:
+        return dict(environment)
+    others = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    # Without PYTHONSAFEPATH a folder named `service` or `workers` in the working directory would be run instead.
+    return {**environment, "PYTHONPATH": os.pathsep.join([str(folder), *others]), "PYTHONSAFEPATH": "1"}
+
+
+def _is_in_checkout(module: str) -> bool:
     # The script `lehr` does not look in the working directory, `python -m` does: so a checkout is enough.
-    if (Path.cwd() / module / "__main__.py").is_file() or importlib.util.find_spec(module) is not None:
-        return
-    raise NotInstalledError(
-        f"The module {module!r} is not here: this installation of lehr holds the client alone. "
-        "Run this command in a checkout of lehr (after `make setup`), or use the container image; see the README."
-    )
+    return (Path.cwd() / module / "__main__.py").is_file() or importlib.util.find_spec(module) is not None
 
 
 class Child:

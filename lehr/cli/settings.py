@@ -56,6 +56,11 @@ def is_set(variable: str) -> bool:
     return bool(os.environ.get(variable))
 
 
+def environment() -> dict[str, str]:
+    """A copy of this process's environment."""
+    return dict(os.environ)
+
+
 def child_environment(threads: int) -> dict[str, str]:
     """This process's environment for a child that is to compute with `threads` threads, unless it says otherwise.
 

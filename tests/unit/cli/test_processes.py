@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -239,10 +240,19 @@ def test_a_childs_last_lines_are_none_of_those_before_it_was_started(checkout: P
         assert child.tail() == "fresh"
 
 
-def test_without_the_server_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("program", "extra"), [("service", "server"), ("workers", "worker")])
+def test_without_its_packages_the_message_says_which_extra_to_install(
+    program: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lehr.cli.process.importlib.util.find_spec", lambda name: None if name != program else object())
+    with pytest.raises(NotInstalledError, match=re.escape(f"pip install 'lehr[{extra}]', or 'lehr[all]'")):
+        require(program)
+
+
+def test_without_the_programs_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("lehr.cli.process.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(NotInstalledError, match="checkout"):
+    with pytest.raises(NotInstalledError, match="does not contain the program 'service'"):
         require("service")
 
 
