@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr import __version__
 from service import problems
 from service.database import Clock
-from service.endpoints import fleet, held, leases, operations, range_tests, schedules, studies, trials
-from service.endpoints.lean import THREADS, Application, LeanCall
+from service.endpoints import fleet, leases, operations, range_tests, schedules, studies, trials
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
+from service.openapi import DescribedApp
 from service.services import Services
 from service.settings import Settings
 
@@ -33,7 +31,6 @@ log = structlog.get_logger("lehr.server")
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """The server over the settings' database, which must have the newest schema. `clock` is for tests."""
     services = Services.of(settings, clock)
-    threads = ThreadPoolExecutor(THREADS)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -44,10 +41,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         # Waited for, not cancelled: a cancelled sweep would go on in its thread over a closed database.
         closing.set()
         await sweeper
-        threads.shutdown()
         services.database.close()
 
-    app = Application(
+    app = DescribedApp(
         title="lehr",
         version=__version__,
         description="Finds the learning-rate schedule to train a model with.",
@@ -57,11 +53,9 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     app.state.max_body_bytes = settings.max_body_bytes
     problems.install(app)
-    for part in (held, leases, studies, range_tests, trials, schedules, fleet, operations):
+    for part in (leases, studies, range_tests, trials, schedules, fleet, operations):
         app.include_router(part.router)
     app.add_middleware(Measuring, metrics=services.metrics)
-    short = (route for route in held.router.routes if isinstance(route, APIRoute))
-    app.take_short_way([LeanCall(route, services, threads, settings.max_body_bytes) for route in short])
     return app
 
 

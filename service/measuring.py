@@ -8,9 +8,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.metrics import Metrics
 
-STARTED = "lehr.started"
-"""Since when a request has been worked on, where that was before it came here."""
-
 
 class Measuring:
     """Middleware in plain ASGI: the framework's own kind costs each request a task and two queues."""
@@ -23,7 +20,7 @@ class Measuring:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = scope.get(STARTED, time.perf_counter())
+        started = time.perf_counter()
         status = 500
 
         async def noting(message: Message) -> None:

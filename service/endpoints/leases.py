@@ -1,4 +1,4 @@
-"""Claims: how a worker gets a lease."""
+"""The worker protocol: claim a lease, renew it, report, finish, release."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
-from lehr.wire.leases import Claim, Lease
-from service.endpoints.parameters import IdempotencyKey
+from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from service.endpoints.parameters import IdempotencyKey, LeaseId
 from service.services import Provided
 from service.strict_json import StrictRoute
 
@@ -33,3 +33,31 @@ async def claim(request: Request, claim: Claim, services: Provided, idempotency_
         if left <= 0 or services.signal.is_closing or await request.is_disconnected():
             return Response(status_code=204)
         await services.signal.wait(min(left, LOOK_AGAIN_SECONDS))
+
+
+@router.post("/{lease_id}/renew")
+def renew(lease_id: LeaseId, renewal: Renewal, services: Provided) -> LeaseAnswer:
+    """A beat: keep the lease of these trials."""
+    return services.beats.renew(lease_id, renewal)
+
+
+@router.post("/{lease_id}/report")
+def report(lease_id: LeaseId, batch: ReportBatch, services: Provided) -> LeaseAnswer:
+    """Metrics of running trials; the answer says what each is to do next."""
+    return services.beats.report(lease_id, batch)
+
+
+@router.post("/{lease_id}/finish")
+def finish(lease_id: LeaseId, batch: FinishBatch, services: Provided) -> LeaseAnswer:
+    """The trials' results. Repeated, it answers the same."""
+    answer = services.finishes.finish(lease_id, batch)
+    services.signal.notify()
+    return answer
+
+
+@router.post("/{lease_id}/release")
+def release(lease_id: LeaseId, renewal: Renewal, services: Provided) -> LeaseAnswer:
+    """Give back what is not finished; another worker goes on from its checkpoint."""
+    answer = services.beats.release(lease_id, renewal)
+    services.signal.notify()
+    return answer

@@ -1,4 +1,4 @@
-"""The calls that go past the framework are measured and refused as all others are."""
+"""Calls on leases are counted, timed and refused as every other call is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_report_is_counted_with_its_status_and_timed_once(client: TestClien
 
 @pytest.mark.parametrize("verb", ["renew", "report", "finish", "release"])
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
-def test_what_is_refused_is_refused_alike_on_either_way(client: TestClient, verb: str, kind: str) -> None:
+def test_a_faulty_call_is_refused_with_a_problem_document(client: TestClient, verb: str, kind: str) -> None:
     path, headers = f"/v1/leases/abc/{verb}", {"content-type": kind}
     broken = client.post(path, content=b'{"trials": [}', headers=headers)
     assert (broken.status_code, broken.json()["type"]) == (400, "urn:lehr:problem:bad-request")
