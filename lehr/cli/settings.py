@@ -1,4 +1,4 @@
-"""What the command line takes from the environment. The one file of `lehr` that reads it.
+"""What the command line takes from the environment. The one file of it that reads it.
 
 Flags win over variables. The server and the workers read variables of their own.
 """

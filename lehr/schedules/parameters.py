@@ -13,8 +13,9 @@ from lehr.errors import Fault
 Kind = Literal["float", "int", "choice", "floats", "name"]
 MAX_FLOATS = 100
 """How many values a `floats` parameter may list."""
-NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_.\-/]*$"
-MAX_NAME_CHARACTERS = 100
+NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+$"
+"""A metric's name as people write it: `acc@1`, `macro avg`, `précision`. No control, line or direction characters."""
+MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Parameter:
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
         if self.kind == "name":
-            return f"1 to {MAX_NAME_CHARACTERS} letters, digits and _ . - /, the first a letter or _"
+            return f"1 to {MAX_NAME_CHARACTERS} characters without control characters"
         interval = self._interval()
         if self.kind == "int":
             return f"a whole number {interval}"
@@ -153,7 +154,8 @@ def field_fault(declared: Field[Any], value: object) -> Fault | None:
 def _is_name(value: object) -> bool:
     if not isinstance(value, str) or len(value) > MAX_NAME_CHARACTERS:
         return False
-    return re.fullmatch(NAME_PATTERN, value) is not None and not value.endswith("\n")
+    has_surrogates = any("\ud800" <= character <= "\udfff" for character in value)  # what UTF-8 cannot carry
+    return re.fullmatch(NAME_PATTERN, value) is not None and not has_surrogates
 
 
 def _is_finite(value: float) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 from lehr.errors import Fault, InvalidValueError
 
 MAX_HORIZON_STEPS = 10**12
@@ -14,14 +16,14 @@ def progress_at(step: int, horizon: int) -> float:
 
     Raises InvalidValueError unless 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0, both whole.
     """
-    require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
-    require_whole("step", step, 0, None)
+    horizon = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    step = require_whole("step", step, 0, None)
     return min(step, horizon - 1) / (horizon - 1) if horizon > 1 else 0.0
 
 
 def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]:
     """At most `max_points` evenly spaced steps of a horizon; the first is 0, the last horizon - 1."""
-    points = count_points(horizon, max_points)
+    horizon, points = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS), count_points(horizon, max_points)
     if points == 1:
         return (0,)
     # Whole-number rounding: exact for horizons beyond the 2**53 that floats could count in products.
@@ -31,19 +33,29 @@ def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]
 
 def count_points(horizon: int, max_points: int | None = None) -> int:
     """How many points a curve of at most `max_points` has. Raises InvalidValueError above MAX_CURVE_POINTS."""
-    require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
+    horizon = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
     if max_points is None:
-        max_points = horizon
-        require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
-    require_whole("max_points", max_points, 1, MAX_CURVE_POINTS)
-    return min(horizon, max_points)
+        return require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
+    return min(horizon, require_whole("max_points", max_points, 1, MAX_CURVE_POINTS))
 
 
-def require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> None:
-    """Raises InvalidValueError unless the value is a whole number within the bounds."""
+def require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> int:
+    """The value as an int, whatever kind of whole number it is: NumPy's and torch's are as good as Python's.
+
+    Raises InvalidValueError unless it is one, within the bounds.
+    """
+    whole = value if type(value) is int else _whole(value)
+    if whole is not None and low <= whole and (high is None or whole <= high):
+        return whole
     bound = f"a whole number >= {low}" if high is None else f"a whole number in [{low}, {high}]"
-    remedy = remedy or f"Give {bound}."
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidValueError(Fault(name, "is not a whole number", bound, value, remedy))
-    if value < low or (high is not None and value > high):
-        raise InvalidValueError(Fault(name, "is out of bounds", bound, value, remedy))
+    message = "is not a whole number" if whole is None else "is out of bounds"
+    raise InvalidValueError(Fault(name, message, bound, value, remedy or f"Give {bound}."))
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # that is what it finds out
+    except TypeError:
+        return None

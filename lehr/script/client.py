@@ -13,12 +13,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from lehr.client import Client
 from lehr.client.exchange import DEFAULT_URL
-from lehr.errors import Fault, InvalidValueError
+from lehr.schedules.steps import MAX_HORIZON_STEPS, require_whole
 from lehr.script.patience import keep_trying
+from lehr.script.ranks import require_one_asker
 from lehr.script.trial import ScriptTrial
 from lehr.wire.leases import Claim, Lease, TaskOffer, WorkerInfo
 from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudySpec
@@ -28,19 +29,22 @@ CLAIM_WAIT_SECONDS = 2.0
 
 log = logging.getLogger("lehr.script")
 
-HorizonSteps = int | Callable[[Mapping[str, Any]], int]
+HorizonSteps = SupportsIndex | Callable[[Mapping[str, Any]], SupportsIndex]
 
 
 class ScriptClient:
     """A training script's connection to a lehr server. Any number of processes may share a study.
 
-    `url`: of the server, without `/v1`. `device`: what the script trains on, for people to see.
+    `url`: of the server, without `/v1`. `device`: what the script trains on, for people to see. `leads_all_ranks`: this
+    is rank 0 of several processes for one training, and sends the others what each trial is; without it, a process with
+    a `WORLD_SIZE` above 1 is refused with InvalidValueError.
 
     As a context manager it ends a trial that is still open: an exception is the trial's failure, and
     goes on to the script's end; Ctrl-C and `sys.exit` give the trial back.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, device: str = "script") -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, device: str = "script", leads_all_ranks: bool = False) -> None:
+        require_one_asker(leads_all_ranks=leads_all_ranks)
         self._url = url
         # Calls are repeated here, for as long as it takes.
         self._client = Client(url, retry=None)
@@ -93,7 +97,8 @@ class ScriptClient:
         """
         posted = self._find(study)
         task = posted.spec["task"]
-        whole = _checked(horizon_steps(task["params"]) if callable(horizon_steps) else horizon_steps)
+        steps = horizon_steps(task["params"]) if callable(horizon_steps) else horizon_steps
+        whole = require_whole("horizon_steps", steps, 1, MAX_HORIZON_STEPS, "Give a training's length in steps.")
         offer = TaskOffer.model_validate(
             {
                 "name": task["name"],
@@ -146,15 +151,6 @@ class ScriptClient:
             if study.state in FINISHED_STUDY_STATES:
                 return None
             wait_seconds = CLAIM_WAIT_SECONDS
-
-
-def _checked(horizon_steps: int) -> int:
-    if horizon_steps < 1:
-        fault = Fault(
-            "horizon_steps", "a training has no step", "at least 1", horizon_steps, "Give its length in steps."
-        )
-        raise InvalidValueError(fault)
-    return horizon_steps
 
 
 def _share(whole: int, fraction: float) -> int:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
+import os
 import threading
 import traceback
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, SupportsFloat
-
-from pydantic import ValidationError
+from typing import Any, Self, SupportsFloat, SupportsIndex
 
 from lehr.client import Client
-from lehr.errors import ConflictError, Fault, InvalidValueError, LostLeaseError, NotFoundError
+from lehr.errors import ConflictError, LostLeaseError, NotFoundError
 from lehr.schedules import Plateau, PlateauState, Schedule
 from lehr.schedules.steps import progress_at
 from lehr.script.keeper import Keeper
 from lehr.script.patience import keep_trying
+from lehr.script.reported import TRAIN_LOSS, Reported
+from lehr.script.values import as_checkpoint, as_epoch, as_number, as_step
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, FinishBatch, FinishState, Lease, Renewal, Report, TrialFinish
 from lehr.wire.trials import Fold, Purpose
 
@@ -57,11 +57,9 @@ class ScriptTrial:
         self._lease_id = lease.lease_id
         self._keeper = Keeper(client, lease, horizon_steps)
         self._plateau = PlateauState(self.schedule) if isinstance(self.schedule, Plateau) else None
-        self._awaited = {self.metric, *([self._plateau.plateau.metric] if self._plateau else [])}
-        self._value: float | None = None
-        self._train_loss: float | None = None
-        self._last_step = -1
-        self._divergence: str | None = None
+        followed = [] if self._plateau is None else [self._plateau.plateau.metric]
+        bounded = [str(bound["metric"]) for bound in lease.study.objective.get("constraints") or ()]
+        self._reported = Reported(self.metric, followed, bounded)
         self._ended = False
         self._keeper.start()
 
@@ -78,60 +76,63 @@ class ScriptTrial:
     @property
     def should_stop(self) -> bool:
         """Whether the rest of the training would be for nothing: pruned, cancelled, lost, or diverged."""
-        return self._ended or self._divergence is not None or self._keeper.directive != "continue"
+        return self._ended or self._reported.divergence is not None or self._keeper.directive != "continue"
 
     def report(
         self,
-        step: int,
+        step: SupportsIndex,
         metrics: Mapping[str, SupportsFloat] | None = None,
         *,
         train_loss: SupportsFloat | None = None,
-        epoch: float | None = None,
-        checkpoint: str | None = None,
+        epoch: SupportsFloat | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Tell how the training stands after a step. It is sent by a thread of its own, so this costs no time.
+        """Report how the training stands after a step; steps increase. A thread sends it, so this takes no time.
 
-        A training loss or an objective that is no finite number makes the trial DIVERGED, which is a result.
-        `checkpoint`: where the training was saved, for the attempt that goes on should this process be lost.
+        Numbers may be Python's, NumPy's or torch's. A training loss or an objective that is not finite makes the trial
+        DIVERGED, which is a result. A metric that the study does not need and that cannot be kept is left out with a
+        warning. `checkpoint`: as for `saved`.
 
         Raises InvalidValueError for what cannot be reported, ConflictError when the trial has ended, and ServerError
         when the server refused an earlier report.
         """
+        self._require_open()
+        number = as_step(step, self._reported.step, self.horizon_steps)
+        row = Report(step=number, lr=self.lr(number), epoch=None if epoch is None else as_epoch(epoch))
+        self._put(row, metrics or {}, train_loss, None if checkpoint is None else as_checkpoint(checkpoint))
+
+    def amend(self, metrics: Mapping[str, SupportsFloat], *, train_loss: SupportsFloat | None = None) -> None:
+        """Add metrics to the last report, such as those of a second evaluation after the same step.
+
+        Raises as `report` does, and ConflictError when nothing was reported yet.
+        """
+        self._require_open()
+        if self._reported.last is None:
+            raise ConflictError(f"trial {self.number} has no report to add to: call trial.report(step, metrics) first")
+        self._put(self._reported.last, metrics, train_loss, None)
+
+    def saved(self, checkpoint: str | os.PathLike[str]) -> None:
+        """Say where the training was just saved. Should this process be lost, the next attempt finds it in
+        `trial.checkpoint`.
+        """
+        self._require_open()
+        self._keeper.put(None, as_checkpoint(checkpoint))
+
+    def _require_open(self) -> None:
         if self._keeper.refusal is not None:
             raise self._keeper.refusal
         if self._ended:
             raise ConflictError(f"trial {self.number} has ended: ask for the next one")
-        values = {name: float(value) for name, value in (metrics or {}).items()}
-        loss = None if train_loss is None else float(train_loss)
-        self._keeper.put(self._written(step, values, loss, epoch), checkpoint)
-        self._last_step = max(self._last_step, step)
-        self._train_loss = self._train_loss if loss is None else loss
-        self._value = values.get(self.metric, self._value)
-        self._awaited -= values.keys()
+
+    def _put(
+        self, row: Report, metrics: Mapping[str, Any], train_loss: SupportsFloat | None, checkpoint: str | None
+    ) -> None:
+        loss = None if train_loss is None else as_number(TRAIN_LOSS, train_loss)
+        values = self._reported.take(row, metrics, loss)
+        assert self._reported.last is not None
+        self._keeper.put(self._reported.last, checkpoint)
         if self._plateau is not None and self._plateau.plateau.metric in values:
             self._plateau.step(values[self._plateau.plateau.metric])
-        for name, value in (("train_loss", loss), (self.metric, values.get(self.metric))):
-            if value is not None and not math.isfinite(value) and self._divergence is None:
-                self._divergence = f"{name} became {value} at step {step}"
-
-    def _written(self, step: int, values: Mapping[str, float], loss: float | None, epoch: float | None) -> Report:
-        metrics = {name: _finite(value) for name, value in values.items()}
-        try:
-            return Report(step=step, epoch=epoch, lr=self.lr(step), train_loss=_finite(loss), metrics=metrics)
-        except ValidationError as error:
-            found = error.errors(include_url=False)
-            raise InvalidValueError(
-                [
-                    Fault(
-                        "report." + ".".join(map(str, each["loc"])),
-                        each["msg"],
-                        "what the worker protocol says",
-                        each["input"],
-                        "Correct it.",
-                    )
-                    for each in found
-                ]
-            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +164,7 @@ class ScriptTrial:
 
     def _settle(self, error: BaseException | None) -> None:
         never = threading.Event()
-        if not isinstance(error, Exception | None) and self._last_step < self.horizon_steps - 1:
+        if not isinstance(error, Exception | None) and self._reported.step < self.horizon_steps - 1:
             back = Renewal(trials=[self._keeper.held])
             keep_trying(lambda: self._client.release(self._lease_id, back), never)
             return
@@ -177,20 +178,15 @@ class ScriptTrial:
         """State, value and error, as the wire has them."""
         if error is not None:
             return "FAILED", None, _storable("".join(traceback.format_exception(error)))
-        if self._divergence is not None:
-            return "DIVERGED", None, self._divergence
-        if self._keeper.directive == "prune" and self._last_step < self.horizon_steps - 1:
-            return "PRUNED", self._value, None
-        if self.purpose == "range_test" and self._train_loss is not None:
-            return "COMPLETED", self._train_loss, None  # a sweep is judged by its curve alone
-        if self._value is None or self._awaited:
-            name = min(self._awaited)
-            return "FAILED", None, f"the script never reported {name}: trial.report(step, {{{name!r}: …}})"
-        return "COMPLETED", self._value, None
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+        reported = self._reported
+        if reported.divergence is not None:
+            return "DIVERGED", None, reported.divergence
+        if self._keeper.directive == "prune" and reported.step < self.horizon_steps - 1:
+            return "PRUNED", reported.value, None
+        if self.purpose == "range_test" and reported.train_loss is not None:
+            return "COMPLETED", reported.train_loss, None  # a sweep is judged by its curve alone
+        missing = reported.missing()
+        return ("COMPLETED", reported.value, None) if missing is None else ("FAILED", None, missing)
 
 
 def _storable(text: str) -> str:

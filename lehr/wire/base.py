@@ -9,6 +9,7 @@ from pydantic_core import core_schema
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Schedule, schedule_from_dict, schedule_json_schema
+from lehr.schedules.parameters import MAX_NAME_CHARACTERS, NAME_PATTERN
 
 TASK_NAME_PATTERN = r"^[a-z0-9][a-z0-9._:-]*$"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -46,7 +47,7 @@ def _storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 TaskName = Annotated[str, StringConstraints(pattern=TASK_NAME_PATTERN, max_length=200)]
-MetricName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.\-/]*$", max_length=100)]
+MetricName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=MAX_NAME_CHARACTERS)]
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_INT)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
@@ -16,6 +16,9 @@ Directive = Literal["continue", "prune", "cancel", "done", "lost"]
 FinishState = Literal["COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED"]
 MAX_WAIT_SECONDS = 60
 MAX_ERROR_CHARACTERS = 65_536
+MAX_CHECKPOINT_CHARACTERS = 2000
+MAX_METRICS = 100
+"""Metrics of one report."""
 
 
 class TaskOffer(Request):
@@ -125,15 +128,26 @@ class Report(Request):
     epoch: Annotated[float, Field(ge=0)] | None = None
     lr: Annotated[float, Field(ge=0)]
     train_loss: float | None = None
-    metrics: Annotated[dict[MetricName, float | None], Field(max_length=100)] = Field(default_factory=dict)
+    metrics: Annotated[dict[MetricName, float | None], Field(max_length=MAX_METRICS)] = Field(default_factory=dict)
 
 
 class TrialReports(TrialAttempt):
-    """`checkpoint` names where this worker saved the trial; the next attempt is told it."""
+    """`checkpoint` names where this worker saved the trial; the next attempt is told it. A report of a step that was
+    reported before replaces it, so that a repeated call changes nothing.
+    """
 
     horizon_steps: Positive
     reports: Annotated[list[Report], Field(max_length=10_000)]
-    checkpoint: Annotated[Text, Field(max_length=2000)] | None = None
+    checkpoint: Annotated[Text, Field(max_length=MAX_CHECKPOINT_CHARACTERS)] | None = None
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> TrialReports:
+        last = max((report.step for report in self.reports), default=0)
+        if last >= self.horizon_steps:
+            bound = f"0 to {self.horizon_steps - 1}, horizon_steps less one"
+            remedy = "Count the optimizer's steps from 0."
+            raise InvalidValueError(Fault("reports", "a step is beyond the training's horizon", bound, last, remedy))
+        return self
 
 
 class ReportBatch(Request):

@@ -175,7 +175,10 @@ def test_a_bad_idempotency_key_is_refused(client: TestClient) -> None:
         '{"step": true, "lr": 0.1}', '{"step": 1, "lr": NaN}', '{"step": 1, "lr": -0.1}',
         '{"step": 1, "lr": 0.1, "metrics": {"val_accuracy": 1e999}}', '{"step": 1, "lr": 0.1, "metrics": {"": 1}}',
         '{"step": 1, "lr": 0.1, "metrics": {"val_accuracy": true}}', '{"step": 1, "lr": 0.1, "train_loss": "x"}',
-        '{"step": 1, "lr": 0.1, "train_loss": 1, "train_loss": 2}',
+        '{"step": 1, "lr": 0.1, "train_loss": 1, "train_loss": 2}', '{"step": 10, "lr": 0.1}',
+        '{"step": 1, "lr": 0.1, "metrics": {"a\\u0000b": 1}}', '{"step": 1, "lr": 0.1, "metrics": {"a\\nb": 1}}',
+        '{"step": 1, "lr": 0.1, "metrics": {"\\u001b[31m": 1}}', '{"step": 1, "lr": 0.1, "metrics": {"\\u202eb": 1}}',
+        '{"step": 1, "lr": 0.1, "metrics": {"' + "e" * 201 + '": 1}}',
     ],
 )  # fmt: skip
 def test_a_bad_report_is_refused_and_nothing_of_it_is_kept(client: TestClient, worker: FakeWorker, report: str) -> None:
@@ -191,6 +194,36 @@ def test_a_bad_report_is_refused_and_nothing_of_it_is_kept(client: TestClient, w
     assert answer.status_code in (400, 422), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert client.get(f"/v1/studies/{study_id}/trials/0/curve").json()["step"] == []
+
+
+def test_a_step_beyond_the_horizon_is_refused_with_the_bound_and_the_remedy(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    client.post("/v1/studies", json=study_spec())
+    lease = worker.claim()
+    assert lease is not None
+    answer = worker.report(lease, 100, 0.5)
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert (fault["bound"], fault["value"]) == ("0 to 99, horizon_steps less one", 100)
+    assert fault["remedy"] == "Count the optimizer's steps from 0."
+
+
+@pytest.mark.parametrize("name", ["acc@1", "macro avg", "mAP50(B)", "val/loss", "précision", "損失", "\"';--", "a\\b"])
+def test_a_metric_is_kept_under_the_name_that_it_was_reported_with(
+    client: TestClient, worker: FakeWorker, name: str
+) -> None:
+    objective = {"metric": name, "direction": "maximize"}
+    study_id = client.post("/v1/studies", json=study_spec(objective=objective)).json()["study_id"]
+    lease = worker.claim()
+    assert lease is not None
+    assert lease["study"]["objective"]["metric"] == name
+    for _ in range(2):  # a repeated call changes nothing
+        report = {"step": 99, "lr": 0.1, "metrics": {name: 0.5}}
+        assert worker.report(lease, 99, 0.5, reports=[report]).status_code == 200
+    assert client.get(f"/v1/studies/{study_id}/trials/0/curve").json()["metrics"] == {name: [0.5]}
+    assert worker.finish(lease, value=0.5).status_code == 200
+    assert client.get(f"/v1/studies/{study_id}/best").json()["metric"] == name
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+
 from lehr.schedules.export_torch import rise_function
 from lehr.schedules.plateau import Plateau
 
@@ -84,11 +86,12 @@ def torch(plateau: Plateau, horizon_steps: int) -> tuple[str, str]:
     arguments = ", ".join(f"{name}={value!r}" for name, value in reduce_arguments(plateau).items())
     top, rates = plateau.levels.top, f"{plateau.levels.top!r} and down to {plateau.end_lr!r}"
     if plateau.rise_fraction == 0:
-        header = HEADER.format(rates=rates, metric=plateau.metric, usage=USAGE.format(metric=metric))
+        header = HEADER.format(rates=rates, metric=_in_docstring(plateau.metric), usage=USAGE.format(metric=metric))
         code = f"{header}\nfrom torch.optim import lr_scheduler\n\n\n{PLAIN.format(top=top, arguments=arguments)}"
         return code, NOTE.format(metric=plateau.metric)
     usage = WARMUP_USAGE.format(metric=metric, warmup=plateau.rise_fraction, horizon=horizon_steps)
-    header = HEADER.format(rates=f"from {plateau.start_lr!r} to {rates}", metric=plateau.metric, usage=usage)
+    rates = f"from {plateau.start_lr!r} to {rates}"
+    header = HEADER.format(rates=rates, metric=_in_docstring(plateau.metric), usage=usage)
     imports = "import math\n\nimport torch\nfrom torch.optim import lr_scheduler\n\n"
     parts = [header, imports, rise_function(plateau, horizon_steps), WARMED.format(top=top, arguments=arguments)]
     return "\n".join(parts), WARMUP_NOTE.format(metric=plateau.metric)
@@ -110,4 +113,9 @@ def reduce_arguments(plateau: Plateau) -> dict[str, object]:
 
 def _variable(metric: str) -> str:
     """The metric's name where it can stand as a variable's."""
-    return metric if metric.isidentifier() else "metric"
+    return metric if metric.isidentifier() and not keyword.iskeyword(metric) else "metric"
+
+
+def _in_docstring(metric: str) -> str:
+    """The metric's name as it is written between triple quotes."""
+    return metric.replace("\\", "\\\\").replace('"', '\\"')

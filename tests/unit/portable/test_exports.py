@@ -278,6 +278,15 @@ def made(exported, optimizer):
 LOSSES = [0.9, 0.9, 0.5, 0.6, 0.5, 0.7, 0.4, 0.4, 0.4, math.nan, 0.4, 0.3, 0.3, 0.3, 0.3]
 
 
+@pytest.mark.parametrize("metric", ["acc@1", 'a"""b', "a\\", "\\N", "lambda", "précision", '"', "{x}"])
+def test_a_plateaus_code_runs_whatever_its_metric_is_called(metric):
+    for warmup in ({}, {"warmup_fraction": 0.1, "peak_lr": 0.1, "start_lr": 0.01}):
+        code = export(Plateau(**{"start_lr": 0.1, "end_lr": 0.001, "metric": metric, **warmup}), "torch", 10).code
+        names: dict[str, Any] = {}
+        exec(code, names)
+        assert metric in names["__doc__"]
+
+
 @pytest.mark.parametrize("framework", ADAPTIVE)
 @pytest.mark.parametrize("direction", ["minimize", "maximize"])
 def test_a_plateaus_code_has_the_rates_of_its_state(framework, direction):

@@ -37,4 +37,4 @@ def client(url: str) -> Iterator[Client]:
 
 @pytest.fixture
 def spec(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {**SPEC, "name": request.node.name}
+    return {**SPEC, "name": request.node.name[:200]}

@@ -223,8 +223,6 @@ def test_what_cannot_be_reported_is_refused_where_it_is_said(url: str, spec: dic
         trial = next(scripts.trials(spec, horizon_steps=STEPS))
         with pytest.raises(InvalidValueError, match="step: is out of bounds"):
             trial.report(-1, {"loss": 1.0})
-        with pytest.raises(InvalidValueError, match=r"report\.metrics"):
-            trial.report(0, {"a loss": 1.0})
         trial.end()
         with pytest.raises(ConflictError, match="has ended"):
             trial.report(0, {"loss": 1.0})

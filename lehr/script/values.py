@@ -1,0 +1,123 @@
+"""The numbers and names that scripts report, as the wire carries them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.schedules.steps import require_whole
+from lehr.wire.base import MetricName
+from lehr.wire.leases import MAX_CHECKPOINT_CHARACTERS, MAX_METRICS
+
+COUNTING = (
+    "Count the steps of the optimizer through the whole training, not the batches of an epoch: the first is 0, the "
+    "last trial.horizon_steps - 1."
+)
+LARGEST = 1e100
+"""A loss beyond it has diverged as surely as an infinite one."""
+_NAME: TypeAdapter[str] = TypeAdapter(MetricName)
+
+log = logging.getLogger("lehr.script")
+
+
+def as_step(step: object, last: int, horizon_steps: int) -> int:
+    """The step of a report that follows one of step `last` (-1: none).
+
+    Raises InvalidValueError for a step that is no whole number, beyond the horizon, repeated or before the last one.
+    """
+    bound = f"a whole number in [{last + 1}, {horizon_steps - 1}]"
+    whole = require_whole("step", step, 0, None, COUNTING)
+    if whole >= horizon_steps:
+        raise InvalidValueError(Fault("step", "is beyond the trial's horizon", bound, whole, COUNTING))
+    if whole == last:
+        remedy = f"Report each step once, with all its metrics, or add to it with trial.amend(metrics). {COUNTING}"
+        raise InvalidValueError(Fault("step", "was reported before", bound, whole, remedy))
+    if whole < last:
+        raise InvalidValueError(Fault("step", f"comes before step {last}, reported last", bound, whole, COUNTING))
+    return whole
+
+
+def as_number(name: str, value: Any) -> float:
+    """The float of anything that is one number: of Python, NumPy, torch, a Decimal, a Fraction.
+
+    Raises InvalidValueError for anything else. What is too large for a float is infinite.
+    """
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        # A tensor that requires a gradient, or an array of one element, warns about float() but not about item().
+        return float(value.item() if hasattr(value, "item") else value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except (TypeError, ValueError, RuntimeError):
+        remedy = "Report a float, or a NumPy or torch value with one element."
+        raise InvalidValueError(Fault(name, "is not a number", "one number", value, remedy)) from None
+
+
+def as_epoch(epoch: Any) -> float:
+    """Raises InvalidValueError unless it is a finite number, 0 or more."""
+    number = as_number("epoch", epoch)
+    if not 0 <= number < math.inf:
+        remedy = "Report how many passes over the data are done, or leave it out."
+        raise InvalidValueError(Fault("epoch", "is out of bounds", "a finite number >= 0", epoch, remedy))
+    return number
+
+
+def as_checkpoint(path: object) -> str:
+    """Raises InvalidValueError for what is no path, or too long a one."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not 0 < len(text) <= MAX_CHECKPOINT_CHARACTERS or "\x00" in text:
+        bound, remedy = f"1 to {MAX_CHECKPOINT_CHARACTERS} characters", "Give the path of the saved training."
+        raise InvalidValueError(Fault("checkpoint", "is not a path", bound, path, remedy))
+    return text
+
+
+class MetricReader:
+    """Reads the metrics of each report. Those in `needed` must be numbers; of the others, what cannot be kept is left
+    out, and a warning says so once: a metric on the side is no reason to lose a training.
+    """
+
+    def __init__(self, needed: Collection[str]) -> None:
+        self._needed = needed
+        self._left_out: set[object] = set()
+
+    def read(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """Raises InvalidValueError where a needed metric is not a number."""
+        found = {name: as_number(name, metrics[name]) for name in self._needed if name in metrics}
+        return found | dict(self._others(metrics, MAX_METRICS - len(found)))
+
+    def _others(self, metrics: Mapping[str, Any], room: int) -> Iterator[tuple[str, float]]:
+        for name, value in metrics.items():
+            if name in self._needed:
+                continue
+            try:
+                if room <= 0:
+                    raise InvalidValueError(
+                        Fault(name, "is one too many", f"{MAX_METRICS} metrics a report", room, "Report fewer.")
+                    )
+                number = as_number(_checked(name), value)
+            except InvalidValueError as error:
+                self._warn(name, error)
+            else:
+                room -= 1
+                yield name, number
+
+    def _warn(self, name: object, error: InvalidValueError) -> None:
+        if name not in self._left_out:
+            self._left_out.add(name)
+            log.warning("a metric is left out of the reports: %s", error)
+
+
+def _checked(name: object) -> str:
+    try:
+        return _NAME.validate_python(name, strict=True)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"]
+        bound = "1 to 200 characters without control characters"
+        raise InvalidValueError(Fault("metrics", message, bound, name, "Rename the metric.")) from None
