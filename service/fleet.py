@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import validator_for
 from sqlalchemy import delete, select
 
 from lehr.errors import Fault, InvalidValueError
@@ -16,6 +14,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import TaskOffer, WorkerInfo
 from lehr.wire.training import Training
 from service.database import Database, Transaction
+from service.offered_schemas import claim_fault, schema_faults
 from service.tables import OfferRow, TrialRow, WorkerRow
 
 LIVE_LEASES = 2
@@ -131,31 +130,19 @@ def note_beat(transaction: Transaction, worker_id: str) -> None:
 
 
 def _check_offers(offers: list[TaskOffer]) -> None:
+    """Refuse bad schemas here, where the worker's author sees it, and not when a study is posted."""
+    schemas = [offer.params_schema for offer in offers if offer.params_schema is not None]
+    if (too_large := claim_fault(schemas)) is not None:
+        raise InvalidValueError(too_large)
     for index, offer in enumerate(offers):
-        _check_schema(index, offer.params_schema)
+        if offer.params_schema is not None and (faults := schema_faults(offer.params_schema)):
+            raise InvalidValueError([fault.under(f"worker.tasks[{index}].params_schema") for fault in faults])
     names = [offer.name for offer in offers]
-    repeated = next((name for name in names if names.count(name) > 1), None)
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
     if repeated is not None:
         raise InvalidValueError(
             Fault("worker.tasks", "the task is named twice", "each task once", repeated, "Name each task once.")
         )
-
-
-def _check_schema(index: int, schema: dict[str, Any] | None) -> None:
-    """Refuse what is no JSON Schema here, where the worker's author sees it, and not when a study is posted."""
-    try:
-        if schema is not None:
-            validator_for(schema, Draft202012Validator).check_schema(schema)
-    except SchemaError as error:
-        raise InvalidValueError(
-            Fault(
-                f"worker.tasks[{index}].params_schema",
-                error.message[:300],
-                "a JSON Schema (draft 2020-12)",
-                error.instance,
-                "Mend the schema that the worker offers.",
-            )
-        ) from None
 
 
 def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOffer]) -> bool:

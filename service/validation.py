@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
-from jsonschema.validators import validator_for
-from referencing.exceptions import Unresolvable
 
 from lehr.errors import Fault, InvalidStudyError
 from lehr.wire.ranges import AUTO, RangeTestSpec
 from lehr.wire.studies import StudySpec, Warning_
 from service.answer.warnings import warnings_before
+from service.applied_schemas import TooMuchWorkError, parameter_errors
 from service.fleet import KnownTask
+from service.offered_schemas import schema_faults
 from service.search.searcher import check_pruner, check_sampler
 from service.warmstart import Start
 
-MAX_SCHEMA_FAULTS = 20
 PERCENT = 100
 """The highest accuracy, where a task counts in percent."""
 
@@ -175,20 +174,16 @@ def _followed_metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
 def _params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
     if task.params_schema is None:
         return []
-    validator = validator_for(task.params_schema, jsonschema.Draft202012Validator)(task.params_schema)
+    # Offers that an older server took may still be there.
+    if faults := schema_faults(task.params_schema):
+        message = f"the worker's schema of the task {task.name} cannot be applied: {faults[0]}"[:500]
+        bound, remedy = "a JSON Schema that this server takes", "Correct the schema that the worker offers."
+        return [Fault("task.params", message, bound, None, remedy)]
     try:
-        errors = sorted(validator.iter_errors(params), key=lambda error: list(map(str, error.absolute_path)))
-    except Unresolvable as error:
-        return [
-            Fault(
-                "task.params",
-                f"the worker's schema of the task {task.name} cannot be applied: {error}"[:500],
-                "a JSON Schema whose references and patterns resolve",
-                None,
-                "Mend the schema that the worker offers.",
-            )
-        ]
-    return [_schema_fault(error) for error in errors[:MAX_SCHEMA_FAULTS]]
+        return [_schema_fault(error) for error in parameter_errors(task.params_schema, params)]
+    except TooMuchWorkError:
+        message, bound = "checking these parameters takes too long", "parameters that are checked in a moment"
+        return [Fault("task.params", message, bound, None, "Send fewer or shorter parameters.")]
 
 
 def _schema_fault(error: jsonschema.ValidationError) -> Fault:
@@ -205,7 +200,8 @@ def _schema_fault(error: jsonschema.ValidationError) -> Fault:
 def with_defaults(params: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, Any]:
     """The parameters with the schema's defaults filled in, so that the resolved spec says what will be trained."""
     filled = dict(params)
-    for name, described in (schema or {}).get("properties", {}).items():
+    properties = (schema or {}).get("properties")
+    for name, described in properties.items() if isinstance(properties, dict) else ():
         if isinstance(described, dict) and "default" in described:
             filled.setdefault(name, copy.deepcopy(described["default"]))
     return filled

@@ -329,12 +329,6 @@ def test_the_resolved_spec_holds_the_tasks_defaults(client: TestClient) -> None:
     assert client.get("/v1/studies").json()["items"] == []
 
 
-def test_a_schema_whose_reference_leads_nowhere_is_told_as_such(client: TestClient) -> None:
-    FakeWorker(client, tasks=[{"name": "digits", "params_schema": {"$ref": "#/nowhere"}}]).claim()
-    problem = assert_refused(client, client.post("/v1/studies", json=study_spec()))
-    assert problem["errors"][0]["field"] == "task.params"
-
-
 def test_errors_are_what_the_openapi_document_says_of_them(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     refused = assert_refused(client, post_raw(client, spec_with("budget.trials", "0")))
