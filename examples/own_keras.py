@@ -6,6 +6,8 @@ KERAS_BACKEND=torch python examples/own_keras.py [URL]
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,6 +17,8 @@ from lehr.keras import TrialCallback
 from lehr.script import ScriptClient, ScriptTrial
 
 EPOCHS = 4
+FOLDER = Path(tempfile.gettempdir()) / "lehr-wine-keras"
+"""Where trainings are saved, for the process that goes on with one."""
 STUDY: dict[str, Any] = {
     "name": "wine-keras",
     "task": {"name": "script:wine-keras"},
@@ -42,13 +46,15 @@ def train(trial: ScriptTrial) -> None:
     model.compile(optimizer=keras.optimizers.SGD(learning_rate=1.0, momentum=0.9), loss=loss)
     held_out = (inputs[::5], classes[::5])
     used = [index for index in range(178) if index % 5]  # 142 rows: 5 batches of 32
+    callback = TrialCallback(trial, FOLDER)
     model.fit(
         inputs[used],
         classes[used],
         batch_size=32,
         epochs=EPOCHS,
         validation_data=held_out,
-        callbacks=[TrialCallback(trial)],
+        initial_epoch=callback.initial_epoch,
+        callbacks=[callback],
         verbose=0,
     )
 

@@ -6,6 +6,8 @@ python examples/own_lightning.py [URL]
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lehr.lightning import TrialCallback
 from lehr.script import ScriptClient, ScriptTrial
 
+FOLDER = Path(tempfile.gettempdir()) / "lehr-wine-lightning"
+"""Where trainings are saved, for the process that goes on with one."""
 STUDY: dict[str, Any] = {
     "name": "wine-lightning",
     "task": {"name": "script:wine-lightning"},
@@ -57,16 +61,18 @@ def train(trial: ScriptTrial) -> None:
     table, classes = map(torch.tensor, load_wine(return_X_y=True))
     rows = TensorDataset(((table - table.mean(0)) / table.std(0)).float(), classes)
     used, held_out = torch.utils.data.random_split(rows, [142, 36])
+    callback = TrialCallback(trial, FOLDER)
     trainer = Trainer(
         max_steps=trial.horizon_steps,
-        callbacks=[TrialCallback(trial)],
+        callbacks=[callback],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(Wine(), DataLoader(used, batch_size=32, shuffle=True), DataLoader(held_out, batch_size=36))
+    batches, judged = DataLoader(used, batch_size=32, shuffle=True), DataLoader(held_out, batch_size=36)
+    trainer.fit(Wine(), batches, judged, ckpt_path=callback.checkpoint)
 
 
 if __name__ == "__main__":

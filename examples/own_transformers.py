@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
 from lehr.script import ScriptClient, ScriptTrial
 from lehr.transformers import TrialCallback
 
+FOLDER = Path(tempfile.gettempdir()) / "lehr-counting"
+"""Where trainings are saved, for the process that goes on with one."""
 STUDY: dict[str, Any] = {
     "name": "counting-trainer",
     "task": {"name": "script:counting"},
@@ -35,28 +38,29 @@ def main() -> None:
 def train(trial: ScriptTrial) -> None:
     set_seed(trial.seed % 2**32)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=16, n_positions=8, n_embd=16, n_layer=1, n_head=2))
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            max_steps=trial.horizon_steps,
-            per_device_train_batch_size=8,
-            eval_strategy="steps",
-            eval_steps=4,
-            logging_steps=4,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            use_cpu=True,
-            seed=trial.seed % 2**32,
-        )
-        trainer = Trainer(
-            model,
-            arguments,
-            train_dataset=counting(32),
-            eval_dataset=counting(8),
-            callbacks=[TrialCallback(trial)],
-        )
-        trainer.train()
+    arguments = TrainingArguments(
+        output_dir=str(FOLDER / f"{trial.study_id}-{trial.number}"),  # of this trial alone
+        max_steps=trial.horizon_steps,
+        per_device_train_batch_size=8,
+        eval_strategy="steps",
+        eval_steps=4,
+        logging_steps=4,
+        save_steps=4,
+        save_total_limit=2,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        seed=trial.seed % 2**32,
+    )
+    callback = TrialCallback(trial)
+    trainer = Trainer(
+        model,
+        arguments,
+        train_dataset=counting(32),
+        eval_dataset=counting(8),
+        callbacks=[callback],
+    )
+    trainer.train(resume_from_checkpoint=callback.checkpoint)
 
 
 def counting(rows: int) -> Any:

@@ -5,27 +5,58 @@ Imports lightning, and is imported by nothing else of lehr.
 
 from __future__ import annotations
 
+import logging
+import os
+from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.script.frameworks import numbers, require_horizon, set_rates
+from lehr.script.frameworks import Groups, kept_at, numbers, report, require_horizon, require_one_process
 from lehr.script.trial import ScriptTrial
 
 TRAIN_LOSS = "train_loss"
 REMEDY = "Give the Trainer max_steps=trial.horizon_steps, and max_epochs=-1 unless they are enough."
+SUFFIX = ".ckpt"
+
+log = logging.getLogger("lehr.script")
 
 
 class TrialCallback(Callback):
     """Trains with the trial's rates, reports validations (or epochs where there are none), and stops where it should.
 
     It sets the rate, and the momentum or first beta where the schedule cycles it, before each batch; a scheduler of
-    `configure_optimizers` has no say. Metrics are those that the module logs; `train_loss` is taken for the training's.
+    `configure_optimizers` has no say. Parameter groups keep the ratios of their rates. Metrics are those that the
+    module logs; `train_loss` is taken for the training's. The last step is always validated.
+
+    `folder`: where to save the training after each epoch. To go on from what a lost attempt left there, train with
+    `trainer.fit(..., ckpt_path=callback.checkpoint)`; the random numbers go on as well.
     """
 
-    def __init__(self, trial: ScriptTrial) -> None:
+    def __init__(self, trial: ScriptTrial, folder: str | os.PathLike[str] | None = None) -> None:
         self._trial = trial
+        self._folder = None if folder is None else Path(folder).absolute()
+        self._groups: Groups | None = None
+        self._random: dict[str, Any] | None = None
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The last checkpoint of an earlier attempt; None for a first attempt, or where it cannot be read here."""
+        return kept_at(self._trial)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the Trainer saves with its checkpoints: where the random numbers are."""
+        states = _collect_rng_states()
+        if "numpy" in states:
+            # As plain numbers: a checkpoint that holds arrays is not loaded without trust in it.
+            name, keys, *rest = states["numpy"]
+            states["numpy"] = (name, keys.tolist(), *rest)
+        return {"random": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._random = state_dict["random"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if len(trainer.optimizers) != 1:
@@ -34,15 +65,22 @@ class TrialCallback(Callback):
                 Fault("optimizers", "one rate is for one optimizer", "1 optimizer", len(trainer.optimizers), remedy)
             )
         require_horizon(self._trial, trainer.estimated_stepping_batches, REMEDY)
+        require_one_process(trainer.world_size)
+        self._groups = Groups(trainer.optimizers[0])
+        if self._random is not None:
+            # The loaders that were made before draw the order of the epoch anew.
+            _set_rng_states(self._random)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        assert self._groups is not None
         step = trainer.global_step
-        set_rates(trainer.optimizers[0], self._trial.lr(step), self._trial.momentum(step))
+        self._groups.set(self._trial.lr(step), self._trial.momentum(step))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._trial.should_stop:
+        # A Trainer that is asked to stop validates first, in the middle of an epoch as well.
+        if self._trial.should_stop or trainer.global_step >= self._trial.horizon_steps:
             trainer.should_stop = True
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -52,10 +90,27 @@ class TrialCallback(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.enable_validation:
             self._report(trainer)
+        # Nothing is left to validate after the last step: who resumes from there would have no value.
+        if self._folder is not None and trainer.global_step < self._trial.horizon_steps:
+            self._save(trainer, self._folder)
 
-    def _report(self, trainer: Trainer) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        last = trainer.global_step - 1
+        if not self._trial.should_stop and self._trial.reported_step < last:
+            remedy = "Let check_val_every_n_epoch be 1, and no min_epochs beyond the horizon."
+            message, bound = "was not validated: an earlier value would be taken for the last", f"step {last}"
+            raise InvalidValueError(Fault("the last step", message, bound, self._trial.reported_step, remedy))
+
+    def _save(self, trainer: Trainer, folder: Path) -> None:
         if self._trial.should_stop:
             return
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{self._trial.study_id}-{self._trial.number}{SUFFIX}"
+        unfinished = path.with_suffix(".new")
+        trainer.save_checkpoint(unfinished)
+        unfinished.replace(path)
+        self._trial.saved(path)
+
+    def _report(self, trainer: Trainer) -> None:
         metrics = numbers(trainer.callback_metrics)
-        loss = metrics.pop(TRAIN_LOSS, None)
-        self._trial.report(trainer.global_step - 1, metrics, train_loss=loss)
+        report(self._trial, trainer.global_step - 1, metrics, train_loss=metrics.pop(TRAIN_LOSS, None))

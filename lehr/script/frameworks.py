@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any, SupportsFloat
 
 from lehr.errors import Fault, InvalidValueError
+from lehr.schedules.groups import group_ratios
 from lehr.script.trial import ScriptTrial
+
+log = logging.getLogger("lehr.script")
 
 
 def require_horizon(trial: ScriptTrial, steps: float, remedy: str) -> None:
@@ -16,17 +21,53 @@ def require_horizon(trial: ScriptTrial, steps: float, remedy: str) -> None:
         raise InvalidValueError(Fault("steps", "the training has another length", bound, steps, remedy))
 
 
-def set_rates(optimizer: Any, lr: float, momentum: float | None) -> None:
-    """Give each group of a torch optimizer the rate and, unless None, the momentum or first beta."""
-    for group in optimizer.param_groups:
-        if hasattr(group["lr"], "fill_"):
-            group["lr"].fill_(lr)
-        else:
-            group["lr"] = lr
-        if momentum is not None and "betas" in group:
-            group["betas"] = (momentum, *group["betas"][1:])
-        elif momentum is not None:
-            group["momentum"] = momentum
+def require_one_process(processes: int) -> None:
+    """Raises InvalidValueError where other processes take part in the training, which have no trial."""
+    if processes > 1:
+        remedy = "Train on one device, or set the rates yourself with trial.lr(step), which rank 0 sends to the others."
+        message = "the other processes would train with other rates"
+        raise InvalidValueError(Fault("processes", message, "1 process", processes, remedy))
+
+
+class Groups:
+    """The parameter groups of a torch optimizer: the highest has the schedule's rate, the others keep their ratios."""
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = optimizer
+        # As torch's schedulers do: the optimizer's saved state then has it for whoever resumes.
+        rates = [float(group.setdefault("initial_lr", float(group["lr"]))) for group in optimizer.param_groups]
+        self._ratios = list(group_ratios(rates))
+        if set(self._ratios) != {1.0}:
+            shown = ", ".join(f"{ratio:g}" for ratio in self._ratios)
+            log.warning("the parameter groups keep the ratios of their rates: %s times the schedule's", shown)
+
+    def set(self, lr: float, momentum: float | None) -> None:
+        """Give each group its rate and, unless None, the momentum or first beta; later groups have the full rate."""
+        for index, group in enumerate(self._optimizer.param_groups):
+            rate = lr * self._ratios[index] if index < len(self._ratios) else lr
+            if hasattr(group["lr"], "fill_"):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+            if momentum is not None and "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+            elif momentum is not None:
+                group["momentum"] = momentum
+
+    def rates(self) -> list[float]:
+        return [float(group["lr"]) for group in self._optimizer.param_groups]
+
+
+def report(trial: ScriptTrial, step: int, metrics: Mapping[str, float], **other: Any) -> None:
+    """Report an evaluation. One of a step that was reported adds what is new, and replaces nothing: frameworks evaluate
+    again after the training, perhaps with other weights.
+    """
+    if trial.should_stop:
+        return
+    if step > trial.reported_step:
+        trial.report(step, metrics, **other)
+    elif step == trial.reported_step:
+        trial.amend({name: value for name, value in metrics.items() if name not in trial.reported_metrics})
 
 
 def numbers(metrics: Mapping[str, Any], besides: Iterable[str] = ()) -> dict[str, float]:
@@ -37,3 +78,11 @@ def numbers(metrics: Mapping[str, Any], besides: Iterable[str] = ()) -> dict[str
         for name, value in metrics.items()
         if name not in left_out and isinstance(value, SupportsFloat) and getattr(value, "ndim", 0) == 0
     }
+
+
+def kept_at(trial: ScriptTrial) -> str | None:
+    """The checkpoint of an earlier attempt, if it is on this machine."""
+    if trial.checkpoint is None or os.path.exists(trial.checkpoint):
+        return trial.checkpoint
+    log.warning("the checkpoint %s is not on this machine: the trial begins anew", trial.checkpoint)
+    return None

@@ -78,6 +78,16 @@ class ScriptTrial:
         """Whether the rest of the training would be for nothing: pruned, cancelled, lost, or diverged."""
         return self._ended or self._reported.divergence is not None or self._keeper.directive != "continue"
 
+    @property
+    def reported_step(self) -> int:
+        """The step of the last report; -1 before the first."""
+        return self._reported.step
+
+    @property
+    def reported_metrics(self) -> Mapping[str, float | None]:
+        """The metrics of the last report."""
+        return {} if self._reported.last is None else self._reported.last.metrics
+
     def report(
         self,
         step: SupportsIndex,
@@ -186,6 +196,11 @@ class ScriptTrial:
         if self.purpose == "range_test" and reported.train_loss is not None:
             return "COMPLETED", reported.train_loss, None  # a sweep is judged by its curve alone
         missing = reported.missing()
+        if missing is None and reported.step < self.horizon_steps - 1:
+            log.warning(
+                "trial %d counts with the value of its last report, after step %d of 0 to %d",
+                self.number, reported.step, self.horizon_steps - 1,
+            )  # fmt: skip
         return ("COMPLETED", reported.value, None) if missing is None else ("FAILED", None, missing)
 
 
