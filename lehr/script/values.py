@@ -31,7 +31,8 @@ def as_step(step: object, last: int, horizon_steps: int) -> int:
 
     Raises InvalidValueError for a step that is no whole number, beyond the horizon, repeated or before the last one.
     """
-    bound = f"a whole number in [{last + 1}, {horizon_steps - 1}]"
+    left = f"a whole number in [{last + 1}, {horizon_steps - 1}]"
+    bound = left if last + 1 < horizon_steps else f"none: {last} is the last step"
     whole = require_whole("step", step, 0, None, COUNTING)
     if whole >= horizon_steps:
         raise InvalidValueError(Fault("step", "is beyond the trial's horizon", bound, whole, COUNTING))

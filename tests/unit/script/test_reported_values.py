@@ -134,7 +134,7 @@ def test_an_objective_that_is_no_number_is_refused_by_name(
 
 @pytest.mark.parametrize(
     ("steps", "refused"),
-    [([9, 8], "step: comes before step 9, reported last"),
+    [([9, 8], r"step: comes before step 9, reported last \(allowed: none: 9 is the last step; got 8\)"),
      ([0, 1, 2, 0], "step: comes before step 2, reported last"),
      ([3, 3], r"step: was reported before \(allowed: a whole number in \[4, 9\]; got 3\)"),
      ([10], r"step: is beyond the trial's horizon \(allowed: a whole number in \[0, 9\]; got 10\)"),
