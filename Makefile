@@ -48,6 +48,7 @@ snapshot: setup  ## rewrites what docs/reference takes from the code: the OpenAP
 	$(call rewrite,cli.md,lehr.cli.reference)
 	$(call rewrite,parity.md,tools.parity)
 	$(BIN)/python -m tools.tasks_page
+	$(BIN)/python -m tools.builtin_tasks > service/builtin_tasks.json.new && mv service/builtin_tasks.json.new service/builtin_tasks.json
 
 # Through a second file: a program that fails leaves the page as it was.
 rewrite = $(BIN)/python -m $(2) > docs/reference/$(1).new && mv docs/reference/$(1).new docs/reference/$(1)

@@ -28,7 +28,7 @@ from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, O
 from service.ordering import best_first
 from service.ranges.bounds import searched_space
 from service.tables import StudyRow, TrialRow
-from service.validation import waiting_reason
+from service.validation import NOT_OFFERED, waiting_reason
 
 Row = TypeVar("Row")
 
@@ -49,13 +49,14 @@ class Documents:
 
     def _study(self, transaction: Transaction, row: StudyRow, counts: dict[str, int]) -> Study:
         best = best_trial(transaction, row)
+        waits_because = self._waits_because(transaction, row)
         return Study(
             study_id=row.id,
             name=row.name,
             state=row.state,
-            reason=row.reason or self._waits_because(transaction, row),
+            reason=row.reason or waits_because,
             spec=row.spec,
-            warnings=[Warning_.model_validate(warning) for warning in row.warnings] + _best_warnings(row, best),
+            warnings=_standing_warnings(row, waits=waits_because is not None) + _best_warnings(row, best),
             progress=progress(row, counts),
             best=_best_document(best),
             convergence=convergence_document(row),
@@ -191,6 +192,15 @@ def _evaluations(trial: TrialRow) -> Evaluations | None:
     if trial.evaluations is None:
         return None
     return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
+
+
+def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
+    """The warnings of when it was posted, without those that no longer hold."""
+    return [
+        Warning_.model_validate(warning)
+        for warning in study.warnings
+        if warning["code"] != NOT_OFFERED or (waits or study.state == "PAUSED")
+    ]
 
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:

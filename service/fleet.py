@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -43,17 +45,18 @@ class Fleet:
     database: Database
     lease_seconds: float
 
-    def see(self, worker: WorkerInfo) -> None:
-        """Write down that a worker asked for work, and what it offers."""
+    def see(self, worker: WorkerInfo) -> bool:
+        """Record that a worker asked for work, and what it offers; False where nothing of this is new."""
         offers = [task if isinstance(task, TaskOffer) else TaskOffer(name=task) for task in worker.tasks]
         with self.database.read() as transaction:
             if _is_fresh(transaction, worker, offers):
-                return
+                return False
         _check_offers(offers)
         with self.database.write() as transaction:
             _upsert_worker(transaction, worker)
             transaction.session.execute(delete(OfferRow).where(OfferRow.worker_id == worker.id))
             transaction.session.add_all(_offer_row(worker.id, offer) for offer in offers)
+        return True
 
     def live_since(self, transaction: Transaction) -> datetime:
         return transaction.now - timedelta(seconds=LIVE_LEASES * self.lease_seconds)
@@ -83,7 +86,7 @@ class Fleet:
         """By name, beginning after one."""
         names = select(OfferRow.task_name).where(OfferRow.task_name > after_name).distinct()
         some = transaction.session.execute(names.order_by(OfferRow.task_name).limit(limit)).scalars().all()
-        known = (self.task(transaction, name) for name in some)
+        known = (self._described(name, self._offers(transaction, name)) for name in some)
         return [
             Task(
                 name=task.name,
@@ -94,32 +97,68 @@ class Fleet:
                 folds=task.folds,
             )
             for task in known
-            if task is not None
         ]
 
     def task(self, transaction: Transaction, name: str) -> KnownTask | None:
-        """The task as the worker seen last describes it; a description outranks a bare name."""
+        """The task as live workers offer it, or as it is built in; None where neither is known.
+
+        What a worker offered that is gone does not count: its next version may offer something else.
+        """
+        live = [offer for offer in self._offers(transaction, name) if offer.is_live]
+        return self._described(name, live) if live else BUILTIN_TASKS.get(name)
+
+    def names(self, transaction: Transaction) -> list[str]:
+        """Of every task that is built in or offered by a live worker."""
+        query = (
+            select(OfferRow.task_name)
+            .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
+            .where(WorkerRow.last_seen_at >= self.live_since(transaction))
+            .distinct()
+        )
+        return sorted({*BUILTIN_TASKS, *transaction.session.execute(query).scalars()})
+
+    def _offers(self, transaction: Transaction, name: str) -> list[_Offer]:
+        """Those that describe the task first, and of these the one of the worker seen last."""
         query = (
             select(OfferRow, WorkerRow.last_seen_at)
             .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
             .where(OfferRow.task_name == name)
             .order_by(OfferRow.params_schema.is_(None), WorkerRow.last_seen_at.desc(), WorkerRow.id)
         )
-        found = transaction.session.execute(query).all()
-        if not found:
-            return None
         live_since = self.live_since(transaction)
-        live = [offer for offer, last_seen_at in found if last_seen_at >= live_since]
-        offer = found[0][0]
+        return [_Offer(row, seen >= live_since) for row, seen in transaction.session.execute(query)]
+
+    def _described(self, name: str, offers: list[_Offer]) -> KnownTask:
+        live = [offer.row for offer in offers if offer.is_live]
+        described = offers[0].row
         return KnownTask(
             name,
-            offer.params_schema,
-            offer.metrics,
+            described.params_schema,
+            described.metrics,
             is_live=bool(live),
             workers=len(live),
-            folds=any(each.folds for each, _ in found),
-            folds_are_live=any(each.folds for each in live),
+            folds=any(offer.row.folds for offer in offers),
+            folds_are_live=any(row.folds for row in live),
         )
+
+
+@dataclass(frozen=True)
+class _Offer:
+    row: OfferRow
+    is_live: bool
+
+
+def _builtin_tasks() -> dict[str, KnownTask]:
+    text = files("service").joinpath("builtin_tasks.json").read_text("utf-8")
+    offers = [TaskOffer.model_validate(offer) for offer in json.loads(text)]
+    return {
+        offer.name: KnownTask(offer.name, offer.params_schema, offer.metrics, False, 0, folds=offer.folds)
+        for offer in offers
+    }
+
+
+BUILTIN_TASKS = _builtin_tasks()
+"""The tasks that come with lehr, as their workers offer them: generated by tools/builtin_tasks.py."""
 
 
 def note_beat(transaction: Transaction, worker_id: str) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.admission import Admission
 from service.database import Clock, Database
 from service.documents import Documents
 from service.fleet import Fleet
@@ -31,6 +32,7 @@ class Services:
     beats: Beats
     finishes: Finishes
     fleet: Fleet
+    admission: Admission
     documents: Documents
     forecasts: Forecasts
     signal: WorkSignal
@@ -49,6 +51,7 @@ class Services:
             beats=Beats(database, searches, terms),
             finishes=Finishes(database),
             fleet=fleet,
+            admission=Admission(database, fleet),
             documents=Documents(fleet),
             forecasts=Forecasts(),
             signal=WorkSignal(),

@@ -35,7 +35,7 @@ from service.ranges.alone import alone, in_a_metric_of
 from service.ranges.bounds import searched_space
 from service.search.warmth import Searches, new_trial
 from service.tables import StudyRow, TrialRow
-from service.validation import Resolved, resolve
+from service.validation import NOT_OFFERED, Resolved, resolve
 from service.warmstart import Start, warm_start
 
 log = structlog.get_logger("lehr.studies")
@@ -52,7 +52,8 @@ class Studies:
     def resolve(self, spec: StudySpec) -> Resolved:
         """The spec as it would run. Raises InvalidStudyError."""
         with self.database.read() as transaction:
-            resolved = resolve(spec, self.fleet.task(transaction, spec.task.name), self.max_trials)
+            task, names = self.fleet.task(transaction, spec.task.name), self.fleet.names(transaction)
+            resolved = resolve(spec, task, self.max_trials, names)
             first = warm_start(transaction, spec, resolved.spec["task"]["params"])
         if spec.warm_start != "off":
             resolved.spec["warm_start"] = first.studies
@@ -72,10 +73,10 @@ class Studies:
 
         def without_search(asked: StudySpec) -> Resolved:
             with self.database.read() as transaction:
-                task = self.fleet.task(transaction, asked.task.name)
-            resolved = resolve(in_a_metric_of(task, asked), task, self.max_trials)
+                task, names = self.fleet.task(transaction, asked.task.name), self.fleet.names(transaction)
+            resolved = resolve(in_a_metric_of(task, asked), task, self.max_trials, names)
             resolved.spec["budget"]["trials"] = 0
-            warnings = [warning for warning in resolved.warnings if warning.code == "task_not_offered"]
+            warnings = [warning for warning in resolved.warnings if warning.code == NOT_OFFERED]
             return Resolved(resolved.spec, warnings)
 
         return self._create(spec, without_search, key)

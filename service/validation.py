@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
 
 from lehr.errors import Fault, InvalidStudyError
+from lehr.schedules.documents import suggest
+from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.ranges import AUTO, RangeTestSpec
 from lehr.wire.studies import StudySpec, Warning_
 from service.answer.warnings import warnings_before
 from service.applied_schemas import TooMuchWorkError, parameter_errors
 from service.fleet import KnownTask
-from service.offered_schemas import schema_faults
+from service.offered_schemas import MAX_FAULTS, schema_faults
 from service.search.searcher import check_pruner, check_sampler
 from service.warmstart import Start
 
+NOT_OFFERED = "task_not_offered"
 PERCENT = 100
 """The highest accuracy, where a task counts in percent."""
 
@@ -32,10 +37,10 @@ class Resolved:
     starts: tuple[Start, ...] = ()
 
 
-def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolved:
+def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int, known_tasks: Sequence[str] = ()) -> Resolved:
     """Check a spec against the server and the task, and fill in its defaults.
 
-    `task` None: no worker has ever offered it, so its parameters cannot be checked.
+    `task` None: no live worker offers it, so its parameters are checked when one does. `known_tasks`: names to suggest.
     Raises InvalidStudyError with every fault found.
     """
     faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_constraint_faults(spec), *_first_faults(spec)]
@@ -44,14 +49,12 @@ def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int) -> Resolve
     params = spec.task.params
     if task is not None:
         params = with_defaults(params, task.params_schema)
-        faults += _params_faults(params, task)
-        faults += _metric_faults(spec, task)
-        faults += _fold_faults(spec, task)
-        faults += _followed_metric_faults(spec, task)
+        faults += params_faults(params, task)
+        faults += task_faults(spec.objective, spec.space.to_space().followed_metrics(), task)
     if faults:
         raise InvalidStudyError(faults)
     resolved = _resolved_document(spec, params)
-    warnings = [*warnings_before(spec), *_task_warnings(spec, task)]
+    warnings = [*warnings_before(spec), *_task_warnings(spec, task, known_tasks)]
     return Resolved(resolved, warnings)
 
 
@@ -109,10 +112,20 @@ def _first_faults(spec: StudySpec) -> list[Fault]:
     ]
 
 
-def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
+def task_faults(
+    objective: ObjectiveSpec, followed_metrics: Mapping[str, Sequence[str]], task: KnownTask
+) -> list[Fault]:
+    """What the task cannot measure for a study."""
+    return [
+        *_metric_faults(objective, task),
+        *_fold_faults(objective, task),
+        *_followed_metric_faults(followed_metrics, task),
+    ]
+
+
+def _metric_faults(objective: ObjectiveSpec, task: KnownTask) -> list[Fault]:
     if task.metrics is None:
         return []
-    objective = spec.objective
     asked = {} if objective.counts_steps else {"objective.metric": objective.metric}
     asked |= {f"objective.constraints[{at}].metric": one.metric for at, one in enumerate(objective.constraints)}
     return [
@@ -121,7 +134,7 @@ def _metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
             f"the task {task.name} does not report this metric",
             "one of " + ", ".join(task.metrics),
             metric,
-            "Name a metric that the task reports.",
+            suggest(metric, task.metrics, "a metric"),
         )
         for field, metric in asked.items()
         if metric not in task.metrics
@@ -141,21 +154,21 @@ def _constraint_faults(spec: StudySpec) -> list[Fault]:
     return faults
 
 
-def _fold_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
-    if spec.objective.folds is None or task.folds:
+def _fold_faults(objective: ObjectiveSpec, task: KnownTask) -> list[Fault]:
+    if objective.folds is None or task.folds:
         return []
     return [
         Fault(
             "objective.folds",
             f"the task {task.name} cannot hold out a fold of its data: no worker offers it with folds",
             "null",
-            spec.objective.folds,
+            objective.folds,
             "Use objective.seeds, or teach the task to honour a trial's fold and offer it with folds: true.",
         )
     ]
 
 
-def _followed_metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
+def _followed_metric_faults(followed_metrics: Mapping[str, Sequence[str]], task: KnownTask) -> list[Fault]:
     """Adaptive families whose schedules would wait for a metric that never comes."""
     return [
         Fault(
@@ -165,13 +178,13 @@ def _followed_metric_faults(spec: StudySpec, task: KnownTask) -> list[Fault]:
             metric,
             f'Name metrics that the task reports: {{"{family}": {{"metric": ["{task.metrics[0]}"]}}}}.',
         )
-        for family, metrics in spec.space.to_space().followed_metrics().items()
+        for family, metrics in followed_metrics.items()
         for metric in metrics
         if task.metrics and metric not in task.metrics
     ]
 
 
-def _params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
+def params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
     if task.params_schema is None:
         return []
     # Offers that an older server took may still be there.
@@ -180,20 +193,43 @@ def _params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
         bound, remedy = "a JSON Schema that this server takes", "Correct the schema that the worker offers."
         return [Fault("task.params", message, bound, None, remedy)]
     try:
-        return [_schema_fault(error) for error in parameter_errors(task.params_schema, params)]
+        errors = parameter_errors(task.params_schema, params)
+        return [fault for error in errors for fault in _schema_faults(error)][:MAX_FAULTS]
     except TooMuchWorkError:
         message, bound = "checking these parameters takes too long", "parameters that are checked in a moment"
         return [Fault("task.params", message, bound, None, "Send fewer or shorter parameters.")]
 
 
-def _schema_fault(error: jsonschema.ValidationError) -> Fault:
+def _schema_faults(error: jsonschema.ValidationError) -> list[Fault]:
     path = ".".join(["task.params", *(str(part) for part in error.absolute_path)])
-    return Fault(
-        path,
-        error.message[:500],
-        f"{error.validator}: {str(error.validator_value)[:300]}",
-        error.instance,
-        "See the task's parameters at GET /v1/tasks.",
+    remedy = "See the task's parameters at GET /v1/tasks."
+    schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
+    known = list(schema.get("properties", {}))
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        bound = "one of " + ", ".join(known)
+        given: Any = error.instance
+        unknown = [name for name in given if name not in known][:MAX_FAULTS]
+        return [
+            Fault(path, f"{name} is not a parameter here"[:300], bound, name, suggest(name, known, "a parameter"))
+            for name in unknown
+        ]
+    bound = f"{error.validator}: {str(error.validator_value)[:300]}"
+    if error.validator == "enum":
+        choices: Any = error.validator_value
+        remedy = suggest(error.instance, [one for one in choices if isinstance(one, str)], "a value")
+    elif error.validator == "pattern" and "description" in schema:
+        # The parameter's own words; a regular expression tells most readers nothing.
+        bound, remedy = str(schema["description"])[:300], _pattern_remedy(str(schema["description"]))
+        return [Fault(path, "this text is not allowed here", bound, error.instance, remedy)]
+    return [Fault(path, error.message[:500], bound, error.instance, remedy)]
+
+
+def _pattern_remedy(description: str) -> str:
+    if "data folder" not in description:
+        return "See the task's parameters at GET /v1/tasks."
+    return (
+        "Put the data into the worker's data folder (lehr worker --data-dir) and give its path inside that folder, "
+        "without a leading /, a drive or .."
     )
 
 
@@ -207,9 +243,13 @@ def with_defaults(params: dict[str, Any], schema: dict[str, Any] | None) -> dict
     return filled
 
 
-def _task_warnings(spec: StudySpec, task: KnownTask | None) -> list[Warning_]:
+def _task_warnings(spec: StudySpec, task: KnownTask | None, known_tasks: Sequence[str]) -> list[Warning_]:
     reason = waiting_reason(spec.task.name, task, spec.objective.folds)
-    return [] if reason is None else [Warning_(code="task_not_offered", field="task.name", message=reason)]
+    if reason is None:
+        return []
+    near = difflib.get_close_matches(spec.task.name, known_tasks, n=1) if task is None else []
+    message = f"{reason}; did you mean {near[0]}?" if near else reason
+    return [Warning_(code=NOT_OFFERED, field="task.name", message=message)]
 
 
 def waiting_reason(task_name: str, task: KnownTask | None, folds: int | None) -> str | None:

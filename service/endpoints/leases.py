@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from service.endpoints.parameters import IdempotencyKey, LeaseId
+from service.ledger.claims import task_names
 from service.services import Provided
 from service.strict_json import StrictRoute
 
@@ -23,7 +24,8 @@ router = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=St
 @router.post("", response_model=Lease, responses={204: {"description": "nothing to do"}})
 async def claim(request: Request, claim: Claim, services: Provided, idempotency_key: IdempotencyKey = None) -> Any:
     """Ask for trials; waits up to `wait_seconds` for them. A repeated Idempotency-Key gets the same lease again."""
-    await run_sync(services.fleet.see, claim.worker)
+    if await run_sync(services.fleet.see, claim.worker):
+        await run_sync(services.admission.check_waiting, task_names(claim))
     patience_ends = asyncio.get_running_loop().time() + claim.wait_seconds
     while True:
         lease = await run_sync(services.claims.claim, claim, idempotency_key)

@@ -10,6 +10,7 @@ from alembic import command
 
 from service.schema import alembic_config, migrate
 from tests.architecture.sources import ROOT, document
+from tools import builtin_tasks
 
 
 def test_the_openapi_snapshot_is_the_servers_own() -> None:
@@ -18,6 +19,10 @@ def test_the_openapi_snapshot_is_the_servers_own() -> None:
     assert document("docs/reference/openapi.json") == printed, (
         "the contract changed: run make snapshot and look at the diff"
     )
+
+
+def test_the_server_knows_the_built_in_tasks_as_their_workers_offer_them() -> None:
+    assert document("service/builtin_tasks.json") == builtin_tasks.document(), "a task changed: run make snapshot"
 
 
 def test_the_migrations_lead_to_the_tables_of_the_code(tmp_path: Path) -> None:

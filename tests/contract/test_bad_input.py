@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.ledgers import FakeWorker, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeWorker, study_spec
 
 JSON_TYPE = {"Content-Type": "application/json"}
 
@@ -214,7 +214,7 @@ def test_a_metric_is_kept_under_the_name_that_it_was_reported_with(
     client: TestClient, worker: FakeWorker, name: str
 ) -> None:
     objective = {"metric": name, "direction": "maximize"}
-    study_id = client.post("/v1/studies", json=study_spec(objective=objective)).json()["study_id"]
+    study_id = client.post("/v1/studies", json=study_spec(task=UNKNOWN_TASK, objective=objective)).json()["study_id"]
     lease = worker.claim()
     assert lease is not None
     assert lease["study"]["objective"]["metric"] == name

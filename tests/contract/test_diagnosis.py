@@ -8,7 +8,7 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from tests.contract.test_studies import create
-from tests.support.ledgers import FakeWorker, named
+from tests.support.ledgers import UNKNOWN_TASK, FakeWorker, named
 
 FALLING = [2.3 - 0.07 * index for index in range(10)]
 SETTLED = [2.3 * 0.2**index + 0.3 + 0.01 * (index % 2) for index in range(10)]
@@ -87,7 +87,7 @@ def test_the_other_trials_have_their_say(client: TestClient, worker: FakeWorker)
 
 def test_a_study_tells_the_bound_its_best_trials_crowd_at(client: TestClient, worker: FakeWorker) -> None:
     space = {"families": ["constant"], "start_lr": {"low": 1e-3, "high": 1.0}}
-    study = create(client, space=space, budget={"trials": 12, "parallel": 1})
+    study = create(client, task=UNKNOWN_TASK, space=space, budget={"trials": 12, "parallel": 1})
     assert get(client, study, "diagnosis") == {"study_id": study["study_id"], "state": "QUEUED", "findings": []}
     for number in range(12):
         rate = 10 ** (-0.05 * number)

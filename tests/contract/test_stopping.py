@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from service.ledger.overdue import end_overdue
 from tests.contract.test_studies import act, create
-from tests.support.ledgers import FakeClock, FakeWorker, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeClock, FakeWorker, study_spec
 
 LOSS = {"metric": "val_loss", "direction": "minimize"}
 COSINE = {"family": "cosine", "start_lr": 0.1, "end_lr": 0.001}
@@ -35,7 +35,8 @@ def test_a_target_that_is_reached_ends_the_search_and_says_so(
     client: TestClient, worker: FakeWorker, direction: str, values: tuple[float, float], target: float
 ) -> None:
     objective = {"metric": "score", "direction": direction}
-    study = create(client, objective=objective, budget={"trials": 9, "parallel": 1, "target": target})
+    budget = {"trials": 9, "parallel": 1, "target": target}
+    study = create(client, task=UNKNOWN_TASK, objective=objective, budget=budget)
     worker.finish(claimed(worker), value=values[0])
     assert read(client, study)["state"] == "RUNNING"
     worker.finish(claimed(worker), value=values[1])

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lehr.schedules import schedule_from_dict
-from tests.support.ledgers import FakeClock, FakeWorker, serving, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeClock, FakeWorker, serving, study_spec
 
 COSINE = {"family": "cosine", "start_lr": 0.1, "end_lr": 0.001}
 
@@ -388,7 +388,7 @@ def test_the_same_seed_and_one_worker_give_the_same_trials_across_a_restart(
         found: list[Any] = []
         with serving(database_url, clock) as client:
             budget = {"trials": 24, "parallel": 1}
-            spec = study_spec(sampler={"name": "tpe", "seed": 3}, budget=budget, warm_start=[])
+            spec = study_spec(task=UNKNOWN_TASK, sampler={"name": "tpe", "seed": 3}, budget=budget, warm_start=[])
             study_id = client.post("/v1/studies", json=spec).json()["study_id"]
             _train_some(FakeWorker(client), 12 if restart else 24, found)
         with serving(database_url, clock) as client:

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from tests.contract.test_studies import create
 from tests.support.ledgers import FakeWorker
 
-TASK = {"name": "digits", "params": {"model": "mlp", "optimizer": "sgd", "batch_size": 64}}
+TASK = {"name": "any:task", "params": {"model": "mlp", "optimizer": "sgd", "batch_size": 64}}
 
 
 def test_the_best_schedule_is_moved_with_its_rule_and_source(client: TestClient, worker: FakeWorker) -> None:

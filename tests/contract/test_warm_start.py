@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.ledgers import FakeWorker, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeWorker, study_spec
 
 PARAMS = {"model": "mlp", "optimizer": "sgd", "batch_size": 64}
 BUDGET = {"trials": 24, "parallel": 1}
@@ -84,7 +84,7 @@ def test_guesses_come_first_and_are_paid_from_the_budget(client: TestClient, wor
 
 
 def test_without_studies_or_a_known_optimizer_the_search_is_on_its_own(client: TestClient) -> None:
-    assert starts(client, create(client, task={"name": "digits", "params": {}})) == []
+    assert starts(client, create(client, task=UNKNOWN_TASK)) == []
     known = create(client)
     assert known["spec"]["warm_start"] == []
     assert [trial["origin"] for trial in starts(client, known)] == ["prior", "prior"]  # cosine and constant

@@ -60,6 +60,9 @@ def study_spec(**changes: Any) -> dict[str, Any]:
     return {**spec, **changes}
 
 
+UNKNOWN_TASK: dict[str, Any] = {"name": "any:task", "params": {"model": "mlp"}}
+"""A task that the server knows nothing of, so that any parameter and metric will do; every FakeWorker offers it."""
+
 _keys = itertools.count()
 
 
@@ -69,7 +72,7 @@ class FakeWorker:
     def __init__(self, client: TestClient, name: str = "w-1", tasks: list[Any] | None = None) -> None:
         self.client = client
         self.name = name
-        self.tasks = tasks or ["digits"]
+        self.tasks = tasks or ["digits", UNKNOWN_TASK["name"]]
 
     def claim(
         self, max_trials: int = 1, key: str | None = None, wait_seconds: float = 0, *, study: str | None = None
