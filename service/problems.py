@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +26,7 @@ from lehr.errors import (
     LostLeaseError,
     NotFoundError,
 )
+from lehr.schedules.documents import suggest
 from service.strict_json import MalformedBodyError
 
 MEDIA_TYPE = "application/problem+json"
@@ -143,7 +145,11 @@ def _faults(described: dict[str, Any]) -> list[Fault]:
         return [_under(fault, field) for fault in cause.faults]
     bound, remedy = BOUNDS.get(described["type"], (described["msg"], "Send a value of the right type."))
     context = dict((described.get("ctx") or {}).items())
-    return [Fault(field, described["msg"], bound.format_map(_Known(context)), described.get("input"), remedy)]
+    # A missing field's input is all that stands around it.
+    value = None if described["type"] == "missing" else described.get("input")
+    if described["type"] == "literal_error":
+        remedy = suggest(value, re.findall(r"'([^']*)'", str(context.get("expected"))), "a value")
+    return [Fault(field, described["msg"], bound.format_map(_Known(context)), value, remedy)]
 
 
 class _Known(dict[str, Any]):

@@ -249,7 +249,7 @@ def _task_warnings(spec: StudySpec, task: KnownTask | None, known_tasks: Sequenc
         return []
     near = difflib.get_close_matches(spec.task.name, known_tasks, n=1) if task is None else []
     message = f"{reason}; did you mean {near[0]}?" if near else reason
-    return [Warning_(code=NOT_OFFERED, field="task.name", message=message)]
+    return [Warning_(code="task_not_offered", field="task.name", message=message)]
 
 
 def waiting_reason(task_name: str, task: KnownTask | None, folds: int | None) -> str | None:

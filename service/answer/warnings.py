@@ -26,6 +26,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
         *_single_value_warnings(spec.space),
         *_budget_warnings(spec),
         *_confirm_warnings(spec),
+        *_direction_warnings(spec),
         *_target_warnings(spec),
         *_constraint_warnings(spec),
         *_convergence_warnings(spec),
@@ -137,6 +138,18 @@ def _convergence_warnings(spec: StudySpec) -> Iterator[Warning_]:
             message=f"a search is looked at after {FEWEST} trials, and budget.trials is {spec.budget.trials}: "
             "it never stops for having converged",
         )
+
+
+def _direction_warnings(spec: StudySpec) -> Iterator[Warning_]:
+    metric, direction = spec.objective.metric, spec.objective.direction
+    if metric.endswith(("loss", "error")) and direction == "maximize":
+        better = "minimize"
+    elif metric.endswith("accuracy") and direction == "minimize":
+        better = "maximize"
+    else:
+        return
+    message = f"the search will {direction} {metric}, and so look for the worst training; {better} it instead"
+    yield Warning_(code="direction_unusual", field="objective.direction", message=message)
 
 
 def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:

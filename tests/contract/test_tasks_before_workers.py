@@ -105,3 +105,13 @@ def test_a_completed_study_no_longer_warns_that_no_worker_offers_its_task(client
     study = document(client, study_id)
     assert study["state"] == "COMPLETED"
     assert "task_not_offered" not in codes(study)
+
+
+def test_a_missing_field_a_mistyped_choice_and_a_reversed_direction_are_said_briefly(client: TestClient) -> None:
+    spec = {name: value for name, value in study_spec().items() if name != "budget"}
+    (fault,) = client.post("/v1/studies", json=spec).json()["errors"]
+    assert (fault["field"], fault["value"]) == ("budget", None)
+    (fault,) = client.post("/v1/studies", json=study_spec(pruner={"name": "medain"})).json()["errors"]
+    assert fault["remedy"] == "Did you mean median?"
+    reversed_ = study_spec(objective={"metric": "val_loss", "direction": "maximize"})
+    assert "direction_unusual" in codes(client.post("/v1/studies", json=reversed_).json())
