@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
@@ -126,9 +126,11 @@ def _answer_lehr_error(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, kind, _summary(faults) if faults else str(error), faults)
 
 
-def _answer_validation_error(_request: Request, error: Exception) -> JSONResponse:
+def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [fault for described in error.errors() for fault in _faults(described)]
+    body = getattr(request.scope.get("route"), "body_field", None)
+    model = body.field_info.annotation if body is not None else None
+    faults = [fault for described in error.errors() for fault in _faults(described, model)]
     return problem(422, "invalid-request", _summary(faults), faults)
 
 
@@ -138,7 +140,7 @@ def _summary(faults: Sequence[Fault]) -> str:
     return told if len(faults) <= SUMMARISED else f"{told}; and {len(faults) - SUMMARISED} more"
 
 
-def _faults(described: dict[str, Any]) -> list[Fault]:
+def _faults(described: dict[str, Any], model: Any) -> list[Fault]:
     field = _field(described["loc"])
     cause = (described.get("ctx") or {}).get("error")
     if isinstance(cause, InvalidValueError):
@@ -147,9 +149,29 @@ def _faults(described: dict[str, Any]) -> list[Fault]:
     context = dict((described.get("ctx") or {}).items())
     # A missing field's input is all that stands around it.
     value = None if described["type"] == "missing" else described.get("input")
+    if described["type"] == "extra_forbidden" and (known := _fields_around(model, described["loc"])):
+        bound, remedy = "one of " + ", ".join(known), suggest(described["loc"][-1], known, "a field") + " Or remove it."
     if described["type"] == "literal_error":
         remedy = suggest(value, re.findall(r"'([^']*)'", str(context.get("expected"))), "a value")
     return [Fault(field, described["msg"], bound.format_map(_Known(context)), value, remedy)]
+
+
+def _fields_around(model: Any, location: tuple[int | str, ...]) -> list[str]:
+    """The fields that the object of an unknown one has; none where the location does not tell."""
+    for part in location[1:-1]:
+        if isinstance(part, str):
+            model = _model_of(getattr(model, "model_fields", {}).get(part))
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_of(field: Any) -> Any:
+    kinds = [getattr(field, "annotation", None)]
+    while kinds:
+        kind = kinds.pop()
+        if hasattr(kind, "model_fields"):
+            return kind
+        kinds += get_args(kind)
+    return None
 
 
 class _Known(dict[str, Any]):

@@ -115,3 +115,5 @@ def test_a_missing_field_a_mistyped_choice_and_a_reversed_direction_are_said_bri
     assert fault["remedy"] == "Did you mean median?"
     reversed_ = study_spec(objective={"metric": "val_loss", "direction": "maximize"})
     assert "direction_unusual" in codes(client.post("/v1/studies", json=reversed_).json())
+    (fault,) = client.post("/v1/studies", json=study_spec(budget={"trials": 4, "paralell": 2})).json()["errors"]
+    assert fault["remedy"] == "Did you mean parallel? Or remove it."
