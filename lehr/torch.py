@@ -8,6 +8,8 @@ scheduler = ScheduleLR(optimizer, Cosine(start_lr=0.1, end_lr=0.001), horizon_st
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,16 +19,25 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules.base import Schedule
+from lehr.schedules.groups import group_ratios, ratios_text, set_momentum, set_rate
 from lehr.schedules.portable.closed_form import compiled
 from lehr.schedules.steps import progress_at
+
+COMPILED = ("_lr_at", "_momentum_at")
+"""Functions made from the schedule, which no pickle can hold."""
+
+log = logging.getLogger("lehr.torch")
 
 
 class ScheduleLR(LRScheduler):
     """Gives each parameter group the rate of its step and, where the schedule cycles it, the momentum.
 
     `horizon_steps`: how many optimizer steps the training takes; from the last one on the rate stays. Adam and
-    its kin get the momentum as their first beta. `factors`: what the rate is multiplied by for each parameter
-    group, 1 for all by default; whatever rates the groups had are replaced.
+    its kin get the momentum as their first beta; an optimizer that reads neither is left alone, which is logged.
+
+    `factors`: what the rate is multiplied by for each parameter group. By default the group of the highest rate has
+    the schedule's rate and the others keep their ratios to it, which is logged as a warning; `factors=[1.0, …]` gives
+    all of them one rate. A group that is added later keeps the rate that it comes with.
 
     Each rate is computed from its step alone, so that a loaded state goes on where it was saved, whether the
     optimizer's own state is loaded before, afterwards or not at all.
@@ -46,19 +57,20 @@ class ScheduleLR(LRScheduler):
         progress_at(0, horizon_steps)
         schedule.require_closed_form()
         self.schedule, self.horizon_steps = schedule, horizon_steps
-        self.factors = [float(factor) for factor in factors] if factors is not None else None
-        if factors is not None and len(factors) != len(optimizer.param_groups):
-            bound = f"{len(optimizer.param_groups)} numbers"
-            remedy = "Give one factor for each parameter group."
-            raise InvalidValueError(Fault("factors", "are not as many as the groups", bound, factors, remedy))
         self._lr_at, self._momentum_at = compiled(schedule, horizon_steps)
+        self._ratios_are_kept = factors is None
+        self.factors = _kept_ratios(optimizer) if factors is None else _checked(factors, optimizer)
+        if self._momentum_at is not None:
+            reads = [set_momentum(group, self._momentum_at(0)) for group in optimizer.param_groups]
+            if not all(reads):
+                log.warning("%s has no momentum to cycle: the schedule sets its rates alone", type(optimizer).__name__)
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | torch.Tensor]:
         """The rate of each group at the present step."""
         rate = self._lr_at(self.last_epoch)
-        factors = self.factors or [1.0] * len(self.optimizer.param_groups)
-        return [rate * factor for factor in factors]
+        later = self.optimizer.param_groups[len(self.factors) :]
+        return [*(rate * factor for factor in self.factors), *(group["lr"] for group in later)]
 
     def get_last_lr(self) -> list[float | torch.Tensor]:
         """The rate that each group has."""
@@ -72,39 +84,63 @@ class ScheduleLR(LRScheduler):
         else:
             self._step_count += 1
             self.last_epoch += 1
-            self._set_rates()
-        if self._momentum_at is not None:
-            self._set_momentum(self._momentum_at(self.last_epoch))
+        self._set()
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, and what the schedule is, all of it plain JSON values."""
         return {
             "schedule": self.schedule.to_dict(),
             "horizon_steps": self.horizon_steps,
+            "factors": list(self.factors),
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the state was saved. The schedule and the horizon stay those of this scheduler."""
+        """Go on where the state was saved.
+
+        The schedule, the horizon and factors that were given stay those of this scheduler; ratios that the groups
+        kept are the saved ones.
+        """
         self.last_epoch = state_dict["last_epoch"]
         self._step_count = state_dict["_step_count"]
-        self._set_rates()
-        if self._momentum_at is not None:
-            self._set_momentum(self._momentum_at(self.last_epoch))
+        if self._ratios_are_kept:
+            self.factors = list(state_dict.get("factors") or self.factors)
+        self._set()
 
-    def _set_rates(self) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in COMPILED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lr_at, self._momentum_at = compiled(self.schedule, self.horizon_steps)
+
+    def _set(self) -> None:
         rate = self._lr_at(self.last_epoch)
-        for index, group in enumerate(self.optimizer.param_groups):
-            own = rate if self.factors is None else rate * self.factors[index]
-            if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(own)
-            else:
-                group["lr"] = own
+        # A group that was added later has no factor.
+        for group, factor in zip(self.optimizer.param_groups, self.factors, strict=False):
+            set_rate(group, rate * factor)
+        if self._momentum_at is not None:
+            momentum = self._momentum_at(self.last_epoch)
+            for group, _ in zip(self.optimizer.param_groups, self.factors, strict=False):
+                set_momentum(group, momentum)
 
-    def _set_momentum(self, momentum: float) -> None:
-        for group in self.optimizer.param_groups:
-            if "betas" in group:
-                group["betas"] = (momentum, *group["betas"][1:])
-            else:
-                group["momentum"] = momentum
+
+def _kept_ratios(optimizer: Optimizer) -> list[float]:
+    """The ratios of the rates that the groups were made with, whatever an earlier scheduler has set since."""
+    rates = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    ratios = list(group_ratios(rates))
+    if set(ratios) != {1.0}:
+        log.warning("%s", ratios_text(ratios))
+    return ratios
+
+
+def _checked(factors: Sequence[float], optimizer: Optimizer) -> list[float]:
+    if len(factors) != len(optimizer.param_groups):
+        bound = f"{len(optimizer.param_groups)} numbers"
+        remedy = "Give one factor for each parameter group."
+        raise InvalidValueError(Fault("factors", "are not as many as the groups", bound, factors, remedy))
+    if not all(0 <= factor < math.inf for factor in factors):
+        remedy = "Give 1 for the schedule's rate, 0 for a group that is not trained."
+        raise InvalidValueError(Fault("factors", "are out of bounds", "finite numbers >= 0", factors, remedy))
+    return [float(factor) for factor in factors]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, SupportsFloat
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.schedules.groups import group_ratios
+from lehr.schedules.groups import group_ratios, ratios_text, set_momentum, set_rate
 from lehr.script.trial import ScriptTrial
 
 log = logging.getLogger("lehr.script")
@@ -38,21 +38,14 @@ class Groups:
         rates = [float(group.setdefault("initial_lr", float(group["lr"]))) for group in optimizer.param_groups]
         self._ratios = list(group_ratios(rates))
         if set(self._ratios) != {1.0}:
-            shown = ", ".join(f"{ratio:g}" for ratio in self._ratios)
-            log.warning("the parameter groups keep the ratios of their rates: %s times the schedule's", shown)
+            log.warning("%s", ratios_text(self._ratios))
 
     def set(self, lr: float, momentum: float | None) -> None:
-        """Give each group its rate and, unless None, the momentum or first beta; later groups have the full rate."""
-        for index, group in enumerate(self._optimizer.param_groups):
-            rate = lr * self._ratios[index] if index < len(self._ratios) else lr
-            if hasattr(group["lr"], "fill_"):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-            if momentum is not None and "betas" in group:
-                group["betas"] = (momentum, *group["betas"][1:])
-            elif momentum is not None:
-                group["momentum"] = momentum
+        """Give each group its rate and, unless None, the momentum or first beta; later groups keep their own."""
+        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=False):
+            set_rate(group, lr * ratio)
+            if momentum is not None:
+                set_momentum(group, momentum)
 
     def rates(self) -> list[float]:
         return [float(group["lr"]) for group in self._optimizer.param_groups]

@@ -19,6 +19,7 @@ from lehr.schedules.plateau import Plateau
 from lehr.schedules.polynomial import Polynomial
 from lehr.schedules.portable.from_transformers import Settings, read
 from lehr.schedules.portable.reading import expect, refuse, risen, stepwise, within
+from lehr.schedules.scaled import Scaled
 from lehr.schedules.steps import MAX_HORIZON_STEPS, require_whole
 from lehr.schedules.triangular import Triangular
 from lehr.schedules.triangular2 import Triangular2
@@ -49,7 +50,10 @@ def from_torch(scheduler: Any, horizon_steps: int) -> Schedule:
     own = getattr(scheduler, "schedule", None)
     if isinstance(own, Schedule):
         expect("horizon_steps", horizon_steps, getattr(scheduler, "horizon_steps", horizon_steps), "Give that one.")
-        return own
+        factor = _alike("factors", getattr(scheduler, "factors", [1.0]))
+        if factor == 0:
+            refuse("factors", "are 0, which no schedule is", "> 0", factor)
+        return own if factor == 1 else Scaled(schedule=own, factor=factor)
     _reader(scheduler)
     return _read(scheduler, _one_rate(scheduler), horizon_steps - 1)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import logging
+import pickle
 import subprocess
 import sys
 import time
@@ -11,8 +14,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as torch_lr
 
-from lehr.errors import InvalidScheduleError, InvalidValueError
-from lehr.schedules import Cosine, OneCycle, Plateau, Triangular
+from lehr.errors import InexpressibleError, InvalidScheduleError, InvalidValueError
+from lehr.schedules import Cosine, OneCycle, Plateau, Scaled, Triangular
 from lehr.schedules.portable import from_torch
 from lehr.torch import ScheduleLR
 from tests.support.examples import PLAIN, example
@@ -93,6 +96,85 @@ def test_each_group_may_have_a_factor_of_its_own():
     assert rates == [[schedule.lr(step, 9), 0.5 * schedule.lr(step, 9), 0.0] for step in range(9)]
 
 
+def groups_of(*rates):
+    return torch.optim.SGD([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": rate} for rate in rates])
+
+
+def test_groups_keep_the_ratios_of_their_rates_by_default_and_it_is_logged(caplog):
+    schedule, optimizer = Cosine(start_lr=0.1, end_lr=0.001), groups_of(0.01, 0.1, 0.05)
+    rates = train(optimizer, ScheduleLR(optimizer, schedule, 9), 9)
+    for step, row in enumerate(rates):
+        assert row == pytest.approx([ratio * schedule.lr(step, 9) for ratio in (0.1, 1.0, 0.5)])
+    (record,) = caplog.records
+    assert (record.levelno, "0.1, 1, 0.5 times the schedule's" in record.message) == (logging.WARNING, True)
+    # The ratios are those of the groups' own rates, not of what an earlier scheduler has left.
+    assert ScheduleLR(optimizer, schedule, 9).factors == pytest.approx([0.1, 1.0, 0.5])
+
+
+def test_groups_of_one_rate_are_not_mentioned(caplog):
+    ScheduleLR(sgd(3), Cosine(start_lr=0.1, end_lr=0.001), 9)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("factors", [None, [1.0], [0.25]])
+@pytest.mark.parametrize("schedule", [Cosine(start_lr=0.1, end_lr=0.0), CYCLED], ids=["plain", "cycled"])
+def test_a_group_that_is_added_later_keeps_its_own_rate_and_momentum(schedule, factors):
+    optimizer = sgd()
+    scheduler = ScheduleLR(optimizer, schedule, 5, factors=factors)
+    train(optimizer, scheduler, 1)
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 0.002, "momentum": 0.3})
+    rates = train(optimizer, scheduler, 4)
+    factor = 1.0 if factors is None else factors[0]
+    assert rates == [[factor * schedule.lr(step, 5), 0.002] for step in range(1, 5)]
+    assert optimizer.param_groups[1]["momentum"] == 0.3
+    resumed = groups_of(7.0, 0.004)
+    again = ScheduleLR(resumed, schedule, 5, factors=None if factors is None else [*factors, 0.5])
+    again.load_state_dict(scheduler.state_dict())
+    if factors is None:
+        assert again.factors == [1.0]
+    else:
+        assert again.factors == [factor, 0.5]
+
+
+@pytest.mark.parametrize("factors", [[1.0, -1.0], [1.0, float("nan")], [float("inf"), 1.0]])
+def test_factors_that_are_no_factors_are_refused(factors):
+    with pytest.raises(InvalidValueError, match=r"factors: are out of bounds \(allowed: finite numbers >= 0"):
+        ScheduleLR(sgd(2), Cosine(start_lr=0.1, end_lr=0.001), 9, factors=factors)
+
+
+@pytest.mark.parametrize("carried", [lambda each: pickle.loads(pickle.dumps(each)), copy.deepcopy])
+@pytest.mark.parametrize("family", PLAIN)
+@pytest.mark.parametrize("stop", [0, 7])
+def test_a_pickled_scheduler_goes_on_where_it_was(family, carried, stop):
+    schedule, optimizer = example(family, 0.2), sgd(2)
+    scheduler = ScheduleLR(optimizer, schedule, 20, factors=[1.0, 0.5])
+    train(optimizer, scheduler, stop)
+    again = carried(scheduler)
+    again.optimizer.step()
+    if stop == 0:  # torch's own schedulers, too, warn here: what they do to the optimizer's step is not pickled
+        with pytest.warns(UserWarning, match="step"):
+            again.step()
+        stop = 1
+    rates = train(again.optimizer, again, 20 - stop)
+    assert rates == [[schedule.lr(step, 20), 0.5 * schedule.lr(step, 20)] for step in range(stop, 20)]
+
+
+@pytest.mark.parametrize(
+    "kind", ["Adagrad", "Adadelta", "Rprop", "ASGD", "Adafactor", "SGD", "RMSprop", "Adam", "NAdam", "Adamax", "Muon"]
+)
+def test_momentum_is_set_only_where_the_optimizer_reads_it(kind, caplog):
+    made = getattr(torch.optim, kind)
+    optimizer = made([torch.nn.Parameter(torch.zeros(1, 1))], lr=0.1)
+    before = set(optimizer.param_groups[0])
+    train(optimizer, ScheduleLR(optimizer, CYCLED, 5), 3)
+    (group,) = optimizer.param_groups
+    assert set(group) - before <= {"initial_lr"}
+    reads = "betas" in before or "momentum" in before
+    if reads:
+        assert CYCLED.momentum(3, 5) in (group.get("momentum"), group.get("betas", (None,))[0])
+    assert reads != (f"{kind} has no momentum to cycle" in caplog.text)
+
+
 def test_a_rate_kept_in_a_tensor_is_set_in_place():
     schedule, rate = Cosine(start_lr=0.1, end_lr=0.001), torch.tensor(7.0, dtype=torch.float64)
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=rate)
@@ -115,6 +197,17 @@ def test_the_live_scheduler_is_read_as_its_schedule():
     assert from_torch(ScheduleLR(sgd(), schedule, 10), 10) == schedule
     with pytest.raises(InvalidScheduleError, match="horizon_steps"):
         from_torch(ScheduleLR(sgd(), schedule, 10), 11)
+
+
+def test_factors_survive_being_read_back():
+    cosine = Cosine(start_lr=0.1, end_lr=0.0)
+    read = from_torch(ScheduleLR(sgd(2), cosine, 5, factors=[0.5, 0.5]), 5)
+    assert read == Scaled(schedule=cosine, factor=0.5)
+    assert read.start_lr == 0.05
+    with pytest.raises(InexpressibleError, match="factors: differ between parameter groups"):
+        from_torch(ScheduleLR(sgd(2), cosine, 5, factors=[0.5, 1.0]), 5)
+    with pytest.raises(InexpressibleError, match="factors"):
+        from_torch(ScheduleLR(sgd(), cosine, 5, factors=[0.0]), 5)
 
 
 def test_it_is_refused_what_it_cannot_follow():

@@ -51,7 +51,7 @@ def test_parameter_groups_keep_the_ratios_of_their_rates(kind: Any, caplog: pyte
     assert "keep the ratios of their rates: 0.1, 1, 0.5 times" in caplog.text
     optimizer.add_param_group({"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 7.0})
     groups.set(0.2, None)
-    assert groups.rates()[3] == 0.2
+    assert groups.rates()[3] == 7.0
     # What is saved in the middle of a training tells the ratios as well.
     again = kind([{"params": [each], "lr": 1.0} for each in parameters])
     saved = optimizer.state_dict()
