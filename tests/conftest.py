@@ -19,6 +19,7 @@ _counter = itertools.count()
 # elsewhere every run looks at new ones, and prints what repeats a failure.
 settings.register_profile("anywhere", deadline=None, print_blob=True)
 settings.register_profile("ci", parent=settings.get_profile("anywhere"), derandomize=True)
+settings.register_profile("thousand", parent=settings.get_profile("anywhere"), max_examples=1000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "anywhere")
 
 

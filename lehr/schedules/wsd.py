@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from lehr.errors import Fault
-from lehr.schedules.elementwise import cos, maximum, sqrt
+from lehr.schedules.base import JUMP_SLACK
+from lehr.schedules.elementwise import cos, maximum, sqrt, where
 from lehr.schedules.parameters import parameter
 from lehr.schedules.shaped import Shaped
 from lehr.schedules.shapes import Levels, exponential
@@ -68,7 +69,9 @@ class Wsd(Shaped):
         return name != "cooldown_fraction" or rise_fraction + value <= 1
 
     def _body(self, progress: float, levels: Levels) -> float:
-        z = maximum((progress - (1 - self.cooldown_fraction)) / self.cooldown_fraction, 0.0)
+        fallen = progress - (1 - self.cooldown_fraction)
+        # Where the cooldown begins, sqrt would make 1e-8 of the 1e-16 that rounding leaves.
+        z = where(fallen > JUMP_SLACK, maximum(fallen, 0.0) / self.cooldown_fraction, 0.0)
         if self.cooldown == "exponential":
             return exponential(levels.top, levels.last, z)
         return levels.last + (levels.top - levels.last) * self._remaining(z)
@@ -82,10 +85,11 @@ class Wsd(Shaped):
 
     def _body_code(self, levels: Levels) -> list[str]:
         top, end = levels.top, levels.last
-        z = f"z = max((progress - (1 - {self.cooldown_fraction!r})) / {self.cooldown_fraction!r}, 0.0)"
+        fallen = f"fallen = progress - (1 - {self.cooldown_fraction!r})"
+        z = f"z = fallen / {self.cooldown_fraction!r} if fallen > {JUMP_SLACK!r} else 0.0"
         if self.cooldown == "exponential":
-            return [z, f"value = {top!r} ** (1 - z) * {end!r} ** z"]
-        return [z, f"value = {end!r} + ({top!r} - {end!r}) * ({CODE[self.cooldown]})"]
+            return [fallen, z, f"value = {top!r} ** (1 - z) * {end!r} ** z"]
+        return [fallen, z, f"value = {end!r} + ({top!r} - {end!r}) * ({CODE[self.cooldown]})"]
 
     def _contradictions(self) -> Iterator[Fault]:
         yield from super()._contradictions()

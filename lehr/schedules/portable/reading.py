@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Real
 from typing import Any, NoReturn
 
-from lehr.errors import Fault, InexpressibleError
+from lehr.errors import Fault, InexpressibleError, InvalidScheduleError
 from lehr.schedules.base import Schedule
+from lehr.schedules.composed import Composed
 from lehr.schedules.constant import Constant
 from lehr.schedules.multistep import MultiStep
 from lehr.schedules.step import Step
 from lehr.schedules.wsd import Wsd
 
 BY_RATES = "Or compute its rates, and fit a schedule to them with lehr.schedules.fit."
+ROUNDING = 1e-9
+"""How far apart, relatively, two rates may lie that were meant to be one."""
 
 
 def refuse(field: str, message: str, bound: str, value: object, remedy: str = BY_RATES) -> NoReturn:
@@ -26,6 +32,41 @@ def expect(field: str, value: object, wanted: object, remedy: str = BY_RATES) ->
     """Raises InexpressibleError unless the value is the wanted one."""
     if value != wanted:
         refuse(field, "has no equal here", repr(wanted), value, remedy)
+
+
+def is_same(value: float, other: float) -> bool:
+    """Whether two rates are equal but for rounding."""
+    return math.isclose(value, other, rel_tol=ROUNDING)
+
+
+def as_number(value: object) -> float | None:
+    """The finite number that a setting is, NumPy's among them; None where it is none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+@contextmanager
+def speaking_of(names: Mapping[str, str]) -> Iterator[None]:
+    """Turns a refusal by lehr's schedule into InexpressibleError, its fields under the framework's names for them."""
+    try:
+        yield
+    except InexpressibleError:
+        raise
+    except InvalidScheduleError as refused:
+        raise InexpressibleError([_renamed(fault, names) for fault in refused.faults]) from refused
+    except ArithmeticError as error:
+        message = f"has rates beyond the floats ({error})"
+        raise InexpressibleError(Fault("scheduler", message, "finite rates", None, BY_RATES)) from error
+
+
+def _renamed(fault: Fault, names: Mapping[str, str]) -> Fault:
+    def framework_words(text: str) -> str:
+        return re.sub(r"[a-z]+(?:_[a-z]+)*", lambda word: names.get(word[0], word[0]), text)
+
+    field = names.get(fault.field.split("[")[0], fault.field)
+    return Fault(field, framework_words(fault.message), framework_words(fault.bound), fault.value, BY_RATES)
 
 
 def stepwise(base: float, factor: float, steps: Iterable[int], last: int) -> Schedule:
@@ -45,18 +86,18 @@ def stepwise(base: float, factor: float, steps: Iterable[int], last: int) -> Sch
     return MultiStep(start_lr=base, end_lr=end, milestones=milestones)
 
 
-def risen(body: Schedule, start: float, rise: int, last: int, shape: str = "linear") -> Schedule:
+def risen(body: Schedule, start: float, rise: float, last: int, shape: str = "linear") -> Schedule:
     """A schedule over the steps after a rise, put behind it: from `start` to its own first rate at step `rise`."""
     if rise == 0:
         return body
-    if body.rise_fraction > 0:
+    if body.rise_fraction > 0 or isinstance(body, Composed):
         refuse("schedulers", "rise twice", "one rise", body.to_dict())
     share = (last - rise) / last
     scaled: dict[str, Any] = {}
     if isinstance(body, MultiStep):
         scaled = {"milestones": tuple((rise + share * last * each) / last for each in body.milestones)}
     elif isinstance(body, Wsd):
-        scaled = {"cooldown_fraction": share * body.cooldown_fraction}
+        scaled = {"cooldown_fraction": min(share * body.cooldown_fraction, 1 - rise / last)}
     rates: dict[str, Any] = {
         "start_lr": start,
         "peak_lr": body.start_lr,
@@ -66,7 +107,7 @@ def risen(body: Schedule, start: float, rise: int, last: int, shape: str = "line
     return replace(body, **scaled, **rates)
 
 
-def within(field: str, value: int, last: int) -> int:
+def within(field: str, value: float, last: int) -> float:
     """A number of steps that end before the last one. Raises InexpressibleError."""
     if not 0 <= value < last:
         refuse(field, "leaves nothing of the horizon", f"in [0, {last - 1}]", value, "Give a longer horizon.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import time
+
+import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler as torch_lr
@@ -98,7 +102,7 @@ def test_torchs_plateau_is_read_with_its_settings():
         (lambda o: torch_lr.ChainedScheduler([held(o), warm(o)]), "scheduler"),
         (lambda o: torch_lr.CosineAnnealingLR(o, T_max=50), "T_max"),
         (lambda o: torch_lr.CosineAnnealingLR(o, T_max=101), "T_max"),
-        (lambda o: torch_lr.CosineAnnealingLR(o, T_max=100, eta_min=1.0), "end_lr"),
+        (lambda o: torch_lr.CosineAnnealingLR(o, T_max=100, eta_min=1.0), "eta_min"),
         (lambda o: torch_lr.CosineAnnealingWarmRestarts(o, T_0=25), "scheduler"),
         (lambda o: torch_lr.ExponentialLR(o, gamma=1.1), "gamma"),
         (lambda o: torch_lr.StepLR(o, step_size=20, gamma=1.1), "gamma"),
@@ -121,6 +125,93 @@ def test_what_has_no_equal_is_refused_with_bound_value_and_remedy(configured, fi
     assert fault.field == field
     assert fault.bound
     assert fault.remedy
+
+
+def chain(*parts):
+    return lambda optimizer: sequence(optimizer, [part for part, _ in parts], [at for _, at in parts if at is not None])
+
+
+UNEQUAL = [
+    # A part that begins at a factor of the rate is not what the warm-up rose to.
+    (8, chain((lambda o: torch_lr.LinearLR(o, 0.1, 1, 4), 4), (lambda o: torch_lr.ConstantLR(o, 0.1, 999), None)),
+     "schedulers: jump where one gives way to the next"),
+    (8, chain((lambda o: torch_lr.LinearLR(o, 0.1, 1, 3), 3), (lambda o: torch_lr.LinearLR(o, 0.5, 0.0, 4), None)),
+     "schedulers: jump where one gives way to the next"),
+    (8, chain((held, 3), (lambda o: torch_lr.LinearLR(o, 0.5, 0.0, 4), None)), "schedulers: jump"),
+    (8, chain((held, 3.5), (held, None)), "milestones: are not increasing whole numbers"),
+    (3, lambda o: torch_lr.OneCycleLR(o, 0.1, total_steps=3, pct_start=2 / 3, three_phase=True),
+     "pct_start: leaves the last phase no steps"),
+    (9, lambda o: torch_lr.OneCycleLR(o, 0.1, total_steps=9, pct_start=0.0), "pct_start: is out of bounds"),
+    (9, lambda o: torch_lr.OneCycleLR(o, 0.1, total_steps=9, div_factor=0.5), "max_lr: is below div_factor"),
+    (9, lambda o: torch_lr.OneCycleLR(o, 0.1, total_steps=9, pct_start=0.8, three_phase=True), "pct_start: "),
+    (9, lambda o: torch_lr.CyclicLR(o, 0.5, 0.1, 4), "max_lr: is below base_lr"),
+    (9, lambda o: torch_lr.PolynomialLR(o, 8, power=0.0), "power: is out of bounds"),
+    (9, lambda o: torch_lr.MultiStepLR(o, range(1, 9), gamma=1e-60), "gamma: is out of bounds"),
+    (9, lambda o: torch_lr.StepLR(o, 2.5), "step_size: is no number of steps"),
+    (9, lambda o: torch_lr.LinearLR(o, 0.1, 1.0, 2.5), "total_iters: is no whole number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("horizon", "configured", "told"), UNEQUAL)
+def test_what_has_other_rates_than_any_schedule_is_refused_in_torchs_words(horizon, configured, told):
+    with pytest.raises(InexpressibleError) as refused:
+        from_torch(configured(sgd()), horizon)
+    assert str(refused.value).startswith(told)
+    assert not re.search(
+        "_lr:? |warmup_fraction|phases", str(refused.value).replace("base_lr", "").replace("max_lr", "")
+    )
+
+
+EDGES = [
+    ("constant", 5, lambda o: torch_lr.LinearLR(o, total_iters=0)),
+    ("constant", 5, lambda o: torch_lr.MultiStepLR(o, [2.5, -1])),
+    ("multistep", 9, lambda o: torch_lr.MultiStepLR(o, [2.5, 3.0, 5])),
+    ("cosine_restarts", 10, chain((lambda o: torch_lr.CosineAnnealingWarmRestarts(o, 3, eta_min=0.01), 9),
+                                  (lambda o: torch_lr.ConstantLR(o, 0.1, 10**9), None))),
+    ("constant", 8, chain((held, 20), (warm, None))),
+    ("linear", 26, lambda o: get_scheduler("linear", o, 0.06 * 25, 25)),
+    ("wsd", 26, lambda o: get_scheduler("warmup_stable_decay", o, 1.5, 25, {"num_decay_steps": 7.25,
+                                                                           "decay_type": "1-sqrt"})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("stepped", [0, 3])
+@pytest.mark.parametrize(("family", "horizon", "configured"), EDGES)
+def test_arguments_at_the_edge_are_read_as_torch_takes_them(family, horizon, configured, stepped):
+    optimizer = sgd()
+    scheduler = configured(optimizer)
+    theirs = running.stepped(optimizer, lambda _number: scheduler.step(), horizon)
+    again = sgd()
+    given = configured(again)
+    running.stepped(again, lambda _number: given.step(), stepped)
+    schedule = from_torch(given, horizon)
+    assert schedule.family == family
+    assert schedule.curve(horizon).lr == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+def test_reading_a_scheduler_leaves_it_and_its_optimizer_as_they_were():
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=torch.tensor(0.1))
+    scheduler = torch_lr.OneCycleLR(optimizer, max_lr=PEAK, total_steps=20)
+    for _ in range(7):
+        optimizer.step()
+        scheduler.step()
+    before = float(optimizer.param_groups[0]["lr"]), optimizer.param_groups[0]["betas"], scheduler.state_dict()
+    from_torch(scheduler, 20)
+    assert (
+        float(optimizer.param_groups[0]["lr"]),
+        optimizer.param_groups[0]["betas"],
+        scheduler.state_dict(),
+    ) == before
+
+
+def test_a_scheduler_of_a_long_training_is_read_at_once():
+    began = time.perf_counter()
+    assert from_torch(torch_lr.CosineAnnealingLR(sgd(), T_max=10**9), 10**9 + 1).family == "cosine"
+    zero = (lambda o: torch_lr.ConstantLR(o, 0.0, 10**10), None)
+    restarts = chain((lambda o: torch_lr.CosineAnnealingWarmRestarts(o, 1), 10**9), zero)(sgd())
+    with pytest.raises(InexpressibleError, match="T_0"):
+        from_torch(restarts, 10**9 + 1)
+    assert time.perf_counter() - began < 20
 
 
 def test_a_cosine_that_ends_one_step_later_is_refused_with_the_horizon_it_has():
@@ -211,12 +302,40 @@ def test_the_trainers_arguments_are_read_as_the_schedule_that_it_follows(given):
         ({"lr_scheduler_type": "linear", "max_steps": -1}, "training_steps"),
         ({"lr_scheduler_type": "linear", "learning_rate": None}, "learning_rate"),
         ({"lr_scheduler_type": "warmup_stable_decay"}, "num_decay_steps"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"eta_min": 1e-6}}, "lr_scheduler_kwargs.eta_min"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"last_epoch": 3}}, "last_epoch"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": "min_lr: 3"}, "lr_scheduler_kwargs"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": "[3]"}, "lr_scheduler_kwargs"),
+        ({"lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": None}}, "num_cycles"),
+        ({"lr_scheduler_type": "linear", "warmup_ratio": 1.0}, "warmup_steps"),
+        ({"lr_scheduler_type": "linear", "warmup_ratio": 1.5}, "warmup_ratio"),
+        ({"lr_scheduler_type": "inverse_sqrt", "lr_scheduler_kwargs": {"timescale": 0}}, "timescale"),
+        ({"lr_scheduler_type": "inverse_sqrt", "lr_scheduler_kwargs": {"timescale": -5}}, "timescale"),
+        (
+            {"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr": 1e-6, "min_lr_rate": 0.5}},
+            "lr_scheduler_kwargs",
+        ),
+        ({"lr_scheduler_type": "cosine_with_min_lr", "lr_scheduler_kwargs": {"min_lr": 0.5}}, "min_lr"),
+        ({"lr_scheduler_type": "polynomial", "lr_scheduler_kwargs": {"lr_end": 0.3}}, "lr_end"),
+        ({"lr_scheduler_type": "cosine_with_restarts", "lr_scheduler_kwargs": {"num_cycles": 0}}, "num_cycles"),
     ],
 )
 def test_arguments_without_an_equal_are_refused_by_field(given, field):
     with pytest.raises(InvalidValueError) as refused:
         from_transformers({"max_steps": 100, "learning_rate": 0.2, **given})
     assert [fault.field for fault in refused.value.faults] == [field]
+
+
+def test_keywords_may_be_json_text():
+    given = {"lr_scheduler_type": "cosine_with_min_lr", "learning_rate": 1e-3, "max_steps": 10}
+    text = from_transformers({**given, "lr_scheduler_kwargs": '{"min_lr": "0.000001"}'})
+    assert text == from_transformers({**given, "lr_scheduler_kwargs": {"min_lr": 1e-6}})
+    assert text.schedule.end_lr == 1e-6
+
+
+def test_numpys_numbers_are_numbers():
+    given = {"learning_rate": np.float32(0.5), "max_steps": np.int64(10), "warmup_steps": np.int32(2)}
+    assert from_transformers(given) == from_transformers({"learning_rate": 0.5, "max_steps": 10, "warmup_steps": 2})
 
 
 def test_arguments_exported_for_the_trainer_are_read_again():
