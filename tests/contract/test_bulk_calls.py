@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
+from service import app
 from service.database import Database
 from tests.support.ledgers import FakeWorker, study_spec
 
 
+@pytest.fixture(autouse=True)
+def unswept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's look at all leases, usually once a second, does not fall between the statements counted."""
+    monkeypatch.setattr(app, "SWEEP_SECONDS", 3600.0)
+
+
 @contextmanager
 def counted() -> Iterator[list[str]]:
-    """What calls on leases send to the databases meanwhile. Rows that are written by one statement are sent together.
-
-    These calls have threads of their own; the server's look at all leases, once a second, may fall in between.
-    """
+    """What calls on leases send to the databases meanwhile. Rows of one statement are sent together."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if threading.current_thread().name.startswith("ThreadPoolExecutor"):
-            sent.append(statement)
+        sent.append(statement)
 
     plainly, at_once = Database.write_plainly, Database.run_at_once
 
