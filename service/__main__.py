@@ -90,7 +90,13 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, listener: socket.socket, address: str) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5, lifespan="on")
+            uvicorn.Config(
+                app,
+                log_config=logs.uvicorn_logging("warning"),
+                access_log=False,
+                timeout_graceful_shutdown=5,
+                lifespan="on",
+            )
         )
         self._listener = listener
         self._address = address

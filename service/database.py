@@ -7,6 +7,7 @@ writers are parted by the row lock of the study they write to (`lock_study`).
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -160,7 +161,7 @@ class Database:
                     yield cursor
                     cursor.execute("COMMIT")
             except self.engine.dialect.loaded_dbapi.OperationalError as error:
-                raise OperationalError("a plain write", None, error) from error
+                raise OperationalError(None, None, error) from error
             finally:
                 if self._plain is not None:
                     self._plain.rollback()  # does nothing after the commit
@@ -178,17 +179,21 @@ class Database:
         """
         engine = self._at_once_engine
         assert engine is not None, "SQLite has no such statements"
-        borrowed = engine.raw_connection()
+        driver = engine.dialect.loaded_dbapi
+        borrowed: PoolProxiedConnection | None = None
         try:
+            borrowed = engine.raw_connection()
             cursor: Any = borrowed.cursor()
             cursor.execute(statement, values)
             return list(cursor.fetchall())
-        except engine.dialect.loaded_dbapi.OperationalError as error:
-            borrowed.invalidate(error)
-            engine.dispose()  # what took this connection has most likely taken the others of the pool
-            raise OperationalError(statement, None, error) from error
+        except (driver.OperationalError, driver.InterfaceError) as error:
+            if borrowed is not None:
+                borrowed.invalidate(error)
+                engine.dispose()  # what took this connection has most likely taken the others of the pool
+            raise OperationalError(None, None, error) from error
         finally:
-            borrowed.close()
+            if borrowed is not None:
+                borrowed.close()
 
     @property
     def known_now(self) -> datetime | None:
@@ -206,6 +211,18 @@ class Database:
             self._at_once_engine.dispose()
 
 
+def _read_json(text: str | bytes) -> Any:
+    """A stored document; {} where the text is none, so that one broken row does not fail a query for many."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {}
+
+
+SAFE: dict[str, Any] = {"hide_parameters": True, "json_deserializer": _read_json}
+"""For every engine. The values of a statement stay out of its errors, and so out of the log."""
+
+
 def _create_at_once_engine(url: URL) -> Engine:
     """Connections in autocommit: nothing is ever left open on them that would have to be rolled back."""
     engine = create_engine(url, pool_size=POOL_AT_ONCE, max_overflow=0, pool_reset_on_return=None)
@@ -217,13 +234,15 @@ def create_engine_for(url: str) -> Engine:
     """An engine for a SQLite or PostgreSQL URL. Raises ValueError for any other."""
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW)
+        engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, **SAFE)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if parsed.get_backend_name() == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, isolation_level="READ COMMITTED")
+        return create_engine(
+            parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, isolation_level="READ COMMITTED", **SAFE
+        )
     raise ValueError(
         f"database: unsupported kind {parsed.get_backend_name()!r} (allowed: sqlite, postgresql). "
         "Give a URL such as sqlite:///lehr.sqlite or postgresql://user@host/lehr."

@@ -1,11 +1,19 @@
-"""Log lines: a fixed event name, then keys."""
+"""Log lines: a fixed event name, then keys. Tracebacks are bounded and show no variables."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from typing import Any, TextIO, cast
 
 import structlog
+from structlog.typing import ExcInfo
+
+from lehr.tracebacks import short_traceback
+
+UNHANDLED = "Exception in ASGI application"
+"""How uvicorn begins the traceback of an error that was answered, and logged, before."""
 
 
 def configure(level: str, form: str) -> None:
@@ -13,17 +21,64 @@ def configure(level: str, form: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info if form == "json" else structlog.processors.StackInfoRenderer(),
+            structlog.processors.ExceptionRenderer(_short),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+
+
+def uvicorn_logging(level: str) -> dict[str, Any]:
+    """What uvicorn logs, for `logging.config`: its lines to stderr, tracebacks as short as ours."""
+    here = __name__
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"short": {"()": f"{here}.ShortFormatter", "fmt": "%(levelname)s: %(message)s"}},
+        "filters": {"once": {"()": f"{here}.WithoutLoggedErrors"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "short", "filters": ["once"]}},
+        "loggers": {"uvicorn": {"handlers": ["stderr"], "level": level.upper(), "propagate": False}},
+    }
+
+
+class ShortFormatter(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        return _short(ei)
+
+
+class WithoutLoggedErrors(logging.Filter):
+    """Drops the second traceback of an error that `problems` has answered and logged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(UNHANDLED)
+
+
+class Unfailing:
+    """A stream whose full disk or closed pipe is not the caller's error: a call must not fail for its log line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
+def _short(exc_info: ExcInfo) -> str:
+    return short_traceback(exc_info[1])

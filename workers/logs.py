@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 
+from lehr.tracebacks import short_traceback
 from workers.view import CurrentErrors
 
 log = structlog.get_logger(__name__)
@@ -20,7 +21,9 @@ def configure_logs(level: str, style: Literal["console", "json"], *, watched: bo
     renderer = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[
@@ -28,13 +31,17 @@ def configure_logs(level: str, style: Literal["console", "json"], *, watched: bo
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.dict_tracebacks] if style == "json" else []),
+            render_exceptions,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", CurrentErrors())),
         cache_logger_on_first_use=True,
     )
+
+
+render_exceptions = structlog.processors.ExceptionRenderer(lambda info: short_traceback(info[1]))
+"""Tracebacks in the log are bounded and show no variables, which may hold secrets."""
 
 
 def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:

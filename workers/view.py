@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Literal
 
 from rich.console import Console, RenderableType
@@ -19,13 +19,19 @@ REDRAWS_PER_SECOND = 2
 
 
 class CurrentErrors:
-    """Standard error as it is at the moment: lines of the log go above the table while there is one."""
+    """Standard error as it is at the moment: lines of the log go above the table while there is one.
+
+    A full disk or a closed pipe there does not end the training that a line is about.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def is_watched(style: Literal["console", "json"], level: str) -> bool:

@@ -9,6 +9,7 @@ import structlog
 
 from workers.child.link import Link
 from workers.child.messages import Logged
+from workers.logs import render_exceptions
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -23,6 +24,6 @@ def forward_logs(level: str, link: Link) -> None:
         raise structlog.DropEvent
 
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, forward],
+        processors=[structlog.contextvars.merge_contextvars, render_exceptions, forward],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
