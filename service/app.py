@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import structlog
 from anyio.to_thread import run_sync
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 
 from lehr import __version__
 from service import problems
-from service.database import Clock
+from service.database import Clock, Database
 from service.endpoints import fleet, leases, operations, range_tests, schedules, studies, trials
+from service.ledger.grace import Grace
 from service.ledger.lost import sweep
 from service.ledger.overdue import end_overdue
 from service.measuring import Measuring
@@ -60,17 +60,28 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
 
 
 async def _sweep(services: Services, closing: asyncio.Event) -> None:
+    grace = Grace(services.claims.terms.lease_seconds)
+    has_failed = False
     while not closing.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(closing.wait(), SWEEP_SECONDS)
             return
         try:
-            lost = await run_sync(sweep, services.database)
+            lost = await run_sync(_take_lost, services.database, grace)
             ended = await run_sync(end_overdue, services.database)
-        except SQLAlchemyError as error:
-            log.error("sweep_failed", error=str(error))
+        except Exception as error:
+            if not has_failed:
+                log.error("sweep_failed", exc_info=error)
+            has_failed = True
             continue
+        has_failed = False
         if lost:
             services.metrics.lost_leases.inc(lost)
         if lost or ended:
             services.signal.notify()
+
+
+def _take_lost(database: Database, grace: Grace) -> int:
+    with database.read() as transaction:
+        now = transaction.now
+    return sweep(database) if grace.is_over(now) else 0
