@@ -11,7 +11,8 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from lehr.errors import (
@@ -27,6 +28,7 @@ from lehr.errors import (
     NotFoundError,
 )
 from lehr.schedules.documents import suggest
+from service.outages import outage
 from service.strict_json import MalformedBodyError
 
 MEDIA_TYPE = "application/problem+json"
@@ -42,6 +44,11 @@ STATUS: dict[type[LehrError], tuple[int, str]] = {
     InvalidValueError: (422, "invalid-value"),
 }
 """Class to status and kind; a subclass stands before its base."""
+
+DISK_IS_FULL = (
+    "the disk that holds the database is full, so nothing was recorded; free space on the server's disk "
+    "(the database's disk, where that is another machine), then repeat the call"
+)
 
 SUMMARISED = 3
 
@@ -79,7 +86,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(LehrError, _answer_lehr_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_exception_handler(OperationalError, _answer_database_error)
+    app.add_exception_handler(DBAPIError, _answer_database_error)
+    app.add_exception_handler(PoolTimeoutError, _answer_database_error)
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
@@ -201,11 +209,16 @@ def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, kind, str(error.detail), faults, **(dict(error.headers or {})))
 
 
-def _answer_database_error(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, OperationalError)
-    log.error("database_unavailable", error=str(error.orig))
-    # Whether a commit that got no answer came through, nobody knows: every call can be repeated.
-    return problem(503, "database-unavailable", "the database does not answer; repeat the call", Retry_After="2")
+def _answer_database_error(request: Request, error: Exception) -> JSONResponse:
+    kind, cause = outage(error), str(getattr(error, "orig", None) or error)
+    if kind == "full":
+        log.error("database_disk_full", error=cause)
+        return problem(507, "storage-full", DISK_IS_FULL, Retry_After="30")
+    if kind == "away":
+        log.error("database_unavailable", error=cause)
+        # Whether a commit that got no answer came through, nobody knows: every call can be repeated.
+        return problem(503, "database-unavailable", "the database does not answer; repeat the call", Retry_After="2")
+    return _answer_unexpected(request, error)
 
 
 def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:

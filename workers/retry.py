@@ -61,4 +61,6 @@ def _is_transient(error: BaseException) -> bool:
 
 def _log_first_failure(state: RetryCallState, what: str) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
-        log.warning("server_unreachable", call=what, error=str(state.outcome.exception()))
+        error = state.outcome.exception()
+        event = "server_failed" if isinstance(error, ServerError) else "server_unreachable"
+        log.warning(event, call=what, error=str(error))
