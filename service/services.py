@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from service.admission import Admission
@@ -23,12 +24,16 @@ from service.settings import Settings
 from service.signal import WorkSignal
 from service.studies import Studies
 
+CLAIM_THREADS = 20
+"""Threads of their own for claims, which may wait for a slow sampler: heartbeats and reports must find one free."""
+
 
 @dataclass(frozen=True)
 class Services:
     database: Database
     studies: Studies
     claims: Claims
+    claim_threads: CapacityLimiter
     beats: Beats
     finishes: Finishes
     fleet: Fleet
@@ -48,6 +53,7 @@ class Services:
             database=database,
             studies=Studies(database, searches, fleet, new_id, settings.max_trials),
             claims=Claims(database, searches, terms, new_id),
+            claim_threads=CapacityLimiter(CLAIM_THREADS),
             beats=Beats(database, searches, terms),
             finishes=Finishes(database),
             fleet=fleet,

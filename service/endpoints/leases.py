@@ -28,7 +28,7 @@ async def claim(request: Request, claim: Claim, services: Provided, idempotency_
         await run_sync(services.admission.check_waiting, task_names(claim))
     patience_ends = asyncio.get_running_loop().time() + claim.wait_seconds
     while True:
-        lease = await run_sync(services.claims.claim, claim, idempotency_key)
+        lease = await run_sync(services.claims.claim, claim, idempotency_key, limiter=services.claim_threads)
         if lease is not None:
             return lease
         left = patience_ends - asyncio.get_running_loop().time()

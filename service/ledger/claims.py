@@ -18,16 +18,20 @@ from sqlalchemy.exc import IntegrityError
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
 from service.database import Database, Transaction
 from service.ledger.evaluations import begin, trainings
+from service.ledger.failing import contained
 from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
 from service.ledger.shares import fair_share
 from service.ledger.stopping import affordable, has_rules
 from service.ledger.sweeping import sweep_length
 from service.ordering import objective_of
-from service.search.warmth import Searches
+from service.search.warmth import Asked, Searches, create_trials
 from service.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
 
 CANDIDATES = 50
+
+MOST_RACES = 25
+"""How often a claim asks again since another server was quicker to make the study's next trial."""
 
 # Statements are built once: building one costs more than running it.
 # A search trial with evaluations is trained by these: it neither runs nor waits for a worker itself.
@@ -70,6 +74,18 @@ log = structlog.get_logger("lehr.ledger")
 
 
 @dataclass(frozen=True)
+class _Outcome:
+    """What a look under the study's lock came to. `used`: how many of the suggestions became trials.
+
+    `is_outdated`: nothing was leased, and the search must be asked, or asked again, since the study has changed.
+    """
+
+    lease: dict[str, Any] | None = None
+    used: int = 0
+    is_outdated: bool = False
+
+
+@dataclass(frozen=True)
 class Claims:
     database: Database
     searches: Searches
@@ -101,34 +117,72 @@ class Claims:
         return None
 
     def _claim_from(self, study_id: str, claim: Claim, key: str | None) -> dict[str, Any] | None:
-        with self.database.write() as transaction:
-            study = transaction.lock_study(study_id)
-            if study is None or study.state not in CLAIMABLE_STATES:
-                return None
-            if study.state in ASKING_STATES and has_rules(study):
-                advance(transaction, study)  # its time may be up
-                if study.state not in CLAIMABLE_STATES:
-                    return None
-            trials = self._take_trials(transaction, study, claim)
-            if not trials:
-                return None
-            return self._lease(transaction, study, trials, claim, key).answer
+        """A study that cannot be asked fails here, and the claim goes on to the next."""
+        what = "no schedule could be chosen for the next trial"
+        return contained(self.database, study_id, what, lambda: self._lease_or_ask(study_id, claim, key))
 
-    def _take_trials(self, transaction: Transaction, study: StudyRow, claim: Claim) -> list[TrialRow]:
-        room = study.parallel - count_open(transaction, study.id, "RUNNING")
-        if room <= 0:
-            return []
-        if claim.max_trials > 1:
-            room = fair_share(transaction, study, claim.worker.id, room)
-        room = min(room, claim.max_trials)
+    def _lease_or_ask(self, study_id: str, claim: Claim, key: str | None) -> dict[str, Any] | None:
+        outcome = _Outcome(is_outdated=True)
+        if not self._must_ask(study_id, claim):
+            outcome = self._lease_from(study_id, claim, key, None)
+        if not outcome.is_outdated:
+            return outcome.lease
+        with self.searches.turn(study_id) as is_ours:
+            for race in range(MOST_RACES):
+                asked = self._ask(study_id, claim, quickly=race > 0) if is_ours else None
+                outcome = self._lease_from(study_id, claim, key, asked)
+                if not outcome.is_outdated or not is_ours:
+                    break
+        return outcome.lease
+
+    def _must_ask(self, study_id: str, claim: Claim) -> bool:
+        with self.database.read() as transaction:
+            study = transaction.session.get(StudyRow, study_id)
+            return study is not None and _count_to_ask(transaction, study, claim) > 0
+
+    def _ask(self, study_id: str, claim: Claim, *, quickly: bool) -> Asked | None:
+        """Choose the next schedules before the study's lock is taken, which others wait for. Needs the turn."""
+        with self.database.read() as transaction:
+            study = transaction.session.get(StudyRow, study_id)
+            if study is None or (count := _count_to_ask(transaction, study, claim)) == 0:
+                return None
+            searcher, first = self.searches.synced(transaction, study), study.next_number
+        return self.searches.ask(searcher, first, count, quickly=quickly)
+
+    def _lease_from(self, study_id: str, claim: Claim, key: str | None, asked: Asked | None) -> _Outcome:
+        try:
+            with self.database.write() as transaction:
+                outcome = self._lease_under_lock(transaction, study_id, claim, key, asked)
+        except BaseException:
+            self.searches.forget(study_id)  # it believes that the trials were made
+            raise
+        if asked is not None:
+            asked.give_back(asked.first + outcome.used)
+        return outcome
+
+    def _lease_under_lock(
+        self, transaction: Transaction, study_id: str, claim: Claim, key: str | None, asked: Asked | None
+    ) -> _Outcome:
+        study = transaction.lock_study(study_id)
+        if study is None or study.state not in CLAIMABLE_STATES:
+            return _Outcome()
+        if study.state in ASKING_STATES and has_rules(study):
+            advance(transaction, study)  # its time may be up
+            if study.state not in CLAIMABLE_STATES:
+                return _Outcome()
+        room = _room(transaction, study, claim)
         waiting = {"study": study.id, "room": room}
-        trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars())
-        if study.state in ASKING_STATES and not study.is_sweeping:
-            wanted = math.ceil((room - len(trials)) / trainings_each(study))
-            asked = max(0, min(wanted, study.budget_trials - study.trials_created))
-            new = self.searches.ask(transaction, study, affordable(transaction, study, asked))
-            trials += trainings(transaction, study, new)[: room - len(trials)]
-        return trials
+        trials = list(transaction.session.execute(WAITING_TRIALS, waiting).scalars()) if room > 0 else []
+        wanted = _still_to_ask(transaction, study, room - len(trials))
+        fitting = asked.suggestions[:wanted] if asked is not None and asked.first == study.next_number else []
+        if not trials and wanted > 0 and not fitting:
+            return _Outcome(is_outdated=True)
+        new = create_trials(transaction, study, fitting)
+        trials += trainings(transaction, study, new)[: room - len(trials)]
+        if not trials:
+            return _Outcome()
+        lease = self._lease(transaction, study, trials, claim, key)
+        return _Outcome(lease.answer, used=len(new))
 
     def _lease(
         self, transaction: Transaction, study: StudyRow, trials: list[TrialRow], claim: Claim, key: str | None
@@ -163,12 +217,38 @@ class Claims:
             lease_id=lease.id,
             expires_at=lease.expires_at,
             beat_seconds=self.terms.beat_seconds,
-            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=_asked(study)),
+            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=_objective(study)),
             trials=[_leased(study, trial) for trial in trials],
         ).model_dump(mode="json")
 
 
-def _asked(study: StudyRow) -> dict[str, Any]:
+def _room(transaction: Transaction, study: StudyRow, claim: Claim) -> int:
+    """How many trainings the claim may be given. Needs flushed rows."""
+    room = study.parallel - count_open(transaction, study.id, "RUNNING")
+    if room <= 0:
+        return 0
+    if claim.max_trials > 1:
+        room = fair_share(transaction, study, claim.worker.id, room)
+    return min(room, claim.max_trials)
+
+
+def _count_to_ask(transaction: Transaction, study: StudyRow, claim: Claim) -> int:
+    """How many trials the search is to be asked for, as far as can be seen without the study's lock."""
+    if study.state not in ASKING_STATES:
+        return 0
+    room = _room(transaction, study, claim)
+    return _still_to_ask(transaction, study, room - count_open(transaction, study.id, "WAITING"))
+
+
+def _still_to_ask(transaction: Transaction, study: StudyRow, room: int) -> int:
+    """How many trials the search is asked for to fill the room that waiting ones leave. Needs flushed rows."""
+    if room <= 0 or study.state not in ASKING_STATES or study.is_sweeping:
+        return 0
+    wanted = min(math.ceil(room / trainings_each(study)), study.budget_trials - study.trials_created)
+    return affordable(transaction, study, max(0, wanted))
+
+
+def _objective(study: StudyRow) -> dict[str, Any]:
     """The study's objective as a worker can measure it: steps to a target are counted here."""
     objective = study.spec["objective"]
     metric, direction = objective_of(study).reported if objective.get("constraints") else (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class SearchView:
 class Sampler(ABC):
     """Draws points. Its draws depend on its arguments and the view, never on earlier draws."""
 
+    most_at_once: float = math.inf
+    """How many trials of one claim it draws; the rest are drawn quickly. A count and not a time, so that a search
+    that is repeated with its seed asks for the same schedules on a slower machine."""
+
     def __init__(
         self, space: Space, direction: Direction, seed: int, budget: int, ground: Ground | None = None
     ) -> None:
@@ -51,6 +56,10 @@ class Sampler(ABC):
     @abstractmethod
     def draw(self, view: SearchView) -> tuple[str, Point]:
         """The family and the point to try next."""
+
+    def draw_quickly(self, view: SearchView) -> tuple[str, Point]:
+        """The same in milliseconds, by another sampler where this one takes longer."""
+        return self.draw(view)
 
     def told(self, observation: Observation) -> None:  # noqa: B027 (most samplers keep no account of their own)
         """A trial was seen for the first time, or ended."""
@@ -120,6 +129,9 @@ class TpeSampler(Sampler):
             return self._spread(view.due_family, view)
         return self._model.draw(view.results, view.pending, view.number, view.due_family)
 
+    def draw_quickly(self, view: SearchView) -> tuple[str, Point]:
+        return TpeSampler.draw(self, view)
+
 
 class FamilySampler(TpeSampler):
     """A continuous sampler in each family's own space, the family drawn by TPE.
@@ -154,6 +166,9 @@ class FamilySampler(TpeSampler):
 
 class GpSampler(FamilySampler):
     """A Gaussian process in each family; running trials are part of the batch."""
+
+    most_at_once = 4
+    """About a second each."""
 
     def _suits(self, coordinates: tuple[Coordinate, ...]) -> bool:
         return bool(coordinates)
@@ -196,8 +211,11 @@ class CmaesSampler(FamilySampler):
         )
 
 
-class SurrogateSampler(Sampler):
+class SurrogateSampler(TpeSampler):
     """A Gaussian process over all families' rates and standings; see `proposals`."""
+
+    most_at_once = 32
+    """About a tenth of a second each."""
 
     @cached_property
     def _proposals(self) -> Proposals:

@@ -95,14 +95,20 @@ class Searcher:
                 self._family_windows[observation.family].add(observation)
         self._sampler.told(observation)
 
-    def ask(self, number: int) -> Suggestion:
+    @property
+    def most_at_once(self) -> float:
+        """How many schedules the sampler chooses for one claim; infinite unless it is slow."""
+        return self._sampler.most_at_once
+
+    def ask(self, number: int, *, quickly: bool = False) -> Suggestion:
         """What the trial `number` should train; it counts as RUNNING from now on.
 
+        `quickly`: in milliseconds, by TPE where the sampler itself takes longer.
         Raises ValueError for a number that was asked or told before.
         """
         if number in self._states:
             raise ValueError(f"trial {number} was asked or told before; numbers are used once")
-        family, point = self._fresh(number, *self._choose(number))
+        family, point = self._fresh(number, *self._choose(number, quickly=quickly))
         schedule = self._space.schedule(family, point)
         self.tell(Observation(number, family, point, "RUNNING", None))
         return Suggestion(schedule, point)
@@ -147,7 +153,7 @@ class Searcher:
             point = random_point(coordinates, seed)
         return family, point
 
-    def _choose(self, number: int) -> tuple[str, Point]:
+    def _choose(self, number: int, *, quickly: bool) -> tuple[str, Point]:
         view = SearchView(
             number=number,
             asked={family: self._asked[family] for family in self._space.families},
@@ -157,7 +163,7 @@ class Searcher:
             pending=tuple(self._pending[one] for one in sorted(self._pending) if self._pending[one].point is not None),
             family_windows=self._family_windows,
         )
-        return self._sampler.draw(view)
+        return self._sampler.draw_quickly(view) if quickly else self._sampler.draw(view)
 
     def _in_startup(self) -> bool:
         asked = sum(self._asked.values())

@@ -1,34 +1,39 @@
-"""Searchers kept warm, one a study: asking reads only the trials that changed since the last time.
+"""Searchers kept between calls, one a study: a call reads only the trials that changed since the last one.
 
-A searcher is used under its study's lock alone. It may know of trials whose transaction never
-came through; the next ask then meets a number that was asked before, and the searcher is built
-again from the rows.
+Two kinds are kept apart. One chooses schedules, outside of every transaction, and is used by one claim at a time
+(`turn`). The other judges running trials under their study's lock.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
-
-from sqlalchemy import bindparam, select, union_all
+from weakref import WeakValueDictionary
 
 from lehr.schedules import schedule_from_dict
 from service.database import Transaction
 from service.ranges.bounds import found_bounds, searched_space
-from service.search.observations import Observation
+from service.search.observations import Suggestion
+from service.search.results import changed_trials, observations, reports_of
 from service.search.searcher import Searcher, judges_curves
 from service.seeds import search_seed
-from service.tables import ReportRow, StudyRow, TrialRow
+from service.tables import StudyRow, TrialRow
 
 CAPACITY = 256
-"""Searchers kept warm. One of them holds at most a few thousand small records."""
+"""Searchers kept. One of them holds at most a few thousand small records."""
 
 PRUNERS_REMEMBERED = 4096
 
-Reports = tuple[tuple[int, float], ...]
+TURN_SECONDS = 5.0
+"""How long a claim waits for another one that asks the same search."""
+
+ASK_SECONDS = 10.0
+"""How long a slow sampler chooses the schedules of one claim; a quick one chooses the rest."""
 
 
 @dataclass
@@ -41,35 +46,109 @@ class Warm:
     searcher: Searcher
     found: dict[str, Any] | None
     revision: int = -1
-    last_asked: int = -1
 
 
-class Searches:
-    """The searchers of this process, the least lately used dropped first."""
+@dataclass(frozen=True)
+class Asked:
+    """Suggestions for the study's next trials, from the number `first` on, whose rows are still to be made."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    searcher: Searcher
+    first: int
+    suggestions: Sequence[Suggestion]
+
+    def give_back(self, first_unused: int) -> None:
+        """Make the searcher forget the suggestions from this number on, for which no trial was made."""
+        for number in range(max(first_unused, self.first), self.first + len(self.suggestions)):
+            self.searcher.forget(number)
+
+
+class _Kept:
+    """At most `capacity` searchers, the least recently used dropped first."""
+
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._warm: OrderedDict[str, Warm] = OrderedDict()
-        self._pruners: OrderedDict[str, bool] = OrderedDict()
         self._guard = threading.Lock()
 
-    def ask(self, transaction: Transaction, study: StudyRow, count: int) -> list[TrialRow]:
-        """Create `count` trials by the search and spend their budget. Needs the study's lock."""
-        if count <= 0:
-            return []
-        warm = self._synced(transaction, study)
-        if study.next_number <= warm.last_asked:
-            self.forget(study.id)
-            warm = self._synced(transaction, study)
-        return [self._ask_one(transaction, study, warm) for _ in range(count)]
+    def of(self, study: StudyRow) -> Warm:
+        with self._guard:
+            warm = self._warm.pop(study.id, None)
+            if warm is None or warm.found != found_bounds(study):
+                warm = Warm(_searcher(study), found_bounds(study))
+            self._warm[study.id] = warm
+            while len(self._warm) > self._capacity:
+                self._warm.popitem(last=False)
+        return warm
+
+    def forget(self, study_id: str) -> None:
+        with self._guard:
+            self._warm.pop(study_id, None)
+
+
+class _Turn:
+    """A lock that is gone once nobody holds or awaits it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+@dataclass
+class Searches:
+    """The searchers of this process. `clock`: seconds, for the bound on a claim's asking."""
+
+    capacity: int = CAPACITY
+    clock: Callable[[], float] = time.monotonic
+    _pruners: OrderedDict[str, bool] = field(default_factory=OrderedDict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+    _turns: WeakValueDictionary[str, _Turn] = field(default_factory=WeakValueDictionary)
+
+    def __post_init__(self) -> None:
+        self._asking, self._judging = _Kept(self.capacity), _Kept(self.capacity)
+
+    @contextmanager
+    def turn(self, study_id: str) -> Iterator[bool]:
+        """Whether it is the caller's turn to ask the study's search; False after waiting for TURN_SECONDS.
+
+        Must not be awaited inside a transaction: who has the turn goes on to write.
+        """
+        with self._guard:
+            turn = self._turns.setdefault(study_id, _Turn())
+        is_ours = turn.lock.acquire(timeout=TURN_SECONDS)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                turn.lock.release()
+
+    def synced(self, transaction: Transaction, study: StudyRow) -> Searcher:
+        """The searcher that chooses the study's schedules, told all that is committed. Needs the turn."""
+        warm = self._asking.of(study)
+        if warm.searcher.next_number > study.next_number:  # it knows of trials that were never made
+            self._asking.forget(study.id)
+            warm = self._asking.of(study)
+        _tell(transaction, study, warm, sure_revision=study.revision)
+        return warm.searcher
+
+    def ask(self, searcher: Searcher, first: int, count: int, *, quickly: bool = False) -> Asked:
+        """Choose schedules for `count` trials from the number `first` on. Needs the turn, and no transaction.
+
+        A slow sampler chooses so many of them as it may choose at once, and none after ASK_SECONDS.
+        """
+        ends = self.clock() + ASK_SECONDS
+        suggestions: list[Suggestion] = []
+        for at in range(count):
+            quickly = quickly or at >= searcher.most_at_once or self.clock() > ends
+            suggestions.append(searcher.ask(first + at, quickly=quickly))
+        return Asked(searcher, first, suggestions)
 
     def should_prune(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> bool:
         """Whether the search gives up on a running trial after its last report. Needs the study's lock."""
         if trial.horizon_steps is None:
             return False
+        warm = self._judging.of(study)
         # This very report has moved the revision on, but may yet be rolled back: what it touched is read again.
-        warm = self._synced(transaction, study, sure_revision=study.revision - 1)
-        reports = _reports(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
+        _tell(transaction, study, warm, sure_revision=study.revision - 1)
+        reports = reports_of(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
         return warm.searcher.should_prune(
             trial.number, schedule, trial.horizon_steps, reports, guessed=trial.origin != "sampler"
@@ -93,34 +172,30 @@ class Searches:
         return known
 
     def forget(self, study_id: str) -> None:
-        with self._guard:
-            self._warm.pop(study_id, None)
+        """Drop what is kept of a study; it is built again from its rows when it is asked."""
+        self._asking.forget(study_id)
+        self._judging.forget(study_id)
 
-    def _ask_one(self, transaction: Transaction, study: StudyRow, warm: Warm) -> TrialRow:
-        number = study.next_number
-        suggestion = warm.searcher.ask(number)
-        warm.last_asked = number
+
+def create_trials(transaction: Transaction, study: StudyRow, suggestions: Sequence[Suggestion]) -> list[TrialRow]:
+    """Make the trials that the search suggested and spend their budget. Needs the study's lock."""
+    trials = []
+    for suggestion in suggestions:
         trial = new_trial(study, suggestion.schedule.to_dict(), purpose="search", origin="sampler")
         trial.point = dict(suggestion.point)
         trial.queued_at = transaction.now
         study.trials_created += 1
-        transaction.session.add(trial)
-        return trial
+        trials.append(trial)
+    transaction.session.add_all(trials)
+    return trials
 
-    def _synced(self, transaction: Transaction, study: StudyRow, sure_revision: int | None = None) -> Warm:
-        """The study's searcher, told all there is; `sure_revision`: the last one that is committed."""
-        with self._guard:
-            warm = self._warm.pop(study.id, None)
-            if warm is None or warm.found != found_bounds(study):
-                warm = Warm(_searcher(study), found_bounds(study))
-            self._warm[study.id] = warm
-            while len(self._warm) > self._capacity:
-                self._warm.popitem(last=False)
-        changed = _changed_trials(transaction, study.id, warm)
-        for observation in _observations(transaction, study, changed):
-            warm.searcher.tell(observation)
-        warm.revision = study.revision if sure_revision is None else sure_revision
-        return warm
+
+def _tell(transaction: Transaction, study: StudyRow, warm: Warm, sure_revision: int) -> None:
+    """Tell the searcher all there is; `sure_revision`: the last one that is committed."""
+    changed = changed_trials(transaction, study.id, warm.searcher, warm.revision)
+    for observation in observations(transaction, study, changed):
+        warm.searcher.tell(observation)
+    warm.revision = sure_revision
 
 
 def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin: str) -> TrialRow:
@@ -154,73 +229,3 @@ def _searcher(study: StudyRow) -> Searcher:
         trials_budget=study.budget_trials,
         pruner=spec["pruner"]["name"],
     )
-
-
-_CHANGED = select(
-    TrialRow.id,
-    TrialRow.number,
-    TrialRow.family,
-    TrialRow.point,
-    TrialRow.state,
-    TrialRow.value,
-    TrialRow.evaluations,
-    TrialRow.violation,
-    TrialRow.revision,
-    TrialRow.purpose,
-).where(TrialRow.study_id == bindparam("study"), TrialRow.revision > bindparam("seen"))
-CHANGED_TRIALS = union_all(
-    _CHANGED.where(TrialRow.number >= bindparam("unknown")),
-    _CHANGED.where(TrialRow.number.in_(bindparam("open", expanding=True))),
-)
-"""The trials that may have changed since the search last looked: those that it does not know, and that had not ended.
-
-They are found by their numbers, so that no index of revisions is needed, which each report would have to write to.
-The purpose is looked at afterwards: asked for it, SQLite would go through all trials that have it.
-"""
-
-
-def _changed_trials(transaction: Transaction, study_id: str, warm: Warm) -> list[Any]:
-    """What the search is told of, in the order of change."""
-    known = {"unknown": warm.searcher.next_number, "open": warm.searcher.open_numbers}
-    rows = transaction.connection.execute(CHANGED_TRIALS, {"study": study_id, "seen": warm.revision, **known})
-    return sorted((row for row in rows if row.purpose == "search"), key=lambda row: (row.revision, row.number))
-
-
-def _observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
-    reports: dict[str, Reports] = {}
-    prunes = judges_curves(study.spec["pruner"]["name"])
-    # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
-    reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
-    if reporting:
-        reports = _reports(transaction, reporting, study.spec["objective"]["metric"])
-    return [
-        Observation(
-            number=trial.number,
-            family=trial.family,
-            point=trial.point,
-            state="RUNNING" if trial.state == "WAITING" else trial.state,
-            value=trial.value,
-            reports=_mean_so_far(trial) if trial.evaluations is not None else reports.get(trial.id, ()),
-            violation=trial.violation,
-        )
-        for trial in trials
-    ]
-
-
-def _mean_so_far(trial: Any) -> Reports:
-    """What a pruned trial came to on the folds and seeds that it was trained on; ranks it among its like."""
-    return ((0, trial.value),) if trial.state == "PRUNED" and trial.value is not None else ()
-
-
-def _reports(transaction: Transaction, trial_ids: list[str], metric: str) -> dict[str, Reports]:
-    """The objective's finite values by step, of each trial."""
-    query = (
-        select(ReportRow.trial_id, ReportRow.step, ReportRow.metrics)
-        .where(ReportRow.trial_id.in_(trial_ids))
-        .order_by(ReportRow.trial_id, ReportRow.step)
-    )
-    found: dict[str, list[tuple[int, float]]] = {}
-    for trial_id, step, metrics in transaction.session.execute(query):
-        if metrics.get(metric) is not None:
-            found.setdefault(trial_id, []).append((step, metrics[metric]))
-    return {trial_id: tuple(pairs) for trial_id, pairs in found.items()}

@@ -1,0 +1,81 @@
+"""Keeps what is wrong with one study from every other: the study becomes FAILED, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from lehr.errors import LostLeaseError
+from service.database import Database
+from service.ledger.rules import FINISHED_STUDY_STATES, OPEN_TRIAL_STATES
+from service.tables import STUDIES, TRIALS, LeaseRow
+
+T = TypeVar("T")
+
+LONGEST_REASON = 1000
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def contained(database: Database, study_id: str, what: str, call: Callable[[], T]) -> T | None:
+    """What the call returns; where it raises an error of its own the study fails, and None is returned.
+
+    `what` failed, in the words of the study's reason. What went wrong with the database is raised again. Must not be
+    used inside a transaction.
+    """
+    try:
+        return call()
+    except (SQLAlchemyError, MemoryError):
+        raise
+    except Exception as error:
+        log.error("study_broken", study=study_id, exc_info=error)
+        fail_study(database, study_id, reason_of(what, error))
+        return None
+
+
+def contained_lease(database: Database, lease_id: str, what: str, call: Callable[[], T]) -> T:
+    """The same of a call on a lease, which is made again after the study has failed: its trials are cancelled then."""
+    try:
+        return call()
+    except (LostLeaseError, SQLAlchemyError, MemoryError):
+        raise
+    except Exception as error:
+        with database.read() as transaction:
+            query = select(LeaseRow.study_id).where(LeaseRow.id == lease_id)
+            study_id = transaction.connection.execute(query).scalar_one()
+        log.error("study_broken", study=study_id, lease=lease_id, exc_info=error)
+        fail_study(database, study_id, reason_of(what, error))
+    return call()
+
+
+def reason_of(what: str, error: Exception) -> str:
+    return f"{what}: {type(error).__name__}: {error}"[:LONGEST_REASON]
+
+
+def fail_study(database: Database, study_id: str, reason: str) -> None:
+    """End the study as FAILED and cancel its open trials; a finished study stays as it is.
+
+    The statements read no document of the study's row, which may be what is broken.
+    """
+    held = select(STUDIES.c.revision, STUDIES.c.state).where(STUDIES.c.id == study_id).with_for_update()
+    is_open = (TRIALS.c.study_id == study_id) & TRIALS.c.state.in_(OPEN_TRIAL_STATES)
+    with database.write() as transaction:
+        found = transaction.connection.execute(held).one_or_none()
+        if found is None or found.state in FINISHED_STUDY_STATES:
+            return
+        changed = {"revision": found.revision + 1, "finished_at": transaction.now}
+        cancelled = {**changed, "state": "CANCELLED", "ended_revision": found.revision + 1, "directive": None}
+        transaction.connection.execute(update(TRIALS).where(is_open).values(cancelled))
+        failed = {**changed, "state": "FAILED", "reason": reason}
+        transaction.connection.execute(update(STUDIES).where(STUDIES.c.id == study_id).values(failed))
+    log.info("study_finished", study=study_id, state="FAILED", reason=reason)
+
+
+def close_lease(database: Database, lease_id: str) -> None:
+    """Close a lease whose trials cannot be given back one by one."""
+    with database.write() as transaction:
+        transaction.connection.execute(update(LeaseRow).where(LeaseRow.id == lease_id).values(is_open=False))
