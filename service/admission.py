@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -13,6 +15,7 @@ from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.studies import SpaceSpec
 from service.database import Database, Transaction
 from service.fleet import Fleet, KnownTask
+from service.ledger.failing import contained
 from service.ledger.progression import cancel_open_trials, end
 from service.ledger.rules import touch
 from service.tables import StudyRow
@@ -40,7 +43,7 @@ class Admission:
         with self.database.read() as transaction:
             unchecked = [row.id for row in transaction.session.execute(query) if _was_not_offered(row.warnings)]
         for study_id in unchecked:
-            self._check(study_id)
+            contained(self.database, study_id, "the study could not be checked", partial(self._check, study_id))
 
     def _check(self, study_id: str) -> None:
         with self.database.write() as transaction:
@@ -88,5 +91,5 @@ def _admit(transaction: Transaction, study: StudyRow, task: KnownTask) -> None:
     log.info("study_checked", study=study.id, task=task.name)
 
 
-def _was_not_offered(warnings: list[dict[str, str]]) -> bool:
-    return any(warning["code"] == NOT_OFFERED for warning in warnings)
+def _was_not_offered(warnings: list[Any]) -> bool:
+    return any(isinstance(warning, dict) and warning.get("code") == NOT_OFFERED for warning in warnings)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
 from sqlalchemy import func, select
 
 from lehr.errors import NotFoundError
@@ -15,7 +17,7 @@ from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.objectives import Evaluations
 from lehr.wire.ranges import RangeResult, RangeTest
-from lehr.wire.studies import BestSoFar, Progress, Study, Warning_
+from lehr.wire.studies import BestSoFar, Progress, Study, StudyState, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
@@ -26,12 +28,14 @@ from service.database import Transaction
 from service.fleet import Fleet
 from service.ledger.rules import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
 from service.ordering import best_first
+from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.tables import StudyRow, TrialRow
 from service.validation import NOT_OFFERED, waiting_reason
 
 Row = TypeVar("Row")
 
+STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
 TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
 
 
@@ -48,19 +52,24 @@ class Documents:
         return [self._study(transaction, row, counts.get(row.id, {})) for row in rows]
 
     def _study(self, transaction: Transaction, row: StudyRow, counts: dict[str, int]) -> Study:
-        best = best_trial(transaction, row)
-        waits_because = self._waits_because(transaction, row)
+        """What cannot be read of the row is left out, and named in the reason: a list must not fail for one study."""
+        parts = Parts(row.id)
+        best = parts.get("best", lambda: best_trial(transaction, row), None)
+        waits_because = parts.get("reason", lambda: self._waits_because(transaction, row), None)
+        waits = waits_because is not None
+        none: list[Warning_] = []
+        warnings = parts.get("warnings", lambda: _standing_warnings(row, waits=waits) + _best_warnings(row, best), none)
         return Study(
             study_id=row.id,
             name=row.name,
-            state=row.state,
-            reason=row.reason or waits_because,
-            spec=row.spec,
-            warnings=_standing_warnings(row, waits=waits_because is not None) + _best_warnings(row, best),
-            progress=progress(row, counts),
-            best=_best_document(best),
-            convergence=convergence_document(row),
-            range_test=None if row.range_test is None else RangeResult.model_validate(row.range_test),
+            state=parts.get("state", lambda: STATE.validate_python(row.state), "FAILED"),
+            spec=parts.get("spec", lambda: _readable_spec(row), {}),
+            warnings=warnings,
+            progress=parts.get("progress", lambda: progress(row, counts), _unknown_progress(counts)),
+            best=parts.get("best", lambda: _best_document(best), None),
+            convergence=parts.get("convergence", lambda: convergence_document(row), None),
+            range_test=parts.get("range_test", lambda: _range_result(row), None),
+            reason=row.reason or _unreadable(parts) or waits_because,
             horizon_steps=row.horizon_steps,
             revision=row.revision,
             created_at=row.created_at,
@@ -72,6 +81,31 @@ class Documents:
         if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
             return None
         return waiting_reason(row.task_name, self.fleet.task(transaction, row.task_name), row.folds)
+
+
+def _readable_spec(row: StudyRow) -> dict[str, Any]:
+    """Raises KeyError where it lacks what every spec has."""
+    for name in ("task", "space", "objective", "budget"):
+        row.spec[name]
+    return row.spec
+
+
+def _range_result(row: StudyRow) -> RangeResult | None:
+    return None if row.range_test is None else RangeResult.model_validate(row.range_test)
+
+
+def _unreadable(parts: Parts) -> str | None:
+    if not parts.missing:
+        return None
+    names = ", ".join(dict.fromkeys(parts.missing))
+    return f"the database's row of this study cannot be read in full ({names}); the server's log says why"
+
+
+def _unknown_progress(counts: dict[str, int]) -> Progress:
+    trials = {state: counts.get(state, 0) for state in TRIAL_STATES}
+    known = sum(trials.values())
+    finished = sum(trials[state] for state in FINISHED_TRIAL_STATES)
+    return Progress(trials=trials, planned=known, finished=finished, fraction=0.0, eta_seconds=None)
 
 
 def find_study(transaction: Transaction, study_id: str) -> StudyRow:
@@ -138,10 +172,11 @@ def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) 
     sweeps: dict[str, dict[str, int]] = {}
     for study_id, state, count in transaction.session.execute(query):
         sweeps.setdefault(study_id, {})[state] = count
-    return [_range_test(study, sweeps.get(study.id, {})) for study in studies]
+    made = (Parts(study.id).get("range test", partial(_range_test, study, sweeps), None) for study in studies)
+    return [document for document in made if document is not None]
 
 
-def _range_test(study: StudyRow, sweeps: dict[str, int]) -> RangeTest:
+def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest:
     return RangeTest(
         range_test_id=study.id,
         name=study.name,
@@ -149,8 +184,8 @@ def _range_test(study: StudyRow, sweeps: dict[str, int]) -> RangeTest:
         reason=study.reason,
         task=study.spec["task"],
         range_test=study.spec["range_test"],
-        sweeps=sweeps,
-        result=None if study.range_test is None else RangeResult.model_validate(study.range_test),
+        sweeps=sweeps.get(study.id, {}),
+        result=_range_result(study),
         created_at=study.created_at,
         finished_at=study.finished_at,
     )
@@ -210,6 +245,12 @@ def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
     if best is None or best.point is None:
         return []
     return warnings_after(searched_space(study), schedule_from_dict(best.schedule))
+
+
+def trial_documents(study: StudyRow, rows: Sequence[TrialRow]) -> list[Trial]:
+    """The documents of a list, those left out whose rows cannot be read."""
+    made = (Parts(row.id).get("trial", partial(trial_document, study, row), None) for row in rows)
+    return [document for document in made if document is not None]
 
 
 def trial_document(

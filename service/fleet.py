@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -17,6 +18,7 @@ from lehr.wire.leases import TaskOffer, WorkerInfo
 from lehr.wire.training import Training
 from service.database import Database, Transaction
 from service.offered_schemas import claim_fault, schema_faults
+from service.parts import Parts
 from service.tables import OfferRow, TrialRow, WorkerRow
 
 LIVE_LEASES = 2
@@ -133,8 +135,8 @@ class Fleet:
         described = offers[0].row
         return KnownTask(
             name,
-            described.params_schema,
-            described.metrics,
+            described.params_schema if isinstance(described.params_schema, dict) else None,
+            described.metrics if isinstance(described.metrics, list) else None,
             is_live=bool(live),
             workers=len(live),
             folds=any(offer.row.folds for offer in offers),
@@ -237,5 +239,7 @@ def _running_of(transaction: Transaction, worker_ids: list[str]) -> dict[str, li
     )
     running: dict[str, list[Training]] = {}
     for row in transaction.session.execute(query):
-        running.setdefault(row.worker_id, []).append(Training.model_validate(row._asdict()))
+        training = Parts(row.trial).get("training", partial(Training.model_validate, row._asdict()), None)
+        if training is not None:
+            running.setdefault(row.worker_id, []).append(training)
     return running

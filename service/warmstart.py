@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from lehr.errors import Fault, InvalidStudyError
+from lehr.errors import Fault, InvalidScheduleError, InvalidStudyError
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.space import Space
 from lehr.wire.objectives import ObjectiveSpec
@@ -87,10 +87,18 @@ def _similar(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any
     sources = [
         _source(study_id, known, spec, params)
         for study_id, known in transaction.session.execute(query)
-        if ObjectiveSpec.model_validate(known["objective"]) == spec.objective
+        if _objective(known) == spec.objective
     ]
     alike = [source for source in sources if source.similarity >= LEAST_SIMILARITY]
     return sorted(alike, key=lambda source: -source.similarity)[:STUDIES]
+
+
+def _objective(known: Mapping[str, Any]) -> ObjectiveSpec | None:
+    """None where the spec cannot be read: what is broken in one study must not refuse another."""
+    try:
+        return ObjectiveSpec.model_validate(known["objective"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _named(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any]) -> list[_Source]:
@@ -143,9 +151,16 @@ def _results(transaction: Transaction, space: Space, sources: Sequence[_Source])
     )
     results: dict[str, dict[Schedule, float]] = defaultdict(dict)
     for row in transaction.session.execute(query):
-        schedule = adapted(space, schedule_from_dict(row.schedule))
+        schedule = _adapted(space, row.schedule)
         if schedule is not None and (row.value is not None or row.state == "DIVERGED"):
             is_bad = row.value is None or is_broken(row.violation)
             loss = math.inf if is_bad else turned(row.value, directions[row.study_id])
             results[row.study_id][schedule] = min(loss, results[row.study_id].get(schedule, math.inf))
     return results
+
+
+def _adapted(space: Space, document: dict[str, Any]) -> Schedule | None:
+    try:
+        return adapted(space, schedule_from_dict(document))
+    except InvalidScheduleError:
+        return None

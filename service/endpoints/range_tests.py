@@ -70,4 +70,6 @@ def _document(services: Services, study_id: str) -> RangeTest:
         study = find_study(transaction, study_id)
         if study.spec.get("range_test") is None:
             raise NotFoundError(f"study {study_id} has no range test: its space.start_lr is a range")
-        return range_test_documents(transaction, [study])[0]
+        for document in range_test_documents(transaction, [study]):
+            return document
+        raise ConflictError(f"the database's row of range test {study_id} cannot be read; the server's log says why")

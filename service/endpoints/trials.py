@@ -13,7 +13,7 @@ from lehr.wire.base import MAX_INT
 from lehr.wire.problems import Page
 from lehr.wire.trials import Curve, EnqueueTrial, Purpose, Trial, TrialState
 from service.diagnosis.reading import trial_diagnosis
-from service.documents import curve, find_study, trial_document
+from service.documents import curve, find_study, trial_document, trial_documents
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
 from service.forecast.document import running_forecast
 from service.ordering import BROKEN
@@ -66,7 +66,7 @@ def list_trials(
         if after is not None:
             query = query.where(TrialRow.id.in_(_changed(study_id, after)))
         rows, next_cursor = _page(transaction.session, query, _ordering(study, order, after), limit, cursor)
-        return {"items": [trial_document(study, row) for row in rows], "next_cursor": next_cursor}
+        return {"items": trial_documents(study, rows), "next_cursor": next_cursor}
 
 
 @router.post("", status_code=201, response_model=Trial)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import bindparam, update
@@ -16,6 +17,7 @@ from service.ledger.holdings import Holdings, examine
 from service.ledger.progress import note_progress
 from service.ledger.progression import advance
 from service.ledger.rules import LeaseTerms, close_if_empty, requeue, touch
+from service.parts import Parts
 from service.search.warmth import Searches
 from service.tables import LEASES, STUDIES, LeaseRow
 
@@ -92,17 +94,18 @@ class Beats:
         return tells_progress or tells_horizon or (judged and self.searches.may_prune(heard.study_id))
 
     def _judge(self, transaction: Transaction, holdings: Holdings) -> None:
-        """Ask the search, where it has a pruner, which of the trials it gives up on."""
+        """Ask the search, where it has a pruner, which of the trials it gives up on: none where it cannot tell."""
         judged = [
             trial
             for trial in holdings.held()
             if holdings.trials[trial].purpose == "search" and trial not in holdings.to_prune
         ]
-        if not judged or not self.searches.prunes(transaction, holdings.study_id):
+        parts, study_id = Parts(holdings.study_id), holdings.study_id
+        if not judged or not parts.get("pruner", lambda: self.searches.prunes(transaction, study_id), False):
             return
-        study = transaction.known_study(holdings.study_id)
+        study = transaction.known_study(study_id)
         for trial in transaction.trials(judged):
-            if self.searches.should_prune(transaction, study, trial):
+            if parts.get("pruning", partial(self.searches.should_prune, transaction, study, trial), False):
                 trial.directive = "prune"
                 holdings.to_prune.add(trial.id)
                 log.info("trial_pruned", study=study.id, number=trial.number, step=trial.step)

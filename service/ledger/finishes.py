@@ -10,6 +10,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
 from service.database import Database, Transaction
 from service.ledger.evaluations import conclude
+from service.ledger.failing import contained_lease
 from service.ledger.holdings import Holdings, examine
 from service.ledger.judging import judge
 from service.ledger.progress import progress_document
@@ -31,6 +32,10 @@ class Finishes:
         LostLeaseError when every trial named is lost.
         """
         check_results(batch)
+        what = "the result of a trial could not be counted"
+        return contained_lease(self.database, lease_id, what, lambda: self._finish(lease_id, batch))
+
+    def _finish(self, lease_id: str, batch: FinishBatch) -> LeaseAnswer:
         with self.database.write() as transaction:
             holdings = examine(transaction, lease_id, batch.trials)
             known = [row.acknowledged_until for row in holdings.trials.values() if row.acknowledged_until is not None]

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from service.database import Database, Transaction
 from service.ledger.evaluations import conclude
+from service.ledger.failing import close_lease, contained
 from service.ledger.progression import advance
 from service.ledger.rules import MAX_LOSSES, requeue, settle, touch
 from service.tables import LeaseRow, StudyRow, TrialRow
@@ -24,7 +25,7 @@ def sweep(database: Database) -> int:
     """
     with database.read() as transaction:
         expired = _expired_leases(transaction)
-    return sum(_take_back(database, lease_id, study_id) for lease_id, study_id in expired)
+    return sum(_take_back_contained(database, lease_id, study_id) for lease_id, study_id in expired)
 
 
 def _expired_leases(transaction: Transaction) -> list[tuple[str, str]]:
@@ -35,6 +36,15 @@ def _expired_leases(transaction: Transaction) -> list[tuple[str, str]]:
         .limit(SWEEP_BATCH)
     )
     return [(row.id, row.study_id) for row in transaction.session.execute(query)]
+
+
+def _take_back_contained(database: Database, lease_id: str, study_id: str) -> bool:
+    """A lease that cannot be taken back fails its study and is closed: the other leases are still to be looked at."""
+    what = "its lost trials could not be given back"
+    is_lost = contained(database, study_id, what, lambda: _take_back(database, lease_id, study_id))
+    if is_lost is None:
+        close_lease(database, lease_id)
+    return is_lost is not False
 
 
 def _take_back(database: Database, lease_id: str, study_id: str) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+from typing import Any
+
 from sqlalchemy import select
 
 from service.database import Database
+from service.ledger.failing import contained
 from service.ledger.progression import advance
 from service.ledger.rules import ASKING_STATES
 from service.tables import StudyRow
 
-STARTED = select(
-    StudyRow.id, StudyRow.started_at, StudyRow.spec["budget"]["max_seconds"].as_float().label("allowed")
-).where(StudyRow.state == "RUNNING", StudyRow.spec["budget"]["max_seconds"].as_float().is_not(None))
-"""The searches that have a longest time."""
+STARTED = select(StudyRow.id, StudyRow.started_at, StudyRow.spec).where(
+    StudyRow.state == "RUNNING", StudyRow.started_at.is_not(None)
+)
 
 
 def end_overdue(database: Database) -> int:
@@ -20,12 +24,21 @@ def end_overdue(database: Database) -> int:
     claims or finishes a trial would go on. A study that somebody else works on is left to the next look.
     """
     with database.read() as transaction:
+        started = transaction.connection.execute(STARTED).all()
         overdue = [
-            row.id
-            for row in transaction.connection.execute(STARTED)
-            if row.started_at is not None and (transaction.now - row.started_at).total_seconds() >= row.allowed
+            row.id for row in started if (transaction.now - row.started_at).total_seconds() >= _allowed(row.spec)
         ]
-    return sum(_end(database, study_id) for study_id in overdue)
+    what = "the study could not be stopped"
+    return sum(bool(contained(database, study_id, what, partial(_end, database, study_id))) for study_id in overdue)
+
+
+def _allowed(spec: Any) -> float:
+    """The search's longest time; infinite where it has none, or its row cannot be read."""
+    try:
+        allowed = spec["budget"].get("max_seconds")
+    except (AttributeError, KeyError, TypeError):
+        return math.inf
+    return allowed if isinstance(allowed, int | float) else math.inf
 
 
 def _end(database: Database, study_id: str) -> bool:

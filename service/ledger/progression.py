@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.ranges import RangeResult
@@ -14,6 +15,7 @@ from lehr.wire.studies import StudyState
 from service.answer.finalists import SearchTrial
 from service.database import Transaction
 from service.ledger.confirming import proceed, start
+from service.ledger.failing import reason_of
 from service.ledger.rules import ASKING_STATES, FINISHED_STUDY_STATES, count_open, open_trials, settle, touch
 from service.ledger.stopping import has_rules, reason_to_stop
 from service.ledger.sweeping import conclude
@@ -36,7 +38,22 @@ log = structlog.get_logger("lehr.ledger")
 
 
 def advance(transaction: Transaction, study: StudyRow) -> None:
-    """Move the study on if nothing of its present stage is left to do. Needs the study's lock."""
+    """Move the study on if nothing of its present stage is left to do. Needs the study's lock.
+
+    A study that cannot be moved on becomes FAILED: the call that found out has a result to keep.
+    """
+    try:
+        _advance(transaction, study)
+    except (SQLAlchemyError, MemoryError):
+        raise
+    except Exception as error:
+        log.error("study_broken", study=study.id, exc_info=error)
+        if study.state not in FINISHED_STUDY_STATES:
+            cancel_open_trials(transaction, study)
+            end(transaction, study, "FAILED", reason_of("the study could not go on", error))
+
+
+def _advance(transaction: Transaction, study: StudyRow) -> None:
     transaction.flush()
     if study.state in ASKING_STATES and _is_hopeless(transaction, study):
         _fail_early(transaction, study)

@@ -1,0 +1,259 @@
+"""What is wrong with one study never reaches another: each kind of fault beside a healthy study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from service.ledger.lost import sweep
+from tests.support.ledgers import FakeClock, FakeWorker, serving, study_spec
+
+LISTS = (
+    "/v1/studies",
+    "/v1/studies?state=FAILED",
+    "/v1/range-tests",
+    "/v1/tasks",
+    "/v1/workers",
+    "/metrics",
+    "/readyz",
+    "/v1/studies/{poisoned}",
+    "/v1/studies/{healthy}",
+    "/v1/studies/{healthy}/trials",
+    "/v1/studies/{healthy}/best",
+    "/v1/studies/{healthy}/leaderboard",
+)
+DIVERGING = [1e155, -1e155, 1e308, -1e308]
+
+
+def execute(client: TestClient, statement: str, **values: Any) -> None:
+    with client.app.state.services.database.write() as transaction:  # type: ignore[attr-defined]
+        transaction.connection.execute(text(statement), values)
+
+
+def read_spec(client: TestClient, study: str) -> dict[str, Any]:
+    spec: dict[str, Any] = client.get(f"/v1/studies/{study}").json()["spec"]
+    return spec
+
+
+def change_spec(client: TestClient, study: str, **changes: Any) -> None:
+    spec = {**read_spec(client, study), **changes}
+    execute(client, "UPDATE studies SET spec = :spec WHERE id = :id", spec=json.dumps(spec), id=study)
+
+
+def post(client: TestClient, **changes: Any) -> str:
+    answer = client.post("/v1/studies", json=study_spec(**{"warm_start": "off", **changes}))
+    assert answer.status_code == 201, answer.text
+    study_id: str = answer.json()["study_id"]
+    return study_id
+
+
+def train_one(worker: FakeWorker, value: float) -> dict[str, Any] | None:
+    lease = worker.claim()
+    if lease is not None:
+        assert worker.report(lease, 99, value).status_code in (200, 409, 422)
+        assert worker.finish(lease, value=value).status_code in (200, 422)
+    return lease
+
+
+def unreadable_space(client: TestClient, study: str) -> None:
+    change_spec(client, study, space={"families": ["no_such_family"], "start_lr": {"low": 1, "high": 0}})
+
+
+def unknown_sampler(client: TestClient, study: str) -> None:
+    change_spec(client, study, sampler={"name": "dowsing", "seed": 0})
+
+
+def empty_spec(client: TestClient, study: str) -> None:
+    execute(client, "UPDATE studies SET spec = '{}' WHERE id = :id", id=study)
+
+
+def spec_that_is_a_list(client: TestClient, study: str) -> None:
+    execute(client, "UPDATE studies SET spec = '[1, 2]' WHERE id = :id", id=study)
+
+
+def no_objective(client: TestClient, study: str) -> None:
+    change_spec(client, study, objective=None)
+
+
+def bad_budget(client: TestClient, study: str) -> None:
+    change_spec(client, study, budget={"trials": 4, "parallel": 4, "max_seconds": "soon"})
+
+
+def bad_warnings(client: TestClient, study: str) -> None:
+    execute(client, "UPDATE studies SET warnings = '[7, null]' WHERE id = :id", id=study)
+
+
+def bad_range_test(client: TestClient, study: str) -> None:
+    execute(client, "UPDATE studies SET range_test = '{\"bounds\": 3}' WHERE id = :id", id=study)
+
+
+def bad_confirmation(client: TestClient, study: str) -> None:
+    statement = "UPDATE studies SET state = 'CONFIRMING', finalists = '[0]', confirmation = '{}' WHERE id = :id"
+    execute(client, statement, id=study)
+
+
+def bad_waiting_trial(client: TestClient, study: str) -> None:
+    """A schedule that a user enqueued, no longer readable when a worker is to train it."""
+    schedule = {"family": "constant", "start_lr": 0.1, "end_lr": 0.1}
+    assert client.post(f"/v1/studies/{study}/trials", json={"schedule": schedule}).status_code == 201
+    execute(client, 'UPDATE trials SET schedule = \'{"family": "none"}\' WHERE study_id = :id', id=study)
+
+
+def unknown_state(client: TestClient, study: str) -> None:
+    execute(client, "UPDATE studies SET state = 'BROKEN' WHERE id = :id", id=study)
+
+
+KINDS: list[Callable[[TestClient, str], None]] = [
+    unreadable_space,
+    unknown_sampler,
+    empty_spec,
+    spec_that_is_a_list,
+    no_objective,
+    bad_budget,
+    bad_warnings,
+    bad_range_test,
+    bad_confirmation,
+    bad_waiting_trial,
+    unknown_state,
+]
+
+
+def assert_all_answer(client: TestClient, poisoned: str, healthy: str) -> None:
+    for path in LISTS:
+        answer = client.get(path.format(poisoned=poisoned, healthy=healthy))
+        assert answer.status_code == 200, (path, answer.text)
+    listed = {study["study_id"] for study in client.get("/v1/studies").json()["items"]}
+    assert {poisoned, healthy} <= listed
+
+
+def assert_healthy_completes(client: TestClient, worker: FakeWorker, healthy: str) -> None:
+    for _ in range(30):
+        train_one(worker, 0.5)
+        if client.get(f"/v1/studies/{healthy}").json()["state"] == "COMPLETED":
+            return
+    raise AssertionError(client.get(f"/v1/studies/{healthy}").json())
+
+
+@pytest.mark.parametrize("plant", KINDS)
+def test_a_broken_study_stops_neither_the_claims_nor_the_lists(
+    client: TestClient, worker: FakeWorker, clock: FakeClock, plant: Callable[[TestClient, str], None]
+) -> None:
+    poisoned = post(client, name="poisoned", priority=9)
+    plant(client, poisoned)
+    healthy = post(client, name="healthy", budget={"trials": 2, "parallel": 1})
+    assert_healthy_completes(client, worker, healthy)
+    assert_all_answer(client, poisoned, healthy)
+    assert client.post(f"/v1/studies/{poisoned}/cancel").status_code in (200, 409)
+    assert client.get("/v1/studies").status_code == 200
+
+
+@pytest.mark.parametrize("plant", [unreadable_space, unknown_sampler, empty_spec, no_objective, bad_waiting_trial])
+def test_a_study_that_cannot_be_asked_fails_with_the_reason(
+    client: TestClient, worker: FakeWorker, plant: Callable[[TestClient, str], None]
+) -> None:
+    assert worker.claim() is None  # now the server knows the task: what is wrong is found when the search is asked
+    poisoned = post(client)
+    plant(client, poisoned)
+    assert worker.claim() is None
+    study = client.get(f"/v1/studies/{poisoned}").json()
+    assert study["state"] == "FAILED"
+    assert study["reason"].startswith("no schedule could be chosen for the next trial: ")
+    assert study["finished_at"] is not None
+    assert study["progress"]["trials"]["WAITING"] == 0
+    assert client.delete(f"/v1/studies/{poisoned}").status_code == 204
+
+
+def test_a_study_whose_row_breaks_while_it_runs_loses_its_leases_alone(
+    client: TestClient, worker: FakeWorker, clock: FakeClock
+) -> None:
+    poisoned = post(client, priority=9)
+    lease = worker.claim()
+    assert lease is not None
+    assert lease["study"]["study_id"] == poisoned
+    empty_spec(client, poisoned)
+    healthy = post(client, budget={"trials": 1, "parallel": 1})
+    other = FakeWorker(client, "w-2").claim(study=healthy)
+    assert other is not None
+    assert worker.report(lease, 50, 0.5).status_code == 200
+    assert worker.finish(lease).json()["trials"] == {lease["trials"][0]["trial"]: "cancel"}
+    clock.advance(61)
+    assert sweep(client.app.state.services.database) == 2  # type: ignore[attr-defined]
+    assert sweep(client.app.state.services.database) == 0  # type: ignore[attr-defined]
+    assert_healthy_completes(client, FakeWorker(client, "w-3"), healthy)
+    assert_all_answer(client, poisoned, healthy)
+
+
+@pytest.mark.parametrize("value", DIVERGING)
+def test_huge_values_end_their_own_study_alone(client: TestClient, worker: FakeWorker, value: float) -> None:
+    """Refused at the wire, or a result: either way no finish is answered with a 500, and the study comes to an end."""
+    poisoned = post(client, priority=9, budget={"trials": 4, "parallel": 1}, confirm={"top": 2, "seeds": 2})
+    for number in range(30):
+        train_one(worker, value if number % 2 else value / 3)
+    healthy = post(client, budget={"trials": 2, "parallel": 1})
+    client.post(f"/v1/studies/{poisoned}/cancel")
+    assert_healthy_completes(client, worker, healthy)
+    assert_all_answer(client, poisoned, healthy)
+
+
+def test_a_training_that_no_finding_fits_stops_no_list(client: TestClient, worker: FakeWorker) -> None:
+    """One report is left before the rate has annealed."""
+    poisoned = post(client, priority=9, budget={"trials": 3, "parallel": 1})
+    for _ in range(3):
+        lease = worker.claim()
+        assert lease is not None
+        for step in (0, 1, 98, 99):
+            worker.report(lease, step, 0.5)
+        worker.finish(lease)
+    healthy = post(client, budget={"trials": 2, "parallel": 1})
+    assert_healthy_completes(client, worker, healthy)
+    assert_all_answer(client, poisoned, healthy)
+
+
+BROKEN_SCHEMAS = [{"$ref": 1}, {"type": "nonsense"}, {"properties": 3}, {"pattern": "^(a+)+$"}, [], {"allOf": [7]}]
+
+
+@pytest.mark.parametrize("schema", BROKEN_SCHEMAS)
+def test_an_offer_with_a_broken_schema_stops_no_other_task(client: TestClient, worker: FakeWorker, schema: Any) -> None:
+    """It is refused at the offer today; one that an older server took is in the database."""
+    assert FakeWorker(client, "w-9", [{"name": "broken:task"}]).claim() is None
+    execute(client, "UPDATE offers SET params_schema = :schema", schema=json.dumps(schema))
+    answer = client.post("/v1/studies", json=study_spec(task={"name": "broken:task", "params": {"a": "aaaa!"}}))
+    assert answer.status_code in (201, 422), answer.text
+    poisoned = post(client, priority=9)
+    healthy = post(client, budget={"trials": 2, "parallel": 1})
+    assert_healthy_completes(client, worker, healthy)
+    assert_all_answer(client, poisoned, healthy)
+
+
+def test_a_broken_trial_is_left_out_of_the_lists(client: TestClient, worker: FakeWorker) -> None:
+    study = post(client, pruner={"name": "median"})
+    lease, other = worker.claim(), worker.claim()
+    assert lease is not None
+    assert other is not None
+    broken = lease["trials"][0]["trial"]
+    execute(client, 'UPDATE trials SET schedule = \'{"family": "none"}\' WHERE id = :id', id=broken)
+    assert worker.report(lease, 50, 0.9).status_code == 200
+    assert worker.finish(other).status_code == 200
+    assert_all_answer(client, study, study)
+    assert [trial["number"] for trial in client.get(f"/v1/studies/{study}/trials").json()["items"]] == [1]
+    assert worker.finish(lease, value=0.9).status_code == 200
+    document = client.get(f"/v1/studies/{study}").json()
+    assert document["best"] is None
+    assert "cannot be read in full (warnings, best)" in document["reason"]
+
+
+def test_text_in_sqlite_that_is_no_json_fails_its_study_alone(sqlite_url: str) -> None:
+    """PostgreSQL refuses to store it."""
+    with serving(sqlite_url) as client:
+        worker = FakeWorker(client)
+        poisoned = post(client, priority=9)
+        execute(client, "UPDATE studies SET spec = '{\"task\"= ', warnings = 'x' WHERE id = :id", id=poisoned)
+        healthy = post(client, budget={"trials": 2, "parallel": 1})
+        assert_healthy_completes(client, worker, healthy)
+        assert_all_answer(client, poisoned, healthy)
+        assert client.get(f"/v1/studies/{poisoned}").json()["state"] == "FAILED"
