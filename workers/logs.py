@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO, cast
 
 import structlog
 
+from lehr.terminal import clean
 from lehr.tracebacks import short_traceback
 from workers.view import CurrentErrors
 
@@ -32,6 +33,7 @@ def configure_logs(level: str, style: Literal["console", "json"], *, watched: bo
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             render_exceptions,
+            _without_controls,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -48,6 +50,10 @@ def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDi
     if keys["event"] == "trial_progress":
         raise structlog.DropEvent
     return keys
+
+
+def _without_controls(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: clean(value) if isinstance(value, str) else value for key, value in keys.items()}
 
 
 def end_with_any_thread() -> None:

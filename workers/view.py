@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lehr.terminal import CleanConsole
 from lehr.wire.training import CELLS, in_cells
 from workers.progress import Progress
 
@@ -49,7 +50,7 @@ class Picture:
 
     def __init__(self, progress: Progress, console: Console | None = None) -> None:
         self._progress = progress
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or CleanConsole(stderr=True, highlight=False)
         self._live = Live(
             console=self._console,
             get_renderable=self.table,

@@ -45,7 +45,7 @@ def delete(
     with Client(server) as client:
         found = find_study(client, study, newest_of_name=False)
         if not yes:
-            typer.confirm(f"Delete study {found.name} ({found.study_id}) with its trials?", abort=True, err=True)
+            output.confirm(f"Delete study {found.name} ({found.study_id}) with its trials?")
         client.delete_study(found.study_id)
     say(f"study {found.name} ({found.study_id}) is deleted")
 

@@ -7,29 +7,31 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from lehr.errors import Fault
+from lehr.terminal import CleanConsole, clean, escape_json
 
 PIPE_WIDTH = 140
 """Columns of a table that nobody watches: files and pipes have no width of their own."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = CleanConsole(highlight=False)
+err = CleanConsole(stderr=True, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def show(renderable: RenderableType) -> None:
     """A result, for people."""
-    console = out if out.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+    console = out if out.is_terminal else CleanConsole(highlight=False, width=PIPE_WIDTH)
     console.print(renderable, markup=False)
 
 
 def write(text: str) -> None:
-    """A result, exactly as it is."""
+    """A result as it is, less control characters."""
+    text = clean(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
@@ -46,6 +48,11 @@ def document(value: Any) -> None:
 def say(message: str, style: str = "") -> None:
     """A message. Square brackets are kept: bounds are written with them."""
     err.print(Text(message, style=style), soft_wrap=True)
+
+
+def confirm(question: str) -> None:
+    """Ask on stderr. Raises typer.Abort for no."""
+    typer.confirm(clean(question), abort=True, err=True)
 
 
 def faults_text(faults: tuple[Fault, ...]) -> Text:
@@ -81,4 +88,4 @@ def _json(value: Any, indent: str = "") -> str:
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False))

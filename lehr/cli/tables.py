@@ -17,7 +17,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.front import Front
 from lehr.wire.objectives import ConstraintStanding
 from lehr.wire.studies import Study
-from lehr.wire.training import CELLS, in_cells
+from lehr.wire.training import CELLS, LONGEST_SECONDS, in_cells
 from lehr.wire.trials import Trial
 
 STATE_STYLES = {
@@ -46,7 +46,9 @@ def interval(bounds: tuple[float, float] | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    return "?" if seconds is None else str(timedelta(seconds=round(max(0.0, seconds))))
+    if seconds is None or not seconds < LONGEST_SECONDS:
+        return "?"
+    return str(timedelta(seconds=round(max(0.0, seconds))))
 
 
 def rates(schedule: Schedule) -> str:

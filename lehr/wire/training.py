@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -47,6 +48,9 @@ class Training(Response):
     progress: TrialProgress | None
 
 
+LONGEST_SECONDS = 100 * 365 * 24 * 3600
+"""A longer time left is not known: almost nothing was measured."""
+
 CELLS = ("steps", "steps/s", "memory", "busy", "time left")
 
 
@@ -68,8 +72,13 @@ def in_cells(
     speed, memory, busy = progress.steps_per_second, progress.device_memory_bytes, progress.device_utilisation
     return (
         steps,
-        "" if speed is None else f"{speed:.3g}" if speed < 1000 else f"{speed:.0f}",
+        "" if speed is None else f"{speed:.0f}" if 1000 <= speed < 1e6 else f"{speed:.3g}",
         "" if memory is None else f"{memory / 2**30:.1f} GiB" if memory >= 2**30 else f"{memory / 2**20:.0f} MiB",
         "" if busy is None else f"{busy:.0%}",
-        str(timedelta(seconds=round(max(0, progress.horizon_steps - done) / speed))) if speed else "",
+        _time_left(max(0, progress.horizon_steps - done), speed),
     )
+
+
+def _time_left(steps: int, speed: float | None) -> str:
+    seconds = steps / speed if speed else math.inf
+    return str(timedelta(seconds=round(seconds))) if seconds < LONGEST_SECONDS else ""
