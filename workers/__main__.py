@@ -23,13 +23,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Imported late, so that `--help` and a signal during start-up are answered at once.
     from pydantic import ValidationError
 
+    from lehr.client.exchange import masked
     from workers.settings import WorkerSettings, prepare_environment
 
     try:
         settings = WorkerSettings(**given)
     except ValidationError as error:
         for detail in error.errors():
-            print(f"workers: {detail['loc'][0]}: {detail['msg']} (got {detail['input']!r})", file=sys.stderr)
+            field, got = detail["loc"][0], detail["input"]
+            shown = masked(str(got)) if field == "server" else got
+            print(f"workers: {field}: {detail['msg']} (got {shown!r})", file=sys.stderr)
         return 2
     prepare_environment()
     return _work(settings, drain)
@@ -38,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _work(settings: WorkerSettings, drain: Drain) -> int:
     import structlog
 
+    from lehr.client.exchange import masked
     from lehr.errors import InvalidValueError, ServerError
     from workers.child.session import Limits
     from workers.child.trainer import ChildTrainer
@@ -60,7 +64,7 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
             with view(progress, watched), lanes:
                 loop.run()
     except ServerError as error:
-        log.error("claim_refused", server=settings.server, error=str(error))
+        log.error("claim_refused", server=masked(settings.server), error=str(error))
         return 1
     except ProcessEndedError as error:
         log.error("training_process_ended", error=str(error))

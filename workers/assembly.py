@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 import structlog
 
 from lehr.client import Client
+from lehr.client.exchange import masked
 from lehr.wire.leases import WorkerInfo
 from workers.allowed import AllowedTasks
 from workers.child.session import Limits
@@ -41,7 +42,7 @@ def build_loop(
         device=found.device,
         tasks=list(found.offers),
     )
-    log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=settings.server)
+    log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=masked(settings.server))
     names = frozenset(settings.tasks)
 
     @contextmanager

@@ -19,6 +19,7 @@ from lehr.cli.reasons import show_reasons
 from lehr.cli.settings import ServerOption
 from lehr.cli.studyfile import read_study
 from lehr.client import Client
+from lehr.client.exchange import masked
 from lehr.errors import ConflictError, Fault, InvalidValueError
 from lehr.schedules.portable import export
 from lehr.wire.answers import Answer
@@ -178,7 +179,7 @@ def _show_answer(answer: Answer) -> None:
 
 
 def _again(command: str, study: Study, server: str) -> str:
-    flag = "" if server == settings.DEFAULT_SERVER else f" --server {server}"
+    flag = "" if server == settings.DEFAULT_SERVER else f" --server {masked(server)}"
     return f"lehr {command} {study.study_id}{flag}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import uuid
 from typing import Any
 
@@ -56,7 +57,17 @@ def read(call: Call[Result], response: httpx.Response) -> Result:
 
 def unreachable(url: str, error: httpx.RequestError) -> UnreachableError:
     said = str(error) or type(error).__name__
-    return UnreachableError(f"No answer from {url} ({said}). Is the server running, and is this its URL?")
+    return UnreachableError(f"No answer from {masked(url)} ({said}). Is the server running, and is this its URL?")
+
+
+def masked(url: str) -> str:
+    """The URL without user name and password, for people to see.
+
+    >>> masked("https://me:secret@lehr.example:8765/x")
+    'https://***@lehr.example:8765/x'
+    """
+    # Up to the last @: a password that was not quoted may contain one, or a slash.
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://|)[^\n]*@", r"\1***@", url)
 
 
 def fresh_key() -> str:
@@ -72,7 +83,11 @@ def _parse(url: str) -> httpx.URL:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise InvalidValueError(
             Fault(
-                "server", "not a server's URL", "http://HOST:PORT or https://HOST", url, f"For example {DEFAULT_URL}."
+                "server",
+                "not a server's URL",
+                "http://HOST:PORT or https://HOST",
+                masked(url),
+                f"For example {DEFAULT_URL}.",
             )
         )
     return parsed
