@@ -14,21 +14,27 @@ from lehr.schedules.composed import Composed
 from lehr.schedules.shaped import Shaped
 from lehr.schedules.steps import progress_at
 
-HEADER = '''"""The {family} schedule over {horizon} steps: {rates}.
-
-    scheduler = LehrLR(optimizer)          # sets the rate of the first step
-    for batch in batches:
-        ...
-        optimizer.step()
-        scheduler.step()                   # once a step, not once an epoch
-"""
-'''
+USAGE = """scheduler = LehrLR(optimizer)          # sets the rate of the first step
+for batch in batches:
+    ...
+    optimizer.step()
+    scheduler.step()                   # once a step, not once an epoch"""
 
 SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
-    """Gives every parameter group the {what} of its step; state_dict and load_state_dict resume it anywhere."""
+    """Sets the {what} of each step; state_dict and load_state_dict resume it anywhere.
+
+    The parameter group with the highest rate gets the schedule's rate. The others keep the ratios of their rates to it;
+    a group that is added later keeps its own rate.
+    """
+
+    def __init__(self, optimizer):
+        rates = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        self.ratios = [rate / max(rates) if max(rates) > 0 else 1.0 for rate in rates]
+        super().__init__(optimizer)
 
     def get_lr(self):
-        return [lr_at(self.last_epoch)] * len(self.optimizer.param_groups)
+        later = self.optimizer.param_groups[len(self.ratios) :]
+        return [lr_at(self.last_epoch) * ratio for ratio in self.ratios] + [group["lr"] for group in later]
 
     def step(self, epoch=None):
         if epoch is not None or self._step_count < 2:
@@ -46,37 +52,44 @@ SCHEDULER = '''class LehrLR(torch.optim.lr_scheduler.LRScheduler):
     def _set(self):
         rate = lr_at(self.last_epoch)
         groups = self.optimizer.param_groups
-        for group in groups:
+        for group, ratio in zip(groups, self.ratios):
             if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(rate * ratio)
             else:
-                group["lr"] = rate
-        self._last_lr = [rate] * len(groups)
+                group["lr"] = rate * ratio
+        self._last_lr = [group["lr"] for group in groups]
 '''
 
 MOMENTUM = """        momentum = momentum_at(self.last_epoch)
-        for group in groups:
+        for group, _ in zip(groups, self.ratios):
             if "betas" in group:
                 group["betas"] = (momentum, *group["betas"][1:])
-            else:
+            elif "momentum" in group:
                 group["momentum"] = momentum
 """
 
 
-def torch_code(schedule: Schedule, horizon_steps: int) -> str:
-    """Python text (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
-
-    `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. A schedule
-    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both. Raises
-    InvalidScheduleError for an adaptive one.
-    """
-    progress_at(0, horizon_steps)
-    schedule.require_closed_form()
+def header(schedule: Schedule, horizon_steps: int, usage: str) -> str:
+    """The docstring of an exported file: which schedule it is, and how it is used."""
     rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
     if schedule.peak_lr is not None:
         rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"
+    lines = [f'"""The {schedule.family} schedule over {horizon_steps} steps: {rates}.', ""]
+    lines += [f"    {line}".rstrip() for line in usage.splitlines()]
+    return "\n".join([*lines, '"""', ""])
+
+
+def torch_code(schedule: Schedule, horizon_steps: int, usage: str = USAGE) -> str:
+    """Python text (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
+
+    `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. A schedule
+    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both. Parameter groups keep the ratios of
+    their rates. `usage` is what the text's docstring shows. Raises InvalidScheduleError for an adaptive one.
+    """
+    progress_at(0, horizon_steps)
+    schedule.require_closed_form()
     parts = [
-        HEADER.format(family=schedule.family, horizon=horizon_steps, rates=rates),
+        header(schedule, horizon_steps, usage),
         "import math\n\nimport torch\n\n",
         *_functions("lr", "learning rate", schedule, horizon_steps),
     ]

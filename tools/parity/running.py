@@ -49,24 +49,45 @@ def _torch(export: Export, steps: int) -> list[float]:
 
 
 def _trainer(export: Export, steps: int) -> list[float]:
-    if export.form != "own":
-        return _torch(export, steps)
-    from transformers import TrainingArguments, get_scheduler
+    names = execute(export.code)
+    optimizer = an_optimizer(names["arguments"]["learning_rate"])
+    return stepped(optimizer, _trainers_step(names, optimizer), steps)
 
-    arguments = TrainingArguments(output_dir="unused", use_cpu=True, report_to=[], **execute(export.code)["arguments"])
-    optimizer = an_optimizer(arguments.learning_rate)
+
+def _trainers_step(names: Names, optimizer: Any) -> Callable[[int], None]:
+    """What moves on the scheduler that the Trainer makes of its arguments, as Trainer.create_scheduler has it."""
+    from transformers import TrainerControl, TrainerState, TrainingArguments, get_scheduler
+
+    arguments = TrainingArguments(output_dir="unused", use_cpu=True, report_to=[], **names["arguments"])
     keywords: Any = arguments.lr_scheduler_kwargs
     with warnings.catch_warnings():
         # The Trainer always tells how many steps it takes, and transformers that it looks at num_stable_steps instead.
         warnings.filterwarnings("ignore", message="Both num_training_steps and num_stable_steps")
-        scheduler = get_scheduler(  # as Trainer.create_scheduler has it
+        scheduler = get_scheduler(
             arguments.lr_scheduler_type,
             optimizer=optimizer,
             num_warmup_steps=arguments.get_warmup_steps(arguments.max_steps),
             num_training_steps=arguments.max_steps,
             scheduler_specific_kwargs=keywords,
         )
-    return stepped(optimizer, lambda _number: scheduler.step(), steps)
+    for callback in names["callbacks"]:
+        parts = {"optimizer": optimizer, "lr_scheduler": scheduler}
+        callback.on_train_begin(arguments, TrainerState(), TrainerControl(), **parts)
+    return lambda _number: scheduler.step()
+
+
+def grouped(framework: str, names: Names, optimizer: Any) -> Callable[[int], None]:
+    """What moves a scheduler on that an exported text makes for an optimizer of several parameter groups."""
+    if framework == "transformers_trainer":
+        return _trainers_step(names, optimizer)
+    if framework == "lightning":
+        scheduler = names["with_schedule"](optimizer)["lr_scheduler"]["scheduler"]
+    else:
+        scheduler = names["make_scheduler"](optimizer)
+    if hasattr(scheduler, "step_update"):
+        step: Callable[[int], None] = scheduler.step_update
+        return step
+    return lambda _number: scheduler.step()
 
 
 def _optax(export: Export, steps: int) -> list[float]:
@@ -134,13 +155,8 @@ def _megatron(export: Export, steps: int) -> list[float]:
 
 
 def _lightning(export: Export, steps: int) -> list[float]:
-    """Steps the scheduler as configure_optimizers asks for; tests train with Lightning itself besides."""
-    import torch
-
-    class Model(torch.nn.Linear):
-        configure_optimizers = execute(export.code)["configure_optimizers"]
-
-    configured = Model(1, 1).configure_optimizers()
+    """Steps the scheduler as configure_optimizers asks for; a test trains with Lightning itself."""
+    configured = execute(export.code)["with_schedule"](an_optimizer())
     told = configured["lr_scheduler"]
     assert (told["interval"], told["frequency"]) == ("step", 1)
     return stepped(configured["optimizer"], lambda _number: told["scheduler"].step(), steps)

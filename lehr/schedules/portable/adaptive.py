@@ -6,6 +6,7 @@ import keyword
 
 from lehr.schedules.export_torch import rise_function
 from lehr.schedules.plateau import Plateau
+from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates, times_ratios
 
 HEADER = '''"""The plateau schedule: {rates}, lower whenever {metric} has stopped improving.
 
@@ -23,16 +24,21 @@ WARMUP_USAGE = """    scheduler = make_scheduler(optimizer)  # sets the rate of 
             optimizer.step()
             scheduler.step()               # once a step: it warms up over {warmup} of {horizon}
         scheduler.evaluated({metric})      # once an evaluation"""
-PLAIN = """def make_scheduler(optimizer):
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = {top!r}
-    return lr_scheduler.ReduceLROnPlateau(optimizer, {arguments})
+PLAIN = """{ratios}
+
+def make_scheduler(optimizer):
+{rates}    return lr_scheduler.ReduceLROnPlateau(optimizer, {arguments})
 """
-WARMED = '''class LehrLR:
-    """Gives every parameter group its rate: the warm-up's, then the one that ReduceLROnPlateau has come to."""
+WARMED = '''{ratios}
+
+class LehrLR:
+    """Sets the rate: the warm-up's, then the one that ReduceLROnPlateau has come to.
+
+    The parameter group with the highest rate gets it. The others keep the ratios of their rates to it.
+    """
 
     def __init__(self, optimizer):
-        self.optimizer, self.last_epoch = optimizer, 0
+        self.optimizer, self.last_epoch, self.ratios = optimizer, 0, ratios_of(optimizer)
         self._holder = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr={top!r})
         self.plateau = lr_scheduler.ReduceLROnPlateau(self._holder, {arguments})
         self._set()
@@ -63,11 +69,11 @@ WARMED = '''class LehrLR:
     def _set(self):
         warm = warmup_lr_at(self.last_epoch)
         rate = self._holder.param_groups[0]["lr"] if warm is None else warm
-        for group in self.optimizer.param_groups:
+        for group, ratio in zip(self.optimizer.param_groups, self.ratios):
             if isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(rate)
+                group["lr"].fill_(rate * ratio)
             else:
-                group["lr"] = rate
+                group["lr"] = rate * ratio
 
 
 def make_scheduler(optimizer):
@@ -83,17 +89,20 @@ WARMUP_NOTE = (
 def torch(plateau: Plateau, horizon_steps: int) -> tuple[str, str]:
     """The code and a note. `horizon_steps` is what the warm-up is a part of."""
     metric = _variable(plateau.metric)
-    arguments = ", ".join(f"{name}={value!r}" for name, value in reduce_arguments(plateau).items())
+    given = reduce_arguments(plateau)
     top, rates = plateau.levels.top, f"{plateau.levels.top!r} and down to {plateau.end_lr!r}"
     if plateau.rise_fraction == 0:
         header = HEADER.format(rates=rates, metric=_in_docstring(plateau.metric), usage=USAGE.format(metric=metric))
-        code = f"{header}\nfrom torch.optim import lr_scheduler\n\n\n{PLAIN.format(top=top, arguments=arguments)}"
+        arguments = arguments_text({**given, "min_lr": times_ratios(plateau.end_lr)})
+        made = PLAIN.format(ratios=RATIOS, rates=set_rates(top), arguments=arguments)
+        code = f"{header}\nfrom torch.optim import lr_scheduler\n\n\n{made}"
         return code, NOTE.format(metric=plateau.metric)
     usage = WARMUP_USAGE.format(metric=metric, warmup=plateau.rise_fraction, horizon=horizon_steps)
     rates = f"from {plateau.start_lr!r} to {rates}"
     header = HEADER.format(rates=rates, metric=_in_docstring(plateau.metric), usage=usage)
     imports = "import math\n\nimport torch\nfrom torch.optim import lr_scheduler\n\n"
-    parts = [header, imports, rise_function(plateau, horizon_steps), WARMED.format(top=top, arguments=arguments)]
+    made = WARMED.format(ratios=RATIOS, top=top, arguments=arguments_text(given))
+    parts = [header, imports, rise_function(plateau, horizon_steps), made]
     return "\n".join(parts), WARMUP_NOTE.format(metric=plateau.metric)
 
 

@@ -13,6 +13,48 @@ from lehr.schedules.export_torch import torch_code
 MAX_TABLE_STEPS = 10_000_000
 """The longest horizon whose rates are all kept in memory; a longer one is drawn through so many points."""
 
+RATIOS = '''def ratios_of(optimizer):
+    """Each parameter group's rate as a part of the highest one; the groups keep these ratios."""
+    rates = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    return [rate / max(rates) if max(rates) > 0 else 1.0 for rate in rates]
+'''
+SET_RATES = """    ratios = ratios_of(optimizer)
+{refusal}    for group, ratio in zip(optimizer.param_groups, ratios):
+        group["lr"] = group["initial_lr"] = {rate!r} * ratio
+"""
+REFUSAL = """    if len(set(ratios)) > 1:
+        # {name} takes one {argument} for all groups; the export to "torch" keeps their ratios.
+        raise ValueError("the parameter groups have several rates, and {name} one {argument}")
+"""
+
+
+def set_rates(rate: float, *, one_for_all: tuple[str, str] | None = None) -> str:
+    """Lines of a function of `optimizer` that set the rates which a framework's scheduler scales.
+
+    `one_for_all`: the scheduler's name and the rate that it takes as one number, whatever the groups' ratios.
+    """
+    refusal = REFUSAL.format(name=one_for_all[0], argument=one_for_all[1]) if one_for_all else ""
+    return SET_RATES.format(rate=rate, refusal=refusal)
+
+
+def arguments_text(arguments: dict[str, object]) -> str:
+    """Keyword arguments as they are written in a call."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+
+class Expression(str):
+    """Python text that stands in code as it is, where other values stand as they are written."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def times_ratios(rate: float) -> Expression:
+    """A rate for each parameter group, in code in which `ratios` are known."""
+    return Expression(f"[{rate!r} * ratio for ratio in ratios]")
+
 
 def functions(schedule: Schedule, horizon_steps: int) -> str:
     """The definitions of `lr_at(step)` and, where it cycles momentum, `momentum_at(step)`; they need `math`."""
@@ -26,13 +68,3 @@ def compiled(schedule: Schedule, horizon_steps: int) -> tuple[Callable[[int], fl
     names: dict[str, Any] = {"math": math}
     exec(compile(functions(schedule, horizon_steps), f"<{schedule.family} schedule>", "exec"), names)
     return names["lr_at"], names.get("momentum_at")
-
-
-def header(schedule: Schedule, horizon_steps: int, usage: str) -> str:
-    """The docstring of an exported file: which schedule it is, and how it is used."""
-    rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
-    if schedule.peak_lr is not None:
-        rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"
-    lines = [f'"""The {schedule.family} schedule over {horizon_steps} steps: {rates}.', ""]
-    lines += [f"    {line}".rstrip() for line in usage.splitlines()]
-    return "\n".join([*lines, '"""', ""])

@@ -7,7 +7,7 @@ import json
 from lehr.schedules.base import Schedule
 from lehr.schedules.portable.laid import CannotExpressError, Laid, check, lay, require
 
-NOTE = "The part 'scheduler' of DeepSpeed's configuration."
+NOTE = "The part 'scheduler' of DeepSpeed's configuration. Its OneCycle gives all parameter groups one rate."
 
 
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:

@@ -85,7 +85,7 @@ def _trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, Form, s
     try:
         code, exact, note = transformers.trainer(schedule, horizon_steps)
     except CannotExpressError as reason:
-        code, exact, note = torch_like.formula("transformers", schedule, horizon_steps, str(reason))
+        code, exact, note = transformers.trainer_formula(schedule, horizon_steps, str(reason))
         return code, exact, "formula", note
     return code, exact, "own", note
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from lehr.schedules.base import Schedule
+from lehr.schedules.export_torch import header
 from lehr.schedules.piecewise import Piecewise
-from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions, header
+from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions
 from lehr.schedules.portable.laid import HELD, MAX_COUNT, Laid, lay, require, whole
 
 USAGE = "optimizer = optax.sgd(schedule)        # or optax.adamw(schedule), …"

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.closed_form import header
+from lehr.schedules.export_torch import header
+from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates
 from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
-from lehr.schedules.portable.torch_builtin import arguments_text
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 for step, batch in enumerate(batches):
@@ -30,14 +30,16 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
         arguments = arguments | {"warmup_t": laid.rise, "warmup_lr_init": laid.start}
         if name != "WSDLRScheduler":  # whose warm-up always comes before t_initial
             arguments["warmup_prefix"] = True
+    absolute = [argument for argument in ("lr_min", "warmup_lr_init") if arguments.get(argument)]
+    rates = set_rates(laid.top, one_for_all=(name, absolute[0]) if absolute else None)
     code = f"""{header(schedule, horizon_steps, USAGE)}
 from timm.scheduler import {name}
 
 
+{RATIOS}
+
 def make_scheduler(optimizer):
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = {laid.top!r}
-    return {name}(optimizer, {arguments_text(arguments)}, t_in_epochs=False)
+{rates}    return {name}(optimizer, {arguments_text(arguments)}, t_in_epochs=False)
 """
     return code, NOTE.format(name=name) + (EARLY_NOTE if name == "MultiStepLRScheduler" else "")
 

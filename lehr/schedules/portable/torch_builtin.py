@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from lehr.schedules.base import Schedule
+from lehr.schedules.export_torch import header
 from lehr.schedules.one_cycle import OneCycle
 from lehr.schedules.plateau import Plateau
 from lehr.schedules.portable import adaptive
-from lehr.schedules.portable.closed_form import header
-from lehr.schedules.portable.laid import HELD, CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates, times_ratios
+from lehr.schedules.portable.laid import HELD, WHOLE_SLACK, CannotExpressError, Laid, check, lay, require
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 for batch in batches:
@@ -112,9 +113,12 @@ def _one_cycle(schedule: Schedule, horizon_steps: int) -> Part:
     require(schedule.warmup_shape == schedule.anneal, "its OneCycleLR rises and falls in one shape")
     first, top, end = schedule.levels
     require(first > 0 and end > 0, "its OneCycleLR divides by rates above 0 only")
-    rise = (schedule.rise_fraction * (horizon_steps - 1) + 1) / horizon_steps
+    last = horizon_steps - 1
+    rise = (schedule.rise_fraction * last + 1) / horizon_steps
+    second = float(2 * rise * horizon_steps) - 2 if schedule.phases == "three" else float(rise * horizon_steps) - 1
+    require(last - second > WHOLE_SLACK * horizon_steps, "the last phase of its OneCycleLR has no steps")
     arguments: dict[str, object] = {
-        "max_lr": top,
+        "max_lr": times_ratios(top),
         "total_steps": horizon_steps,
         "pct_start": rise,
         "anneal_strategy": "cos" if schedule.anneal == "cosine" else schedule.anneal,
@@ -130,7 +134,12 @@ def _cyclic(laid: Laid) -> Part:
     require(laid.rise == laid.legs()[0], "its CyclicLR rises as long as it falls")
     require(laid.shape == "linear", f"it has no {laid.shape} rise")
     mode = laid.schedule.family
-    arguments: dict[str, object] = {"base_lr": laid.end, "max_lr": laid.top, "step_size_up": laid.rise, "mode": mode}
+    arguments: dict[str, object] = {
+        "base_lr": times_ratios(laid.end),
+        "max_lr": times_ratios(laid.top),
+        "step_size_up": laid.rise,
+        "mode": mode,
+    }
     if mode == "exp_range":
         require(laid.schedule.momentum_levels is None, "its swing of momentum stays between other bounds")
         arguments["gamma"] = laid.parameter("swing_decay") ** (1 / laid.last)
@@ -155,17 +164,15 @@ def _code(schedule: Schedule, horizon_steps: int, parts: list[Part], boundaries:
         whole = f"{opened}\n        milestones={boundaries!r},\n    )"
     else:
         (whole,) = made
-    lines = [
-        header(schedule, horizon_steps, USAGE),
-        "from torch.optim import lr_scheduler\n\n",
-        "def make_scheduler(optimizer):",
-        "    for group in optimizer.param_groups:",
-        f'        group["lr"] = group["initial_lr"] = {base!r}',
-        f"    return {whole}\n",
-    ]
-    return "\n".join(lines), note
+    absolute = [name for name, arguments in parts if arguments.get("eta_min")]
+    one_for_all = (absolute[0], "eta_min") if absolute else None
+    code = f"""{header(schedule, horizon_steps, USAGE)}
+from torch.optim import lr_scheduler
 
 
-def arguments_text(arguments: dict[str, object]) -> str:
-    """Keyword arguments as they are written in a call."""
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+{RATIOS}
+
+def make_scheduler(optimizer):
+{set_rates(base, one_for_all=one_for_all)}    return {whole}
+"""
+    return code, note

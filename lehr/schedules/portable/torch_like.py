@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lehr.schedules.base import Schedule
 from lehr.schedules.export_torch import torch_code
 from lehr.schedules.plateau import Plateau
@@ -11,38 +13,59 @@ MAKE = """
 def make_scheduler(optimizer):
     return LehrLR(optimizer)
 """
+STEPPED = """scheduler = make_scheduler(optimizer)  # sets the rate of the first step
+for batch in batches:
+    ...
+    {stepped}
+    scheduler.step()                   # once a step, not once an epoch"""
+LIGHTNING_USAGE = """def configure_optimizers(self):    # a method of your LightningModule
+    optimizer = …                  # as you make it now
+    return with_schedule(optimizer)"""
 LIGHTNING = '''
-def configure_optimizers(self):
-    """A method of your LightningModule."""
-    optimizer = {optimizer}
-    scheduler = {{"scheduler": LehrLR(optimizer), "interval": "step", "frequency": 1}}
-    return {{"optimizer": optimizer, "lr_scheduler": scheduler}}
+def with_schedule(optimizer):
+    """What configure_optimizers returns: your optimizer, whose rate is set once a step."""
+    scheduler = {"scheduler": LehrLR(optimizer), "interval": "step", "frequency": 1}
+    return {"optimizer": optimizer, "lr_scheduler": scheduler}
 '''
 LIGHTNING_NOTE = (
-    "Lightning takes any torch scheduler; interval 'step' makes it one of optimizer steps, where its default is epochs."
-    " The code computes the rates from the formula."
+    "Let configure_optimizers end with `return with_schedule(optimizer)`, with your own optimizer. Lightning takes any"
+    " torch scheduler; interval 'step' counts optimizer steps, where its default counts epochs."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Where a framework takes a scheduler of torch: who has none of its own, the call, and its lines in use."""
+
+    subject: str
+    call: str
+    usage: str
+
+
+TRAINER = "transformers.Trainer(…, optimizers=(optimizer, make_scheduler(optimizer)))"
+INITIALIZE = "deepspeed.initialize(…, lr_scheduler=make_scheduler)"
 GIVEN = {
-    "torch_builtin": "torch has no such scheduler: {reason}.",
-    "transformers": (
-        "get_scheduler has no such schedule: {reason}. Give this one to the Trainer: "
-        "Trainer(…, optimizers=(optimizer, make_scheduler(optimizer)))."
-    ),
-    "timm": "timm has no such schedule: {reason}. Step this scheduler with step() instead of step_update(…).",
-    "deepspeed": (
-        "DeepSpeed's configuration has no such schedule: {reason}. Give this one to "
-        "deepspeed.initialize(…, lr_scheduler=make_scheduler)."
+    "torch_builtin": Given("torch", "scheduler.step()", STEPPED.format(stepped="optimizer.step()")),
+    "transformers": Given("get_scheduler", TRAINER, f"trainer = {TRAINER}"),
+    "timm": Given("timm", "scheduler.step()", STEPPED.format(stepped="optimizer.step()")),
+    "deepspeed": Given(
+        "DeepSpeed's configuration",
+        INITIALIZE,
+        f"engine, optimizer, _, scheduler = {INITIALIZE}\nfor batch in batches:\n    ...\n"
+        "    engine.step()                      # steps the scheduler too",
     ),
 }
+MISSING = "{subject} has no such schedule: {reason}. The code computes the same rates from the formula; use {call}."
 
 
 def formula(framework: str, schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
     """The closed-form scheduler for a framework without a counterpart."""
+    given = GIVEN[framework]
     if isinstance(schedule, Plateau):
         code, note = adaptive.torch(schedule, horizon_steps)
-        return code, True, GIVEN[framework].format(reason=reason) + " " + note
-    note = GIVEN[framework].format(reason=reason) + " The code computes the same rates from the formula."
-    return torch_code(schedule, horizon_steps) + "\n" + MAKE, True, note
+        return code, True, f"{given.subject} has no such schedule: {reason}. {note}"
+    note = MISSING.format(subject=given.subject, reason=reason, call=given.call)
+    return torch_code(schedule, horizon_steps, given.usage) + "\n" + MAKE, True, note
 
 
 def torch(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
@@ -56,10 +79,4 @@ def torch(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
 
 def lightning(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
     """The closed-form scheduler in a LightningModule's configure_optimizers."""
-    optimizer = f"torch.optim.AdamW(self.parameters(), lr={schedule.start_lr!r})"
-    if schedule.momentum_levels is not None:
-        optimizer = (
-            f"torch.optim.SGD(self.parameters(), lr={schedule.start_lr!r}, momentum={schedule.momentum_levels.first!r})"
-        )
-    code = torch_code(schedule, horizon_steps) + "\n" + LIGHTNING.format(optimizer=optimizer)
-    return code, True, LIGHTNING_NOTE
+    return torch_code(schedule, horizon_steps, LIGHTNING_USAGE) + "\n" + LIGHTNING, True, LIGHTNING_NOTE

@@ -8,14 +8,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.closed_form import header
+from lehr.schedules.export_torch import header
+from lehr.schedules.portable.closed_form import RATIOS, functions, set_rates
 from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
 from lehr.schedules.steps import spaced_steps
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 trainer = transformers.Trainer(…, optimizers=(optimizer, scheduler))"""
 NOTE = "transformers' own {name}."
-ARGUMENTS_USAGE = "args = transformers.TrainingArguments(…, **arguments)"
+ARGUMENTS_USAGE = """args = transformers.TrainingArguments(…, **arguments)
+trainer = transformers.Trainer(…, args=args, callbacks=callbacks)"""
+ARGUMENTS = "arguments = {{\n{body}}}\ncallbacks = {callbacks}\n"
+FORMULA_NOTE = (
+    "transformers has no such schedule: {reason}. The callback gives the Trainer's scheduler the rates of the formula."
+)
+CALLBACK = '''class LehrRates(transformers.TrainerCallback):
+    """Gives the Trainer's scheduler the schedule's rates; parameter groups keep the ratios of their rates."""
+
+    def on_train_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
+        scheduler = getattr(lr_scheduler, "scheduler", lr_scheduler)  # accelerate may wrap it
+        scheduler.lr_lambdas = [lambda step: lr_at(step) / {top!r}] * len(scheduler.base_lrs)
+        scheduler._last_lr = [rate * (lr_at(scheduler.last_epoch) / {top!r}) for rate in scheduler.base_lrs]
+        for group, rate in zip(optimizer.param_groups, scheduler._last_lr):
+            group["lr"] = rate
+'''
+MOMENTUM_CALLBACK = """
+    def on_step_begin(self, args, state, control, optimizer=None, **kwargs):
+        momentum = momentum_at(state.global_step)
+        for group in optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+            elif "momentum" in group:
+                group["momentum"] = momentum
+"""
 HORIZON_FREE = ("constant", "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay")
 """Schedules that do not look at how many steps the training takes."""
 SAMPLED_STEPS = 1000
@@ -40,11 +65,11 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
 from transformers import get_scheduler
 
 
+{RATIOS}
+
 def make_scheduler(optimizer):
     optimizer.defaults["lr"] = {laid.top!r}
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = {laid.top!r}
-    return get_scheduler(
+{set_rates(laid.top)}    return get_scheduler(
         {json.dumps(named.name)},
         optimizer,
         num_warmup_steps={named.warmup_steps},
@@ -70,8 +95,7 @@ def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
         "warmup_steps": named.warmup_steps,
         "lr_scheduler_kwargs": named.keywords,
     }
-    body = "".join(f"    {json.dumps(key)}: {value!r},\n" for key, value in arguments.items())
-    code = f"{header(schedule, horizon_steps, ARGUMENTS_USAGE)}\narguments = {{\n{body}}}\n"
+    code = f"{header(schedule, horizon_steps, ARGUMENTS_USAGE)}\n{_arguments(arguments, callbacks='[]')}"
     if named.training_steps == horizon_steps or named.name in HORIZON_FREE:
         return code, True, NOTE.format(name=named.name)
     note = (
@@ -80,6 +104,26 @@ def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
         "'transformers' has no such difference."
     )
     return code, False, note
+
+
+def trainer_formula(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
+    """The same, with a callback that gives the Trainer's scheduler the rates of the formula."""
+    top = schedule.max_lr
+    arguments = {"max_steps": horizon_steps, "learning_rate": top, "lr_scheduler_type": "constant"}
+    callback = CALLBACK.format(top=top) + (MOMENTUM_CALLBACK if schedule.momentum_levels is not None else "")
+    parts = [
+        header(schedule, horizon_steps, ARGUMENTS_USAGE),
+        "import math\n\nimport transformers\n\n",
+        functions(schedule, horizon_steps) + "\n",
+        callback + "\n",
+        _arguments(arguments, callbacks="[LehrRates()]"),
+    ]
+    return "\n".join(parts), True, FORMULA_NOTE.format(reason=reason)
+
+
+def _arguments(arguments: dict[str, object], *, callbacks: str) -> str:
+    body = "".join(f"    {json.dumps(key)}: {value!r},\n" for key, value in arguments.items())
+    return ARGUMENTS.format(body=body, callbacks=callbacks)
 
 
 def _named(laid: Laid) -> Named:

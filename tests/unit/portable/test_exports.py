@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from typing import Any
 
 import jax
@@ -59,7 +60,8 @@ def difference(schedule, exported, steps):
 def bound(exported):
     if exported.framework in SINGLE:
         return 3e-7
-    return 1e-12 if exported.form == "own" else 0.0
+    # The Trainer's scheduler multiplies learning_rate by what the callback gives it.
+    return 1e-12 if exported.form == "own" or exported.framework == "transformers_trainer" else 0.0
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -90,6 +92,7 @@ OWN: dict[str, list[Schedule]] = {
         CosineRestarts(start_lr=0.1, end_lr=0.001, cycles=2, cycle_growth=4),
         OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, base_momentum=0.85, max_momentum=0.95),
         OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, phases="three"),
+        OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, phases="three", warmup_fraction=0.499),
         OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4, warmup_fraction=0.37, warmup_shape="linear", anneal="linear"),
         Triangular(start_lr=0.01, peak_lr=0.5, end_lr=0.01, cycles=5, base_momentum=0.8, max_momentum=0.9),
         Step(start_lr=0.1, end_lr=0.001, drops=7),
@@ -152,6 +155,88 @@ def test_a_framework_that_has_the_schedule_gets_its_own(framework, schedule):
     assert (exported.form, exported.exact) == ("own", True), exported.note
     # CyclicLR computes 1 + i/n - floor(1 + i/n), which costs it the last digits near its troughs.
     assert difference(schedule, exported, 101) <= max(bound(exported), 1e-13)
+
+
+@pytest.mark.parametrize("warmup", [0.4999, 0.5 - 1e-15, 0.5])
+@pytest.mark.parametrize("horizon", [3, 7, 101, 1000])
+@pytest.mark.parametrize("shape", ["linear", "cosine"])
+def test_three_phases_are_exported_exactly_however_short_the_last_is(warmup, horizon, shape):
+    schedule = OneCycle(
+        start_lr=0.05,
+        peak_lr=0.3,
+        end_lr=0.001,
+        warmup_fraction=warmup,
+        warmup_shape=shape,
+        anneal=shape,
+        phases="three",
+    )
+    exported = export(schedule, "torch_builtin", horizon)
+    assert exported.exact
+    assert difference(schedule, exported, horizon) <= 1e-12
+    optimizer = running.an_optimizer()
+    scheduler = made(exported, optimizer)
+    for _ in range(horizon):  # the usual loop steps the scheduler after the last step, too
+        optimizer.step()
+        scheduler.step()
+    assert exported.form == ("formula" if warmup > 0.4999 else "own")
+
+
+GROUPED = ("torch", "torch_builtin", "transformers", "timm", "lightning", "transformers_trainer", "deepspeed")
+
+
+@pytest.mark.parametrize("framework", GROUPED)
+@pytest.mark.parametrize(
+    "schedule",
+    [*map(example, PLAIN), example("linear", end=0.0), example("cosine", 0.2, start=0.0, end=0.0),
+     OneCycle(start_lr=0.02, peak_lr=0.5, end_lr=1e-4), Triangular(start_lr=0.01, peak_lr=0.5, end_lr=0.01)],
+)  # fmt: skip
+def test_exported_code_keeps_the_ratios_of_the_groups_or_refuses_them(framework, schedule):
+    exported = export(schedule, framework, 101)
+    if framework == "deepspeed" and exported.form == "own":
+        assert "all parameter groups one rate" in exported.note or schedule.family == "constant"
+        return
+    if framework == "timm" and exported.form == "own":
+        run(exported, 2)  # fails or skips where timm's source is missing
+    base = schedule.max_lr if framework == "transformers_trainer" else 7.0
+    optimizer = torch.optim.SGD(
+        [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": base * ratio} for ratio in (0.1, 1.0)],
+        lr=base,
+        momentum=0.9,
+    )
+    names = running.execute(exported.code)
+    if "the parameter groups have several rates" in exported.code:
+        with pytest.raises(ValueError, match="the parameter groups have several rates, and"):
+            running.grouped(exported.framework, names, optimizer)
+        return
+    step = running.grouped(exported.framework, names, optimizer)
+    for number in range(101):
+        rates = [group["lr"] for group in optimizer.param_groups]
+        rate = schedule.lr(number, 101)
+        assert rates == pytest.approx([0.1 * rate, rate], rel=1e-6, abs=1e-12) or not exported.exact
+        assert rates[0] == pytest.approx(0.1 * rates[1], rel=1e-9)
+        optimizer.step()
+        step(number + 1)
+
+
+@pytest.mark.parametrize("framework", PYTHON)
+@pytest.mark.parametrize("schedule", [example("rex"), example("cosine"), example("triangular", 0.2, "cosine")])
+def test_the_note_and_the_codes_docstring_show_the_same_use(framework, schedule):
+    exported = export(schedule, framework, 101)
+    for call in re.findall(r"[\w.]+\([^()]*(?:\([^()]*\)[^()]*)*\)", exported.note):
+        if not call.startswith("Momentum"):
+            assert call in exported.code
+
+
+@pytest.mark.parametrize("schedule", [example("rex"), example("cosine"), example("linear", 0.1), example("step")])
+@pytest.mark.parametrize("horizon", [1, 101])
+def test_the_trainer_gets_one_interface_whatever_the_schedule(schedule, horizon):
+    exported = export(schedule, "transformers_trainer", horizon)
+    names = running.execute(exported.code)
+    assert names["arguments"]["max_steps"] == horizon
+    assert isinstance(names["callbacks"], list)
+    assert "make_scheduler" not in exported.code + exported.note
+    assert "TrainingArguments(…, **arguments)" in exported.code
+    assert "callbacks=callbacks" in exported.code
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

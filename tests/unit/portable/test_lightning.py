@@ -1,4 +1,4 @@
-"""A LightningModule with the exported configure_optimizers, trained by Lightning, uses the schedule's rates."""
+"""A LightningModule whose optimizer is given the exported schedule, trained by Lightning, uses the schedule's rates."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ with warnings.catch_warnings():
 STEPS = 12
 
 
-def trained(schedule):
+def trained(schedule, make=lambda parameters: torch.optim.SGD(parameters, lr=7.0, momentum=0.5)):
     """The rates and momenta of each step, as Lightning trains with them."""
     seen: list[tuple[float, Any]] = []
+    names = running.execute(export(schedule, "lightning", STEPS).code)
 
     class Model(LightningModule):
-        configure_optimizers = running.execute(export(schedule, "lightning", STEPS).code)["configure_optimizers"]
+        def configure_optimizers(self):
+            return names["with_schedule"](make(self.parameters()))
 
         def __init__(self):
             super().__init__()
@@ -34,7 +36,7 @@ def trained(schedule):
 
         def training_step(self, batch):
             (group,) = self.trainer.optimizers[0].param_groups
-            seen.append((group["lr"], group.get("momentum")))
+            seen.append((group["lr"], group.get("momentum", group.get("betas", [None])[0])))
             return self.layer(batch[0]).square().mean()
 
     trainer = Trainer(
@@ -56,3 +58,12 @@ def test_lightning_trains_with_the_schedules_rates_across_epochs(family):
 def test_lightning_cycles_the_momentum():
     schedule = OneCycle(start_lr=0.01, peak_lr=0.1, end_lr=0.0, base_momentum=0.8, max_momentum=0.95)
     assert [momentum for _, momentum in trained(schedule)] == list(schedule.curve(STEPS).momentum or ())
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adagrad])
+def test_the_optimizer_is_the_users(kind):
+    schedule = example("cosine", 0.2)
+    assert kind.__name__ not in export(schedule, "lightning", STEPS).code
+    assert [rate for rate, _ in trained(schedule, lambda parameters: kind(parameters, lr=1.0))] == list(
+        schedule.curve(STEPS).lr
+    )
