@@ -13,15 +13,14 @@ from typing import Any
 
 import structlog
 import uvicorn
-from alembic.util import CommandError
 from fastapi import FastAPI
 from pydantic import ValidationError
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
 from service import logs
 from service.app import create_app
 from service.database import create_engine_for
-from service.schema import migrate, newest_revision, stored_revision
+from service.schema import UnusableDatabaseError, migrate, newest_revision, revision_of, schema_fault
 from service.services import Services
 from service.settings import Settings
 
@@ -66,10 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    if options.migrate:
-        migrate(settings.database)
-    if (status := _check_schema(settings)) != 0:
-        return status
+    try:
+        stored = migrate(settings.database) if options.migrate else revision_of(settings.database)
+    except UnusableDatabaseError as error:
+        return _complain(1, str(error))
+    if stored != newest_revision():
+        return _complain(1, schema_fault(stored))
     try:
         listener = _listen(settings.host, settings.port)
     except OSError as error:
@@ -118,21 +119,6 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _check_schema(settings: Settings) -> int:
-    engine = create_engine_for(settings.database)
-    try:
-        stored = stored_revision(engine)
-    except SQLAlchemyError as error:
-        return _complain(1, f"the database does not answer: {error}")
-    finally:
-        engine.dispose()
-    if stored == newest_revision():
-        return 0
-    return _complain(
-        1, f"the database has schema {stored or 'none'}, this server needs {newest_revision()}; run `lehr migrate`"
-    )
-
-
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, each answer waits 40 ms.
@@ -146,8 +132,8 @@ def _listen(host: str, port: int) -> socket.socket:
 def _migrate(settings: Settings, _options: argparse.Namespace) -> int:
     try:
         revision = migrate(settings.database)
-    except (SQLAlchemyError, CommandError) as error:
-        return _complain(1, f"the migration failed: {error}")
+    except UnusableDatabaseError as error:
+        return _complain(1, str(error))
     print(f"the database has schema {revision}")
     return 0
 

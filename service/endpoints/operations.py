@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from service.problems import problem
-from service.schema import newest_revision, stored_revision
+from service.schema import newest_revision, schema_fault, stored_revision
 from service.services import Provided
 
 router = APIRouter(tags=["operations"])
@@ -33,11 +33,7 @@ def readyz(services: Provided) -> Any:
     except SQLAlchemyError as error:
         return problem(503, "database-unavailable", f"the database does not answer: {type(error).__name__}")
     if stored != newest_revision():
-        return problem(
-            503,
-            "schema-not-current",
-            f"the database has schema {stored}, this server needs {newest_revision()}; run lehr migrate",
-        )
+        return problem(503, "schema-not-current", schema_fault(stored))
     return {"status": "ready", "schema": stored}
 
 
