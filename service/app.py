@@ -25,6 +25,17 @@ from service.settings import Settings
 SWEEP_SECONDS = 1.0
 """How often leases are looked through for expired ones, and searches for those whose time is up."""
 
+ROUTERS = (
+    leases.router,
+    leases.bulk,
+    studies.router,
+    range_tests.router,
+    trials.router,
+    schedules.router,
+    fleet.router,
+    operations.router,
+)
+
 log = structlog.get_logger("lehr.server")
 
 
@@ -52,9 +63,11 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     )
     app.state.services = services
     app.state.max_body_bytes = settings.max_body_bytes
+    app.state.max_report_bytes = settings.max_report_bytes
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     problems.install(app)
-    for part in (leases, studies, range_tests, trials, schedules, fleet, operations):
-        app.include_router(part.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_middleware(Measuring, metrics=services.metrics)
     return app
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
+from reprlib import Repr
 from typing import Any, get_args
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
@@ -29,7 +31,7 @@ from lehr.errors import (
 )
 from lehr.schedules.documents import suggest
 from service.outages import outage
-from service.strict_json import MalformedBodyError
+from service.strict_json import MAX_FAULTS, MalformedBodyError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -51,6 +53,10 @@ DISK_IS_FULL = (
 )
 
 SUMMARISED = 3
+SUMMARY_CHARACTERS = 300
+MAX_VALUE_CHARACTERS = 200
+MAX_TEXT_CHARACTERS = 1000
+"""Of a field's name, a message, a bound: all of them may repeat what the client sent."""
 
 BOUNDS = {
     "greater_than": ("> {gt}", "Give a larger value."),
@@ -64,11 +70,11 @@ BOUNDS = {
     "string_pattern_mismatch": ("text that matches {pattern}", "Use the allowed characters only."),
     "literal_error": ("one of {expected}", "Choose one of the allowed values."),
     "missing": ("required", "Add the field."),
-    "extra_forbidden": ("no such field", "Remove the field, or mend its name."),
+    "extra_forbidden": ("no such field", "Remove the field, or fix its name."),
     "int_parsing": ("an integer", "Send an integer."),
     "bool_parsing": ("true or false", "Send true or false."),
-    "int_type": ("an integer", "Send an integer; true, false and text are none."),
-    "float_type": ("a number", "Send a number; true, false and text are none."),
+    "int_type": ("an integer", "Send an integer; true, false and text are not accepted."),
+    "float_type": ("a number", "Send a number; true, false and text are not accepted."),
     "bool_type": ("true or false", "Send true or false."),
     "string_type": ("text", "Send text, in quotes."),
     "list_type": ("a list", "Send a list, in brackets."),
@@ -91,14 +97,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _answer_unexpected)
 
 
-def problem(status: int, kind: str, detail: str, faults: Iterable[Fault] = (), **headers: str) -> JSONResponse:
+def problem(status: int, kind: str, detail: str, faults: Sequence[Fault] = (), **headers: str) -> JSONResponse:
+    """At most MAX_FAULTS of the faults are listed; `detail` says how many more there are."""
     document: dict[str, Any] = {
         "type": f"urn:lehr:problem:{kind}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _printable(detail, MAX_TEXT_CHARACTERS),
     }
-    errors = [_fault_document(fault) for fault in faults]
+    errors = [_fault_document(fault) for fault in faults[:MAX_FAULTS]]
     if errors:
         document["errors"] = errors
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -121,11 +128,17 @@ def _shown(value: Any) -> Any:
         return value
     if isinstance(value, int | float) and abs(value) < 2**53:
         return value
-    return _printable(value if isinstance(value, str) else repr(value))[:200]
+    return _printable(value if isinstance(value, str) else _SHORT.repr(value), MAX_VALUE_CHARACTERS)
 
 
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
+_SHORT = Repr()
+_SHORT.maxdict = _SHORT.maxlist = 10
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = MAX_VALUE_CHARACTERS
+
+
+def _printable(text: str, most: int = MAX_TEXT_CHARACTERS) -> str:
+    short = text if len(text) <= most else text[: most - 1] + "…"
+    return short.encode("utf-8", "backslashreplace").decode("utf-8").replace("\x00", "\\x00")
 
 
 def _answer_lehr_error(_request: Request, error: Exception) -> JSONResponse:
@@ -138,14 +151,15 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     assert isinstance(error, RequestValidationError)
     body = getattr(request.scope.get("route"), "body_field", None)
     model = body.field_info.annotation if body is not None else None
-    faults = [fault for described in error.errors() for fault in _faults(described, model)]
-    return problem(422, "invalid-request", _summary(faults), faults)
+    faults = [fault for described in error.errors()[:MAX_FAULTS] for fault in _faults(described, model)]
+    return problem(422, "invalid-request", _summary(faults, len(error.errors())), faults)
 
 
-def _summary(faults: Sequence[Fault]) -> str:
-    """The first faults in one line; all of them stand in `errors`."""
-    told = "; ".join(_printable(f"{fault.field}: {fault.message}") for fault in faults[:SUMMARISED])
-    return told if len(faults) <= SUMMARISED else f"{told}; and {len(faults) - SUMMARISED} more"
+def _summary(faults: Sequence[Fault], count: int = 0) -> str:
+    """The first faults in one line. `count`: how many faults there are where more than these are known."""
+    told = "; ".join(_printable(f"{fault.field}: {fault.message}", SUMMARY_CHARACTERS) for fault in faults[:SUMMARISED])
+    more = max(count, len(faults)) - SUMMARISED
+    return told if more <= 0 else f"{told}; and {more} more"
 
 
 def _faults(described: dict[str, Any], model: Any) -> list[Fault]:
@@ -202,11 +216,20 @@ def _field(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
+def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     faults = error.faults if isinstance(error, MalformedBodyError) else []
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return problem(error.status_code, kind, str(error.detail), faults, **(dict(error.headers or {})))
+    return problem(error.status_code, kind, str(error.detail), faults, **headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of all calls on the request's path. The framework names those of the first one alone."""
+    routes: Sequence[APIRoute] = request.app.state.routes
+    return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
 
 def _answer_database_error(request: Request, error: Exception) -> JSONResponse:

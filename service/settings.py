@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400, description="how long a lease lasts without a beat")
     beat_seconds: float = Field(default=15.0, gt=0, le=28_800, description="how often workers are asked to beat")
     max_trials: int = Field(default=10_000, ge=1, description="the largest budget a study may ask for")
-    max_body_bytes: int = Field(default=16 * 2**20, ge=1024, description="the largest request body")
+    max_body_bytes: int = Field(default=2**20, ge=1024, description="the largest request body")
+    max_report_bytes: int = Field(default=16 * 2**20, ge=1024, description="the largest body of reports or results")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     log_format: Literal["console", "json"] = Field(default="console", description="how log lines look")

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from anyio.to_thread import run_sync
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -19,11 +20,18 @@ from starlette.exceptions import HTTPException
 
 from lehr.errors import Fault, InvalidValueError
 
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 MAX_DEPTH = 32
-MAX_INTEGER = 2**53 - 1
 MAX_FAULTS = 20
+"""The search for faults stops here, and a problem document lists no more."""
+MAX_INTEGER = 2**53 - 1
+MAX_KEYS = 1000
+"""In one object: the most that any call needs is 100."""
 SAFE_DIGITS = 15
 """An integer of no more digits than these is below MAX_INTEGER."""
+MAX_LENGTH_DIGITS = 20
+SMALL_BODY_BYTES = 32 * 1024
+"""Read in the event loop; larger bodies in a thread, so that other calls are answered meanwhile."""
 
 
 class MalformedBodyError(HTTPException):
@@ -34,36 +42,49 @@ class MalformedBodyError(HTTPException):
         self.faults = faults or []
 
 
-def too_long(limit: int) -> MalformedBodyError:
-    return MalformedBodyError(413, f"the body is longer than the {limit} bytes this server takes")
+def too_long(limit: int, setting: str, size: int | None) -> MalformedBodyError:
+    value = f"more than {limit} bytes" if size is None else f"{size} bytes"
+    remedy = f"Send less in one call, or raise LEHR_{setting.upper()} on the server."
+    message = f"the body is longer than the {limit} bytes that this call accepts"
+    return MalformedBodyError(413, message, [Fault("", "is too long", f"at most {limit} bytes", value, remedy)])
 
 
 class StrictRequest(Request):
-    @classmethod
-    def of(cls, request: Request) -> StrictRequest:
-        """The same request read strictly; a body that was read already is not read again."""
-        return request if isinstance(request, cls) else cls(request.scope, request.receive)
+    size_setting = "max_body_bytes"
+    """The setting that bounds the body."""
 
     async def body(self) -> bytes:
-        """The whole body; MalformedBodyError (413) as soon as it is longer than the server takes."""
+        """The whole body; MalformedBodyError (413) as soon as it is known to be longer than the call accepts."""
         if not hasattr(self, "_body"):
-            limit: int = self.app.state.max_body_bytes
+            limit: int = getattr(self.app.state, self.size_setting)
+            announced = self.headers.get("content-length", "")
+            if announced.isdecimal() and len(announced) < MAX_LENGTH_DIGITS and int(announced) > limit:
+                raise too_long(limit, self.size_setting, int(announced))
             chunks: list[bytes] = []
             size = 0
             async for chunk in self.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise too_long(limit)
+                    raise too_long(limit, self.size_setting, None)
                 chunks.append(chunk)
             self._body = b"".join(chunks)
         return self._body
 
     async def json(self) -> Any:
-        return parse_strictly(await self.body())
+        body = await self.body()
+        if len(body) <= SMALL_BODY_BYTES:
+            return parse_strictly(body)
+        return await run_sync(parse_strictly, body)
+
+
+class BulkRequest(StrictRequest):
+    size_setting = "max_report_bytes"
 
 
 class StrictRoute(APIRoute):
     """A route whose body is read by `parse_strictly`, and which takes the query parameters that it names alone."""
+
+    request_class: type[StrictRequest] = StrictRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -72,18 +93,28 @@ class StrictRoute(APIRoute):
         async def handle_strictly(request: Request) -> Response:
             require_json(request, takes_body=self.body_field is not None)
             require_known_parameters(request, known)
-            return await handle(StrictRequest.of(request))
+            return await handle(self.request_class(request.scope, request.receive))
 
         return handle_strictly
 
 
+class BulkRoute(StrictRoute):
+    """For calls that carry the reports or results of many trials: their bodies may be larger."""
+
+    request_class = BulkRequest
+
+
 def require_json(request: Request, *, takes_body: bool) -> None:
-    """Raises MalformedBodyError (415) for a body that does not call itself JSON."""
+    """Raises MalformedBodyError (415) for a body that does not call itself JSON, and for any form.
+
+    HTML forms can be posted from foreign pages without asking the server first; JSON cannot.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if takes_body and kind != "application/json" and not kind.endswith("+json"):
-        raise MalformedBodyError(
-            415, f"the body's content type is {kind or 'missing'!r}; send it with Content-Type: application/json"
-        )
+    is_json = kind == "application/json" or kind.endswith("+json")
+    is_form = kind in FORM_TYPES and request.headers.get("content-length") != "0"
+    if (takes_body and not is_json) or is_form:
+        remedy = "send it with Content-Type: application/json" if takes_body else "this call takes no body"
+        raise MalformedBodyError(415, f"the body's content type is {kind[:100] or 'missing'!r}; {remedy}")
 
 
 def require_known_parameters(request: Request, known: set[str]) -> None:
@@ -94,13 +125,13 @@ def require_known_parameters(request: Request, known: set[str]) -> None:
             "is no parameter of this call",
             f"one of {', '.join(sorted(known))}" if known else "no parameters",
             value,
-            "Remove the parameter, or mend its name.",
+            "Remove the parameter, or fix its name.",
         )
         for name, value in request.query_params.items()
         if name not in known
     ]
     if faults:
-        raise InvalidValueError(faults[:MAX_FAULTS])
+        raise InvalidValueError(faults)
 
 
 def _query_names(dependant: Dependant) -> set[str]:
@@ -125,7 +156,7 @@ def parse_strictly(body: bytes) -> Any:
     if reader.saw_unusual_number or b"\\u" in body or _is_deep(parsed, MAX_DEPTH):
         _examine(parsed, "", 0, faults)
     if faults:
-        raise MalformedBodyError(422, "the body holds values that cannot be kept", faults[:MAX_FAULTS])
+        raise MalformedBodyError(422, "the body contains values that cannot be stored", faults)
     return parsed
 
 
@@ -172,6 +203,8 @@ def _is_deep(value: Any, levels: int) -> bool:
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_KEYS:
+        raise _too_many_keys(pairs)
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -180,7 +213,15 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _too_many_keys(pairs: list[tuple[str, Any]]) -> MalformedBodyError:
+    field, bound = ascii(pairs[0][0])[1:-1][:100], f"at most {MAX_KEYS} keys in one object"
+    fault = Fault(field, "is the first key of an object with too many", bound, len(pairs), "Send fewer keys.")
+    return MalformedBodyError(422, f"an object of the body has {len(pairs)} keys; {bound} are accepted", [fault])
+
+
 def _examine(value: Any, field: str, depth: int, faults: list[Fault]) -> None:
+    if len(faults) >= MAX_FAULTS:
+        return
     if depth > MAX_DEPTH:
         faults.append(Fault(field[:200], "nested too deeply", f"{MAX_DEPTH} levels", "…", "Flatten the value."))
     elif isinstance(value, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
@@ -112,7 +112,8 @@ def _each_once(trials: list[Named]) -> list[Named]:
     return trials
 
 
-Trials = Annotated[list[Named], Field(min_length=1, max_length=1024), AfterValidator(_each_once)]
+Trials = Annotated[list[Named], Field(min_length=1, max_length=1024), FailFast(), AfterValidator(_each_once)]
+"""Checked up to the first faulty entry, so that a large batch full of faults costs no more than a valid one."""
 
 
 class Renewal(Request):
@@ -137,7 +138,7 @@ class TrialReports(TrialAttempt):
     """
 
     horizon_steps: Positive
-    reports: Annotated[list[Report], Field(max_length=10_000)]
+    reports: Annotated[list[Report], Field(max_length=10_000), FailFast()]
     checkpoint: Annotated[Text, Field(max_length=MAX_CHECKPOINT_CHARACTERS)] | None = None
 
     @model_validator(mode="after")

@@ -10,7 +10,8 @@ from pydantic_core import core_schema
 
 from lehr.errors import Fault, InvalidStudyError
 from lehr.space import Range
-from lehr.wire.base import Name, Request, Response, TaskName, Text
+from lehr.wire.base import Name, Request, Response
+from lehr.wire.tasks import TaskReference
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -80,20 +81,13 @@ class RangeTestSpec(Request):
         return self
 
 
-class RangeTask(Request):
-    """A task by name, with its parameters."""
-
-    name: TaskName
-    params: dict[Text, Any] = Field(default_factory=dict)
-
-
 class RangeTestRequest(RangeTestSpec):
     """What `POST /v1/range-tests` takes: a range test alone. It looks at losses only: of the training, and of held-out
     examples.
     """
 
     name: Name = "range test"
-    task: RangeTask
+    task: TaskReference
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
 
 

@@ -12,25 +12,19 @@ from pydantic import BeforeValidator, Field, model_validator
 from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
-from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
 from lehr.wire.objectives import Direction as Direction  # noqa: PLC0414 - studies is where others look for it
 from lehr.wire.objectives import Evaluations, ObjectiveSpec
 from lehr.wire.ranges import AUTO, AutoRange, RangeResult, RangeSpec, RangeTestSpec
+from lehr.wire.tasks import TaskReference
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
 
 MAX_SECONDS = 10 * 366 * 86_400.0
 """The longest time that a search may be given: ten years."""
-
-
-class TaskReference(Request):
-    """A task by name, with its parameters."""
-
-    name: TaskName
-    params: dict[Text, Any] = Field(default_factory=dict)
 
 
 ANYWHERE = Range(1e-30, 1e6)

@@ -12,12 +12,13 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 from service.endpoints.parameters import IdempotencyKey, LeaseId
 from service.ledger.claims import task_names
 from service.services import Provided
-from service.strict_json import StrictRoute
+from service.strict_json import BulkRoute, StrictRoute
 
 LOOK_AGAIN_SECONDS = 1.0
 """How often a waiting claim looks for work that another server made free."""
 
 router = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=StrictRoute)
+bulk = APIRouter(prefix="/v1/leases", tags=["worker protocol"], route_class=BulkRoute)
 
 
 # The one asynchronous call: hundreds of workers may wait here, and a thread for each would starve the rest.
@@ -43,13 +44,13 @@ def renew(lease_id: LeaseId, renewal: Renewal, services: Provided) -> LeaseAnswe
     return services.beats.renew(lease_id, renewal)
 
 
-@router.post("/{lease_id}/report")
+@bulk.post("/{lease_id}/report")
 def report(lease_id: LeaseId, batch: ReportBatch, services: Provided) -> LeaseAnswer:
     """Metrics of running trials; the answer says what each is to do next."""
     return services.beats.report(lease_id, batch)
 
 
-@router.post("/{lease_id}/finish")
+@bulk.post("/{lease_id}/finish")
 def finish(lease_id: LeaseId, batch: FinishBatch, services: Provided) -> LeaseAnswer:
     """The trials' results. Repeated, it answers the same."""
     answer = services.finishes.finish(lease_id, batch)

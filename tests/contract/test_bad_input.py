@@ -291,7 +291,7 @@ def test_a_parameter_that_a_call_does_not_have_is_refused(
     body = {} if method == "GET" else {"json": study_spec()}
     (fault,) = assert_refused(client, client.request(method, path, **body))["errors"]
     assert fault["field"] == parameter
-    assert fault["remedy"] == "Remove the parameter, or mend its name."
+    assert fault["remedy"] == "Remove the parameter, or fix its name."
 
 
 OFFER = {
