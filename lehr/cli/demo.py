@@ -61,8 +61,10 @@ def demo(
     json: Annotated[bool, typer.Option("--json", help="Print nothing but the answer.")] = False,
 ) -> None:
     """Run the whole main job on the handwritten digits: post a study, search, confirm, answer. Takes about a minute."""
+    plan = Plan(DEFAULT_HOST, 0, WORKERS)
+    plan.require_programs()
     make_anew(data)
-    with running(data, Plan(DEFAULT_HOST, 0, WORKERS)) as fleet, Client(fleet.url) as client:
+    with running(data, plan) as fleet, Client(fleet.url) as client:
         say(f"server and {WORKERS} workers run on {fleet.url}")
         study = _search(client, fleet)
         answer = client.best(study.study_id, points=POINTS)

@@ -57,6 +57,12 @@ class Plan:
     def worker_count(self) -> int:
         return worker_count() if self.workers is None else self.workers
 
+    def require_programs(self) -> None:
+        """Raises NotInstalledError where this installation has no server, or no workers though some are wanted."""
+        require("service")
+        if self.worker_count:
+            require("workers")
+
 
 @dataclass(slots=True)
 class Seat:
@@ -80,9 +86,7 @@ class Fleet:
 
     def start(self) -> None:
         """Returns when the server is ready. Raises ServerEndedError, PortTakenError or NotInstalledError."""
-        require("service")
-        if self._plan.worker_count:
-            require("workers")
+        self._plan.require_programs()
         _await_port(self._plan.host, self._plan.port, self._say)
         self._server = self._child("server", self._server_command())
         self._server.start()

@@ -55,6 +55,7 @@ def up(
 @contextmanager
 def running(data: Path, plan: Plan) -> Iterator[Fleet]:
     """A fleet that is started here and ended on the way out, whatever the reason."""
+    plan.require_programs()  # before the folder is made
     with DataFolder(data) as folder, _signals_end_it():
         fleet = Fleet(folder, plan, say)
         try:
