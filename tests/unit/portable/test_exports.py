@@ -6,12 +6,15 @@ import ast
 import json
 import math
 import re
+from dataclasses import fields, replace
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lehr.errors import InvalidScheduleError, InvalidValueError
 from lehr.schedules import (
@@ -33,6 +36,7 @@ from lehr.schedules import (
 from lehr.schedules.portable import FRAMEWORKS, export
 from tests.conftest import missing
 from tests.support.examples import PLAIN, example
+from tests.support.schedules import CLOSED_FORM, moderate
 from tools.parity import running
 from tools.parity.upstream import AbsentError
 
@@ -179,6 +183,24 @@ def test_three_phases_are_exported_exactly_however_short_the_last_is(warmup, hor
         optimizer.step()
         scheduler.step()
     assert exported.form == ("formula" if warmup > 0.4999 else "own")
+
+
+@pytest.mark.parametrize("framework", ["torch_builtin", "transformers", "transformers_trainer"])
+@pytest.mark.parametrize("family", CLOSED_FORM)
+@settings(max_examples=25)
+@given(data=st.data(), horizon=st.integers(1, 60))
+def test_a_drawn_schedules_exact_export_trains_with_its_rates(family, framework, data, horizon):
+    schedule = data.draw(moderate(family))
+    if schedule.warmup_fraction > 0 and horizon > 10 and not schedule.climbs:
+        # Most frameworks warm up in whole steps.
+        whole = max(round(schedule.warmup_fraction * (horizon - 1)), 1) / (horizon - 1)
+        fits = all(
+            schedule.fits_after_rise(each.name, getattr(schedule, each.name), whole) for each in fields(schedule)
+        )
+        schedule = replace(schedule, warmup_fraction=whole) if fits else schedule
+    exported = export(schedule, framework, horizon)
+    if exported.exact:
+        assert difference(schedule, exported, horizon) <= 1e-9
 
 
 GROUPED = ("torch", "torch_builtin", "transformers", "timm", "lightning", "transformers_trainer", "deepspeed")

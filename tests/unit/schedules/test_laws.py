@@ -125,8 +125,8 @@ def test_a_preview_of_a_million_steps_takes_less_than_50_milliseconds(family, da
 @given(data=st.data(), start=st.floats(0, 1), width=st.floats(1e-3, 1))
 def test_the_rate_is_continuous_where_the_family_promises_it(family, data, start, width):
     schedule = data.draw(moderate(family))
-    # A third phase that begins at the last step has no time to fall in, as its docstring says.
-    assume(not (getattr(schedule, "phases", "two") == "three" and schedule.warmup_fraction == 0.5))
+    # A third phase that begins at the last step, but for rounding, has no time to fall in, as its docstring says.
+    assume(not (getattr(schedule, "phases", "two") == "three" and schedule.warmup_fraction > 0.5 - 1e-9))
     low, high = start, min(start + width, 1.0)
     # Always the half that rises or falls more: a jump would stay, however narrow the interval.
     while high - low > 1e-13:
