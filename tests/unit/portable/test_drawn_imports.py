@@ -32,9 +32,12 @@ FAILURES = (ArithmeticError, AttributeError, LookupError, NotImplementedError, T
 """What torch and transformers raise where arguments do not fit together."""
 
 
-def optimizer_of(lr: float, kind: type[torch.optim.Optimizer] = torch.optim.SGD) -> torch.optim.Optimizer:
+def optimizer_of(lr: float, kind: Any = torch.optim.SGD) -> torch.optim.Optimizer:
     given: dict[str, Any] = {"momentum": 0.9} if kind is torch.optim.SGD else {}
-    return kind([{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)], lr=lr, **given)
+    made: torch.optim.Optimizer = kind(
+        [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)], lr=lr, **given
+    )
+    return made
 
 
 def trained_rates(optimizer: torch.optim.Optimizer, scheduler: Any, steps: int) -> list[float]:
@@ -252,7 +255,7 @@ def require_framework_words(refused: InvalidValueError) -> None:
 
 
 def require_equal_or_refused(make: Make, lr: float, horizon: int, stepped: int) -> None:
-    kind = torch.optim.SGD if stepped % 2 else torch.optim.Adam
+    kind: Any = torch.optim.SGD if stepped % 2 else torch.optim.Adam
     optimizer = optimizer_of(lr, kind)
     try:
         scheduler = make(optimizer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,10 +163,13 @@ def test_what_has_other_rates_than_any_schedule_is_refused_in_torchs_words(horiz
     )
 
 
+BETWEEN: Any = [2.5, -1]
+AMONG: Any = [2.5, 3.0, 5]
+"""Milestones that torch never comes to, and some that it does."""
 EDGES = [
     ("constant", 5, lambda o: torch_lr.LinearLR(o, total_iters=0)),
-    ("constant", 5, lambda o: torch_lr.MultiStepLR(o, [2.5, -1])),
-    ("multistep", 9, lambda o: torch_lr.MultiStepLR(o, [2.5, 3.0, 5])),
+    ("constant", 5, lambda o: torch_lr.MultiStepLR(o, BETWEEN)),
+    ("multistep", 9, lambda o: torch_lr.MultiStepLR(o, AMONG)),
     ("cosine_restarts", 10, chain((lambda o: torch_lr.CosineAnnealingWarmRestarts(o, 3, eta_min=0.01), 9),
                                   (lambda o: torch_lr.ConstantLR(o, 0.1, 10**9), None))),
     ("constant", 8, chain((held, 20), (warm, None))),

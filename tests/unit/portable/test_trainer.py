@@ -35,11 +35,13 @@ class Watch(TrainerCallback):
         self.betas: list[float] = []
         self.logged: list[float] = []
 
-    def on_pre_optimizer_step(self, *given: Any, optimizer: Any, **others: Any) -> None:
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        optimizer = others["optimizer"]
         self.rates.append([float(group["lr"]) for group in optimizer.param_groups])
         self.betas.append(float(optimizer.param_groups[0]["betas"][0]))
 
-    def on_log(self, *given: Any, logs: dict[str, Any], **others: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        logs = others["logs"]
         self.logged += [logs["learning_rate"]] if "learning_rate" in logs else []
 
 
