@@ -1,13 +1,14 @@
 """Where data is looked for, and how a task says that it is missing or wrong.
 
 Data lies in one folder, chosen by the worker's operator. A study may name a file in it, and
-nothing outside: a name has no `..`, no leading `/` and no hidden part. Symbolic links are the
-operator's own, and followed.
+nothing outside: a name has no `..`, no leading `/`, no hidden part and no backslash. Symbolic links are
+the operator's own, and followed.
 """
 
 from __future__ import annotations
 
 import gzip
+import unicodedata
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +20,20 @@ from lehr import datasets
 from lehr.errors import Fault, InvalidValueError, NotFoundError
 
 DEFAULT_DATA_DIR = datasets.DEFAULT_DATA_DIR
-_PART = r"[A-Za-z0-9_][A-Za-z0-9_. -]*"
+_PART = r"[^./\\\x00-\x1f\x7f][^/\\\x00-\x1f\x7f]*"
 FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$", max_length=200)]
 
 Stamp = tuple[tuple[Path, int, int], ...]
 """Files as they were when they were looked at: path, time of change in ns, bytes."""
+
+
+def below(data_dir: Path, name: str) -> Path:
+    """Where the name leads; letters with accents may be written in one character or in two, as macOS writes them."""
+    path = data_dir / name
+    if path.exists() or name.isascii():
+        return path
+    forms = (data_dir / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((form for form in forms if form.exists()), path)
 
 
 class MissingDataError(NotFoundError):

@@ -117,7 +117,7 @@ def _bound(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(str(choice) for choice in schema["enum"])
     kind = schema.get("type")
     if kind == "string":
-        return f"string like {schema['pattern']}" if "pattern" in schema else "string"
+        return str(schema.get("description", schema["pattern"])) if "pattern" in schema else "string"
     if kind not in ("integer", "number"):
         return str(kind or dict(schema))
     low = f"[{schema['minimum']:g}" if "minimum" in schema else f"({schema.get('exclusiveMinimum', -math.inf):g}"

@@ -18,6 +18,7 @@ from tests.unit.workers.runs import run_of, train
 from workers.solo import build_task
 from workers.tasks.files import InvalidDataError
 from workers.tasks.tabular.parquet_file import read_parquet
+from workers.tasks.tabular.table import Wanted
 
 CPU = torch.device("cpu")
 AGES = [30.5, None, 50.0, None, 41.0, 38.0] * 5
@@ -57,13 +58,13 @@ def test_a_columns_type_says_what_it_holds(tmp_path: Path) -> None:
         "digits": pa.array(["12", " n/a "]),
         "label": pa.array(["x", None]).dictionary_encode(),
     }
-    table = read_parquet(write(tmp_path, columns))
+    table = read_parquet(write(tmp_path, columns), Wanted())
     firsts = {"whole": 1, "half": 0.5, "price": 1.25, "day": 1, "noon": 43_200_000}
     for name, first in firsts.items():
         assert np.array_equal(table.columns[name], [first, np.nan], equal_nan=True), name
     assert np.isnan(table.columns["nothing"]).all()
     words = {name: column for name, column in table.columns.items() if isinstance(column, list)}
-    assert words == {"flag": ["true", None], "digits": ["12", None], "label": ["x", None]}
+    assert words == {"flag": ["true", None], "digits": ["12", " n/a "], "label": ["x", None]}
 
 
 def test_a_model_learns_from_a_parquet_file(tmp_path: Path) -> None:
@@ -109,4 +110,4 @@ def test_a_file_that_unpacks_to_more_than_memory_is_refused(tmp_path: Path, monk
     monkeypatch.setattr("workers.tasks.tabular.parquet_file.LARGEST_BYTES", 1000)
     path = write(tmp_path, {"x": [0] * 1000, "y": [0] * 1000})
     with pytest.raises(InvalidDataError, match="it holds too much"):
-        read_parquet(path)
+        read_parquet(path, Wanted())

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workers.tasks.files import GET_AGAIN, MissingDataError, refuse
+from workers.tasks.files import GET_AGAIN, MissingDataError, below, refuse
 from workers.tasks.images.imageset import Found, ImageSet, Part, Shape, checked
 
 ENDINGS = (".png", ".jpg", ".jpeg")
@@ -36,7 +36,7 @@ def find(name: str, side: int, data_dir: Path) -> Found:
 
     Raises MissingDataError and InvalidDataError.
     """
-    root = data_dir / name
+    root = below(data_dir, name)
     if not root.is_dir():
         raise MissingDataError(name, [root], LAYOUT)
     train_root = root / "train" if (root / "train").is_dir() else root

@@ -18,6 +18,8 @@ from workers.tasks.tabular.table import Numbers, Table, Words
 
 MOST_LEVELS = 64
 """Categories of a column that get an input of their own, the most frequent first; the others share one."""
+FLOAT_BYTES = 4
+LARGEST_ENCODED_BYTES = 1 << 31
 MOST_CLASSES = 1000
 MOST_WHOLE_CLASSES = 20
 """Whole numbers are classes, unless told otherwise, when they are no more than so many different ones."""
@@ -43,7 +45,6 @@ class Encoded:
 class Question:
     """What is to be predicted, and on which rows that is judged."""
 
-    target: str | None
     goal: GoalName
     validation_fraction: float
     split_seed: int
@@ -52,21 +53,33 @@ class Question:
 
 def encode(table: Table, question: Question) -> Encoded:
     """Raises InvalidDataError."""
-    target = _target_name(table, question.target)
+    target = table.target
     train, val = _split(table, target, question)
     if len(train) < 2 or len(val) < 1:
         raise refuse(table.source, "too few rows to train and to validate", "at least 3", table.rows, "Add rows.")
-    inputs = np.concatenate(
-        [
-            _numbers(column, train) if isinstance(column, np.ndarray) else _words(column, train)
-            for name, column in table.columns.items()
-            if name != target
-        ],
-        axis=1,
-    )
     targets, outputs = _targets(table, target, question.goal, train)
-    features = torch.from_numpy(inputs.astype(np.float32))
+    features = torch.from_numpy(_inputs(table, train))
     return Encoded(features[train], targets[train], features[val], targets[val], outputs)
+
+
+def _inputs(table: Table, train: Rows) -> NDArray[np.float32]:
+    """(n, features). Raises InvalidDataError where they would fill the memory, or tell no row from another."""
+    parts: list[NDArray[np.float32]] = []
+    left = LARGEST_ENCODED_BYTES // FLOAT_BYTES // table.rows
+    for name, column in table.columns.items():
+        if name == table.target:
+            continue
+        wide = 2 if isinstance(column, np.ndarray) else min(len(set(column)), MOST_LEVELS) + 1
+        if wide > left:
+            bound = f"at most {LARGEST_ENCODED_BYTES} bytes of inputs"
+            remedy = "Drop columns, or rows; a column of words takes up to 65 inputs."
+            raise refuse(table.source, "it holds too much", bound, f"more, from column {name!r} on", remedy)
+        parts.append(_numbers(column, train) if isinstance(column, np.ndarray) else _words(column, train))
+        left -= parts[-1].shape[1]
+    inputs = np.concatenate(parts, axis=1)
+    if (inputs == inputs[0]).all():
+        raise refuse(table.source, "the inputs are the same in every row", "two different rows", "one", _OTHER)
+    return inputs
 
 
 def _split(table: Table, target: str, question: Question) -> tuple[Rows, Rows]:
@@ -83,31 +96,22 @@ def _split(table: Table, target: str, question: Question) -> tuple[Rows, Rows]:
     return train.numpy(), val.numpy()
 
 
-def _target_name(table: Table, name: str | None) -> str:
-    if name is None:
-        return list(table.columns)[-1]
-    if name not in table.columns:
-        shown = ", ".join(list(table.columns)[:50])
-        raise refuse(table.source, "the target is no column", f"one of {shown}", name, "Name one of these.")
-    return name
-
-
-def _numbers(column: Numbers, train: Rows) -> NDArray[np.float64]:
+def _numbers(column: Numbers, train: Rows) -> NDArray[np.float32]:
     """(n, 1 or 2): scaled, missing ones at the mean; and, if the training rows miss any, whether one is missing."""
     missing = np.isnan(column)
     known = column[train][~missing[train]]
     mean, deviation = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
     scaled = np.where(missing, 0.0, (column - mean) / (deviation or 1.0))
-    return np.stack([scaled, missing] if missing[train].any() else [scaled], axis=1)
+    return np.stack([scaled, missing] if missing[train].any() else [scaled], axis=1).astype(np.float32)
 
 
-def _words(column: Words, train: Rows) -> NDArray[np.float64]:
+def _words(column: Words, train: Rows) -> NDArray[np.float32]:
     """(n, levels + 1): one input for each category of the training rows, missing counted as one; one for the others."""
     counts = Counter(column[row] for row in train)
     # Ties by name, so that the order of rows decides nothing.
     ranked = sorted(counts, key=lambda word: (-counts[word], word or ""))[:MOST_LEVELS]
     places = {word: place for place, word in enumerate(ranked)}
-    encoded = np.zeros((len(column), len(ranked) + 1))
+    encoded = np.zeros((len(column), len(ranked) + 1), dtype=np.float32)
     encoded[np.arange(len(column)), [places.get(word, len(ranked)) for word in column]] = 1.0
     return encoded
 
@@ -117,9 +121,11 @@ def _targets(table: Table, name: str, goal: GoalName, train: Rows) -> tuple[Tens
     numeric = isinstance(column, np.ndarray)
     missing = int(np.isnan(column).sum()) if isinstance(column, np.ndarray) else column.count(None)
     if missing:
-        raise refuse(
-            table.source, f"the target {name!r} is missing in some rows", "none", missing, "Remove these rows."
-        )
+        marker = table.markers.get(name)
+        remedy = "Remove these rows."
+        if marker is not None:
+            remedy += f" If {marker!r} is a class, name {name!r} in the parameter `categories`."
+        raise refuse(table.source, f"the target {name!r} is missing in some rows", "none", missing, remedy)
     if _is_measured(column, goal):
         if not numeric:
             word = next(word for word in column if not _is_number(str(word)))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from workers.tasks.files import MissingDataError, Stamp, stamp
+from workers.tasks.files import MissingDataError, Stamp, below, stamp
 from workers.tasks.tabular.csv_file import read_csv
 from workers.tasks.tabular.parquet_file import read_parquet
-from workers.tasks.tabular.table import Numbers, Table, Words
+from workers.tasks.tabular.table import Numbers, Table, Wanted, Words
 
 BUNDLED = ("breast_cancer", "wine", "diabetes")
 TARGET = "target"
@@ -21,7 +21,7 @@ def locate(file: str, data_dir: Path) -> Stamp:
     """The file as it is now; nothing for a table that comes with scikit-learn. Raises MissingDataError."""
     if file in BUNDLED:
         return ()
-    path = data_dir / file
+    path = below(data_dir, file)
     if not path.is_file():
         known = ", ".join(BUNDLED)
         raise MissingDataError(
@@ -30,15 +30,15 @@ def locate(file: str, data_dir: Path) -> Stamp:
     return stamp([path])
 
 
-def read(file: str, files: Stamp) -> Table:
+def read(file: str, files: Stamp, wanted: Wanted) -> Table:
     """Raises InvalidDataError."""
     if not files:
-        return _bundled(file)
+        return _bundled(file, wanted)
     path = files[0][0]
-    return read_parquet(path) if path.suffix.lower() in PARQUET else read_csv(path)
+    return read_parquet(path, wanted) if path.suffix.lower() in PARQUET else read_csv(path, wanted)
 
 
-def _bundled(file: str) -> Table:
+def _bundled(file: str, wanted: Wanted) -> Table:
     from sklearn import datasets
 
     found = getattr(datasets, f"load_{file}")()
@@ -49,4 +49,7 @@ def _bundled(file: str) -> Table:
         columns[TARGET] = np.asarray(found.target, dtype=np.float64)
     else:
         columns[TARGET] = [str(found.target_names[label]) for label in found.target]
-    return Table(f"sklearn.datasets.load_{file}", columns, len(found.target))
+    source = f"sklearn.datasets.load_{file}"
+    chosen = wanted.choose(source, list(columns), {})
+    kept = {name: column for name, column in columns.items() if name not in chosen.dropped}
+    return Table(source, chosen.target, kept, len(found.target), chosen.dropped)

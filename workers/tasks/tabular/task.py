@@ -16,6 +16,7 @@ from workers.tasks.tabular.encoding import Encoded, Question, encode
 from workers.tasks.tabular.models import build_model
 from workers.tasks.tabular.params import TabularParams
 from workers.tasks.tabular.sources import locate, read
+from workers.tasks.tabular.table import Wanted
 from workers.tasks.task import Task, TensorData
 
 
@@ -56,10 +57,10 @@ class Tabular(Task):
 
     def _encoded(self) -> Encoded:
         params = self.params
-        question = Question(params.target, params.goal, params.validation_fraction, params.split_seed, self.fold)
-        return _read(params.file, locate(params.file, self.data_dir), question)
+        question = Question(params.goal, params.validation_fraction, params.split_seed, self.fold)
+        return _read(params.file, locate(params.file, self.data_dir), params.wanted, question)
 
 
 @lru_cache(maxsize=1)
-def _read(file: str, files: Stamp, question: Question) -> Encoded:
-    return encode(read(file, files), question)
+def _read(file: str, files: Stamp, wanted: Wanted, question: Question) -> Encoded:
+    return encode(read(file, files, wanted), question)

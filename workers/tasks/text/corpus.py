@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workers.tasks.files import MissingDataError, Stamp, read_up_to, refuse, stamp
+from workers.tasks.files import MissingDataError, Stamp, below, read_up_to, refuse, stamp
 from workers.tasks.text.params import STDLIB, TokenName
 
 LARGEST_BYTES = 1 << 30
@@ -39,7 +39,7 @@ def _files(file: str, data_dir: Path) -> list[Path]:
         if not files:
             raise MissingDataError(STDLIB, [folder], "This Python came without its sources: name a text file instead.")
         return files
-    path = data_dir / file
+    path = below(data_dir, file)
     if not path.is_file():
         raise MissingDataError(
             file, [path], f"Put a text file there, or name `{STDLIB}` for the Python library's own sources."
