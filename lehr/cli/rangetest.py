@@ -68,7 +68,7 @@ def range_tests(json: JsonOption = False, server: ServerOption = settings.DEFAUL
     table = Table("range test", "name", "task", "state", "bounds", box=None, pad_edge=False)
     for each in found:
         known = each.result if each.result is not None and each.result.found else None
-        bounds = f"{known.bounds.low:g} to {known.bounds.high:g}" if known else ""
+        bounds = f"{known.bounds.low:g} to {known.bounds.high:g}" if known and known.bounds else ""
         table.add_row(each.range_test_id, Text(each.name), Text(str(each.task["name"])), each.state, bounds)
     output.show(table)
 
@@ -105,6 +105,7 @@ def _tell(found: RangeTest, json: bool) -> None:
     say(result.reason)
     if result.found:
         output.show(_points(result))
+    if result.bounds is not None:
         output.write(f"space.start_lr  {result.bounds.low:g} to {result.bounds.high:g}")
 
 

@@ -276,8 +276,11 @@ class AsyncClient:
             raise exchange.unreachable(self.url, error) from error
 
     async def _attempt(self, call: Call[Result]) -> Result:
-        response = await self._http.request(**exchange.request_options(call, self._timeout))
-        return exchange.read(call, response)
+        async with self._http.stream(**exchange.request_options(call, self._timeout)) as answer:
+            body = exchange.Body(answer)
+            async for piece in answer.aiter_bytes():
+                body.add(piece)
+        return exchange.read(call, body.whole())
 
     async def _items(self, page_at: Callable[[str | None], Call[Page[Result]]]) -> AsyncIterator[Result]:
         cursor: str | None = None

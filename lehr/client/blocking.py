@@ -274,8 +274,11 @@ class Client:
             raise exchange.unreachable(self.url, error) from error
 
     def _attempt(self, call: Call[Result]) -> Result:
-        response = self._http.request(**exchange.request_options(call, self._timeout))
-        return exchange.read(call, response)
+        with self._http.stream(**exchange.request_options(call, self._timeout)) as answer:
+            body = exchange.Body(answer)
+            for piece in answer.iter_bytes():
+                body.add(piece)
+        return exchange.read(call, body.whole())
 
     def _items(self, page_at: Callable[[str | None], Call[Page[Result]]]) -> Iterator[Result]:
         cursor: str | None = None

@@ -16,6 +16,8 @@ from lehr.client.retries import TOO_MANY_REQUESTS, TRANSIENT_STATUSES, Transient
 from lehr.errors import Fault, InvalidValueError, ServerError, UnreachableError
 
 DEFAULT_URL = "http://127.0.0.1:8765"
+MAX_ANSWER_BYTES = 1 << 28
+"""Several times the largest answer of a server: the reports of a large study."""
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
 
@@ -25,7 +27,12 @@ def client_options(url: str, timeout: float) -> dict[str, Any]:
     return {
         "base_url": parsed,
         "timeout": timeout,
-        "headers": {"User-Agent": f"lehr/{lehr.__version__}", "Accept": "application/json, application/problem+json"},
+        "headers": {
+            "User-Agent": f"lehr/{lehr.__version__}",
+            "Accept": "application/json, application/problem+json",
+            # A few packed bytes could fill the memory.
+            "Accept-Encoding": "identity",
+        },
         "trust_env": not _is_loopback(parsed.host),
     }
 
@@ -39,6 +46,33 @@ def request_options(call: Call[Any], timeout: float) -> dict[str, Any]:
         "content": call.body,
         "timeout": httpx.Timeout(timeout, read=timeout + call.patience_seconds),
     }
+
+
+class Body:
+    """An answer's content as it arrives. Raises UnreachableError once it cannot be one of lehr's."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        packed = answer.headers.get("Content-Encoding", "identity")
+        if packed.lower() != "identity":
+            raise _strange(answer, f"the answer is packed ({packed[:50]!r}), which was not asked for")
+        self._answer = answer
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > MAX_ANSWER_BYTES:
+            raise _strange(self._answer, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+        self._pieces.append(piece)
+
+    def whole(self) -> httpx.Response:
+        answer = self._answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=b"".join(self._pieces))
+
+
+def _strange(answer: httpx.Response, what: str) -> UnreachableError:
+    url = answer.request.url.copy_with(userinfo=b"")
+    return UnreachableError(f"{url}: {what}. Is this the URL of a lehr server, without a proxy that packs answers?")
 
 
 def read(call: Call[Result], response: httpx.Response) -> Result:

@@ -117,11 +117,12 @@ class RangeResult(Response):
     `minimum`: where the smoothed loss is lowest. `steepest`: where it falls fastest, per decade. `valley`: two thirds
     down the longest fall, fastai's rule. `divergence`: from where on it is lost. `held_out_minimum`: where the loss of
     held-out examples is lowest; the bounds hang on it. Null where the sweeps don't show it.
-    `found` false: they show no fall, and the bounds are the usual ones.
+    `found` false: they show no fall. The bounds are then the usual ones in a study that goes on to search, and null in
+    a range test alone.
     """
 
     found: bool
-    bounds: RangeSpec
+    bounds: RangeSpec | None
     reason: str
     minimum: RangePoint | None = None
     steepest: RangePoint | None = None

@@ -11,14 +11,14 @@ from sqlalchemy import exists, select
 
 from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
-from lehr.wire.ranges import RangeResult
+from lehr.wire.ranges import RangeSpec
 from lehr.wire.studies import Warning_
 from service.database import Transaction
 from service.ledger.rules import OPEN_TRIAL_STATES, touch
 from service.ranges.alone import USUAL_METRIC
 from service.ranges.bounds import searched_space
 from service.ranges.curves import Sweep
-from service.ranges.range_test import range_test
+from service.ranges.range_test import range_test, with_usual_bounds
 from service.ranges.sweep import sweep_schedule
 from service.search.observations import draw_seed
 from service.search.warmth import new_trial
@@ -26,6 +26,8 @@ from service.tables import ReportRow, StudyRow, TrialRow
 
 MOST_REPORTS = 500
 """A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
+MOST_ERRORS, MOST_ERROR = 3, 500
+"""Of different errors of sweeps, and of the characters of each, that the reason repeats."""
 USUAL_FRACTION = 0.1
 """Of the horizon, told to workers that don't know of a sweep's own number of steps."""
 
@@ -56,12 +58,18 @@ def conclude(transaction: Transaction, study: StudyRow) -> None:
     if transaction.session.execute(select(exists().where(*_of(study, *OPEN_TRIAL_STATES)))).scalar_one():
         return
     result = range_test(_sweeps(transaction, study))
+    errors = _errors(transaction, study)
+    if not result.found and errors:
+        result = result.model_copy(update={"reason": f"{result.reason}; the sweeps failed: {errors}"})
+    if not study.is_range_test:
+        result = with_usual_bounds(result)
     study.range_test = result.model_dump(mode="json")
     study.is_sweeping = False
-    _widen_to_feasible(study, result)
+    if result.bounds is not None:
+        _widen_to_feasible(study, result.bounds)
     _remember(study)
     touch(study, *_place_enqueued(transaction, study))
-    log.info("range_test_ended", study=study.id, found=result.found, **study.range_test["bounds"])
+    log.info("range_test_ended", study=study.id, found=result.found, bounds=study.range_test["bounds"])
 
 
 def _of(study: StudyRow, *states: str) -> tuple[Any, ...]:
@@ -86,6 +94,14 @@ def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
     return [_sweep(trial.number, curves[trial.id], diverged=trial.state == "DIVERGED") for trial in trials]
 
 
+def _errors(transaction: Transaction, study: StudyRow) -> str:
+    """Why sweeps FAILED, each reason once; empty where none did."""
+    query = select(TrialRow.error).where(*_of(study, "FAILED"), TrialRow.error.is_not(None)).order_by(TrialRow.number)
+    errors = transaction.session.execute(query).scalars()
+    told = dict.fromkeys(lines[-1][:MOST_ERROR] for one in errors if (lines := (one or "").strip().splitlines()))
+    return "; ".join(list(told)[:MOST_ERRORS])
+
+
 def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]], *, diverged: bool) -> Sweep:
     return Sweep(
         number,
@@ -96,18 +112,18 @@ def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]]
     )
 
 
-def _widen_to_feasible(study: StudyRow, result: RangeResult) -> None:
+def _widen_to_feasible(study: StudyRow, found: RangeSpec) -> None:
     """Bounds that leave some family no schedule, because a range of the user's contradicts them, reach up to it."""
     try:
         searched_space(study)
     except ValidationError:
         space = study.spec["space"]
-        bounds = {"low": result.bounds.low, "high": max(result.bounds.high, space["end_lr"]["low"])}
+        bounds = {"low": found.low, "high": max(found.high, space["end_lr"]["low"])}
         if space["peak_lr"] is not None:
             bounds["low"] = min(bounds["low"], space["peak_lr"]["high"])
         study.range_test = {**(study.range_test or {}), "bounds": bounds}
         message = (
-            f"the range test found {result.bounds.low:g} to {result.bounds.high:g}, which leaves no valid schedule "
+            f"the range test found {found.low:g} to {found.high:g}, which leaves no valid schedule "
             f"within space's other ranges; start_lr is searched from {bounds['low']:g} to {bounds['high']:g}. Lower "
             "space.end_lr.low, or raise space.peak_lr.high"
         )

@@ -32,7 +32,9 @@ def picture(result: RangeResult, name: str) -> str:
     found = {point: known for point in POINTS if (known := getattr(result, point)) is not None}
     parts += [line for at, (point, known) in enumerate(found.items()) for line in _mark(point, known, rates, at)]
     told = "; ".join(f"{point} at {rate_label(known.lr)}" for point, known in found.items())
-    bounds = f"searched from {rate_label(result.bounds.low)} to {rate_label(result.bounds.high)}"
+    bounds = "nothing found"
+    if result.bounds is not None:
+        bounds = f"searched from {rate_label(result.bounds.low)} to {rate_label(result.bounds.high)}"
     return _document(name, f"Smoothed training loss by learning rate. {told}; {bounds}.", parts)
 
 
@@ -54,6 +56,8 @@ def _y(loss: float, losses: Axis) -> float:
 
 
 def _bounds(result: RangeResult, rates: Axis) -> Iterator[str]:
+    if result.bounds is None:
+        return
     left, right = _x(result.bounds.low, rates), _x(result.bounds.high, rates)
     yield f'<rect class="bounds" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{BOTTOM - 24 - TOP}"/>'
 

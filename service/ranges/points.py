@@ -11,6 +11,8 @@ from service.ranges.curves import Array, SmoothCurve
 
 SURE = 8.0
 """A fall of less than so many standard deviations of the smoothed loss may be chance."""
+LEAST_FALL = 1e-3
+"""Of the loss where it began: less is not seen in its first three digits."""
 LOST = 0.5
 """The part of the gain that is lost again where training diverges."""
 
@@ -27,7 +29,8 @@ class Points:
 
 def points(curve: SmoothCurve) -> Points | None:
     """None where the loss does not fall by more than chance explains."""
-    if curve.lowest == 0 or curve.gain <= SURE * curve.noise or curve.gain <= 0:
+    least = max(SURE * curve.noise, LEAST_FALL * abs(curve.start))
+    if curve.lowest == 0 or curve.gain <= least:
         return None
     return Points(
         minimum=float(curve.decades[curve.lowest]),

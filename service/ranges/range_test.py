@@ -30,13 +30,13 @@ DIGITS = 3
 
 
 def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
-    """What the ended sweeps say. Without a fall of the loss to be seen, the bounds are the default ones."""
+    """What the ended sweeps say. There are no bounds where they show no fall of the loss."""
     numbers = [sweep.number for sweep in sweeps]
     usable = [sweep for sweep in sweeps if len(sweep.rates) > 1 and sweep.rates[0] < sweep.rates[-1]]
     decades = grid(usable) if usable else np.zeros(0)
     curves = [curve for sweep in usable if (curve := smooth(sweep, decades)) is not None]
     if not curves:
-        return _usual(numbers, f"none of {len(sweeps)} sweeps reported enough finite losses for a curve")
+        return _nothing(numbers, f"none of {len(sweeps)} sweeps reported enough finite losses for a curve")
     whole = together(curves)
     found = points(whole)
     if found is None:
@@ -44,7 +44,7 @@ def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
             f"over {len(curves)} sweeps the loss never fell by more than its noise: it began at {whole.start:.3g}, and "
             f"its noise is {whole.noise:.2g}"
         )
-        return _usual(numbers, reason, _curve(whole, curves))
+        return _nothing(numbers, reason, _curve(whole, curves))
     each = [one for curve in curves if (one := points(curve)) is not None]
     held_out = _held_out(usable, decades)
     return RangeResult(
@@ -83,10 +83,17 @@ def _held_out(sweeps: Sequence[Sweep], decades: Array) -> RangePoint | None:
     return None if found is None else _point(found.minimum, each)
 
 
-def _usual(numbers: list[int], reason: str, curve: RangeCurve | None = None) -> RangeResult:
+def with_usual_bounds(result: RangeResult) -> RangeResult:
+    """For a study that searches all the same."""
+    if result.bounds is not None:
+        return result
     usual = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
-    reason = f"{reason}; start_lr is searched from {usual.low:g} to {usual.high:g}, as by default"
-    return RangeResult(found=False, bounds=usual, reason=reason, curve=curve, trials=numbers)
+    reason = f"{result.reason}; start_lr is searched from {usual.low:g} to {usual.high:g}, as by default"
+    return result.model_copy(update={"bounds": usual, "reason": reason})
+
+
+def _nothing(numbers: list[int], reason: str, curve: RangeCurve | None = None) -> RangeResult:
+    return RangeResult(found=False, bounds=None, reason=reason, curve=curve, trials=numbers)
 
 
 def _story(whole: SmoothCurve, found: Points, held_out: RangePoint | None) -> str:

@@ -166,6 +166,7 @@ def test_sweeps_that_all_fail_leave_the_usual_bounds_and_a_warning(client: TestC
     sweep_all(worker, "FAILED")
     study = study_of(client, study_id)
     assert (study["state"], study["range_test"]["found"]) == ("RUNNING", False)
+    assert "the sweeps failed: no such data; start_lr is searched from 0.0001 to 1" in study["range_test"]["reason"]
     assert study["range_test"]["bounds"] == {"low": 1e-4, "high": 1.0}
     assert "range_test_failed" in {warning["code"] for warning in study["warnings"]}
     assert worker.claim() is not None

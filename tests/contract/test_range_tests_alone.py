@@ -51,7 +51,10 @@ def test_sweeps_that_show_nothing_are_a_failure_with_its_reason(client: TestClie
     sweep_all(worker, "FAILED")
     found = client.get(f"/v1/range-tests/{one}").json()
     assert (found["state"], found["result"]["found"]) == ("FAILED", False)
-    assert "2 sweeps" in found["reason"]
+    assert found["result"]["bounds"] is None
+    assert "none of 2 sweeps reported enough finite losses" in found["reason"]
+    assert found["reason"].endswith("the sweeps failed: no such data")
+    assert "searched" not in found["reason"]
 
 
 def test_a_task_whose_metrics_have_no_validation_loss_is_swept_too(client: TestClient, worker: FakeWorker) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lehr.wire.ranges import RangeResult
+from lehr.wire.ranges import RangeResult, RangeSpec
 from service.ranges.curves import Sweep
 from service.ranges.points import valley
-from service.ranges.range_test import ABOVE, BELOW, range_test
+from service.ranges.range_test import ABOVE, BELOW, range_test, with_usual_bounds
 
 STEPS = 200
 RATES = tuple(10 ** (-6 + 7 * step / (STEPS - 1)) for step in range(STEPS))
@@ -49,7 +49,7 @@ def assert_right(found: RangeResult, within: float = 0.2) -> None:
     assert math.log10(found.steepest.lr) == pytest.approx(FALL, abs=within)
     assert math.log10(found.divergence.lr) == pytest.approx(LOST, abs=within)
     assert -1.6 < math.log10(found.minimum.lr) < -0.8
-    assert math.log10(found.bounds.high / found.bounds.low) <= 1.75
+    assert math.log10(searched(found).high / searched(found).low) <= 1.75
 
 
 def with_spikes(losses: Losses) -> Losses:
@@ -66,6 +66,13 @@ def ending_in_nothing(losses: Losses) -> Losses:
 
 def ending_in_the_astronomical(losses: Losses) -> Losses:
     return [loss if step < 170 else 1e30 * step for step, loss in enumerate(losses)]
+
+
+def searched(found: RangeResult) -> RangeSpec:
+    """The bounds that a study searches which goes on."""
+    bounds = with_usual_bounds(found).bounds
+    assert bounds is not None
+    return bounds
 
 
 @pytest.mark.parametrize("spoil", [list, with_spikes, with_gaps, ending_in_nothing, ending_in_the_astronomical])
@@ -87,7 +94,7 @@ def test_losses_may_be_of_any_size_and_sign() -> None:
 def test_a_sweep_that_went_astray_alone_moves_little() -> None:
     astray: Losses = [5.0 + 0.1 * (step % 3) for step in range(STEPS)]
     right, crossed = swept(noisy(0, 0.05), noisy(1, 0.05)), swept(noisy(0, 0.05), noisy(1, 0.05), astray)
-    assert math.log10(crossed.bounds.high / right.bounds.high) == pytest.approx(0, abs=0.3)
+    assert math.log10(searched(crossed).high / searched(right).high) == pytest.approx(0, abs=0.3)
 
 
 def test_the_spread_over_seeds_holds_the_common_point() -> None:
@@ -115,11 +122,13 @@ def test_the_spread_over_seeds_holds_the_common_point() -> None:
     ],
     ids=["flat", "only noise", "only rising", "no numbers", "diverged at once", "nothing"],
 )
-def test_without_a_fall_the_usual_bounds_serve_and_the_reason_is_told(losses: Losses) -> None:
+def test_without_a_fall_there_are_no_bounds_and_a_search_takes_the_usual_ones(losses: Losses) -> None:
     found = swept(losses, losses, diverged=True)
     assert not found.found
-    assert (found.bounds.low, found.bounds.high) == (1e-4, 1.0)
+    assert found.bounds is None
+    assert (searched(found).low, searched(found).high) == (1e-4, 1.0)
     assert "sweeps" in found.reason
+    assert "searched from 0.0001 to 1" in with_usual_bounds(found).reason
     assert found.minimum is None
 
 
@@ -133,7 +142,7 @@ def test_a_sweep_that_ends_before_it_diverges_says_so() -> None:
     assert found.found
     assert found.divergence is None
     assert "sweep ends" in found.reason
-    assert found.bounds.high <= 0.05
+    assert searched(found).high <= 0.05
 
 
 def falling_until(decade: float) -> Losses:
@@ -148,8 +157,8 @@ def test_bounds_hang_on_where_held_out_examples_are_learnt_best(decade: float) -
     found = range_test(sweeps)
     assert found.held_out_minimum is not None
     assert math.log10(found.held_out_minimum.lr) == pytest.approx(decade, abs=0.06)
-    assert math.log10(found.bounds.low) == pytest.approx(decade - BELOW, abs=0.07)
-    assert math.log10(found.bounds.high) == pytest.approx(decade + ABOVE, abs=0.07)
+    assert math.log10(searched(found).low) == pytest.approx(decade - BELOW, abs=0.07)
+    assert math.log10(searched(found).high) == pytest.approx(decade + ABOVE, abs=0.07)
     assert found.minimum == swept(*(noisy(seed, 0.05) for seed in range(3))).minimum, "the training loss's own"
     assert "held-out" in found.reason
 
@@ -167,14 +176,14 @@ def test_without_a_fall_of_the_held_out_loss_bounds_hang_on_the_training(held_ou
 
 def test_bounds_lie_within_what_was_swept() -> None:
     found = swept(clean()[60:])
-    assert found.bounds.low >= RATES[0]
+    assert searched(found).low >= RATES[0]
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.none(), max_size=120))
 @settings(max_examples=60, deadline=None)
 def test_whatever_the_losses_the_bounds_are_a_range(losses: Losses) -> None:
-    found = swept(losses)
-    assert 0 < found.bounds.low <= found.bounds.high <= 10.0
+    bounds = searched(swept(losses))
+    assert 0 < bounds.low <= bounds.high <= 10.0
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))

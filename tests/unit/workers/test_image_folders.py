@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -149,6 +150,100 @@ def test_more_pictures_than_memory_are_refused_before_one_is_read(
     monkeypatch.setattr("workers.tasks.images.folders.LARGEST_BYTES", 70_000)
     with pytest.raises(InvalidDataError, match=r"holds too much \(allowed: at most 70000 bytes; got 73728\)"):
         run_of("images", {"data": "folder"}, data_dir=tmp_path)
+
+
+def pixels_of(folder: Path, side: int = 16) -> Any:
+    return find(folder.name, side, folder.parent).read().train.images.numpy()
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_sixteen_bits_are_scaled(ending: str, tmp_path: Path) -> None:
+    write(tmp_path / "pets", count=1)
+    deep = np.random.default_rng(0).integers(0, 1 << 16, (16, 16)).astype(np.uint16)
+    (tmp_path / "pets" / "bird" / "0.png").unlink()
+    image.fromarray(deep).save(tmp_path / "pets" / "bird" / f"0{ending}")
+    assert np.array_equal(pixels_of(tmp_path / "pets")[0], np.stack([deep // 257] * 3))
+
+
+@pytest.mark.parametrize("brightness", [0, 255])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_a_shape_in_the_transparency_is_seen(mode: str, brightness: int, tmp_path: Path) -> None:
+    write(tmp_path / "pets", count=1)
+    shape = np.zeros((16, 16), np.uint8)
+    shape[4:12, 4:12] = 255
+    bands = [np.full((16, 16), brightness, np.uint8)] * (len(mode) - 1)
+    image.fromarray(np.stack([*bands, shape], axis=2), mode).save(tmp_path / "pets" / "bird" / "0.png")
+    seen = pixels_of(tmp_path / "pets")[0]
+    assert (seen[:, shape == 255] == brightness).all()
+    assert (seen[:, shape == 0] == 128).all()
+
+
+def test_pictures_that_are_all_the_same_are_refused(tmp_path: Path) -> None:
+    for label in CLASSES:
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for place in range(10):
+            image.new("RGB", (16, 16), "white").save(tmp_path / "images" / label / f"{place}.png")
+    with pytest.raises(InvalidDataError, match="all training pictures are the same"):
+        run_of("images", {"data": "folder"}, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_pictures_are_refused(count: int, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for place in range(count):
+            picture(0, place).save(tmp_path / "images" / label / f"{place}.png")
+    with pytest.raises(InvalidDataError, match=rf"too few pictures .*got '{2 * count} to train, 0 to validate'"):
+        run_of("images", {"data": "folder"}, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".webp", ".bmp", ".gif", ".TIFF", ".JPG"])
+def test_other_kinds_of_pictures_and_nested_ones_are_read(ending: str, tmp_path: Path) -> None:
+    write(tmp_path / "pets")
+    (tmp_path / "pets" / "cat" / "more" / "deeper").mkdir(parents=True)
+    picture(1, 99).save(tmp_path / "pets" / "cat" / "more" / "deeper" / f"one{ending}")
+    assert len(find("pets", 16, tmp_path).files) == 25
+    assert len(pixels_of(tmp_path / "pets")) == 25
+
+
+def test_what_is_plainly_no_data_is_skipped_and_the_rest_counted(tmp_path: Path) -> None:
+    write(tmp_path / "pets")
+    cats = tmp_path / "pets" / "cat"
+    (tmp_path / "pets" / "__MACOSX" / "cat").mkdir(parents=True)
+    for name in ("._0.png", "Thumbs.db", ".DS_Store"):
+        (cats / name).write_bytes(b"\x00\x05\x16\x07")
+    (cats / "gone.png").symlink_to("/nowhere/x.png")
+    os.mkfifo(cats / "pipe.png")
+    for name in ("a.heic", "b.heic", "README"):
+        (cats / name).write_text("something else")
+    (tmp_path / "pets" / "loose.png").write_bytes((cats / "0.png").read_bytes())
+    found = find("pets", 16, tmp_path)
+    assert (len(found.files), found.shape.classes, found.classes) == (24, 3, CLASSES)
+    assert found.left_out == {
+        "ending in '.heic'": 2,
+        "without an ending": 1,
+        "links that lead nowhere": 1,
+        "no regular files": 1,
+        "in no class": 1,
+    }
+    assert len(found.read().train.images) == 24
+
+
+def test_the_parts_may_be_written_in_capitals_and_test_pictures_alone_are_no_classes(tmp_path: Path) -> None:
+    write(tmp_path / "pets" / "Train")
+    write(tmp_path / "pets" / "Test", count=2)
+    assert find("pets", 16, tmp_path).classes == CLASSES
+    (tmp_path / "pets" / "Train").rename(tmp_path / "pets" / "training")
+    with pytest.raises(InvalidDataError, match="there are no training pictures"):
+        find("pets", 16, tmp_path)
+
+
+def test_a_last_batch_of_one_picture_that_cannot_be_normalised_is_refused_with_the_reason(tmp_path: Path) -> None:
+    write(tmp_path / "images", count=7)
+    params = {"data": "folder", "side": 8, "model": "resnet", "width": 2, "batch_size": 9, "validation_fraction": 0.1}
+    with pytest.raises(InvalidValueError, match=r"batch_size: the last batch of an epoch holds one picture"):
+        run_of("images", params, data_dir=tmp_path)
+    run_of("images", {**params, "batch_size": 8}, data_dir=tmp_path)
 
 
 def _bomb() -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -44,6 +44,10 @@ class Found:
     files: list[Path]
     shape: Shape
     read: Callable[[], ImageSet]
+    classes: tuple[str, ...] = ()
+    """The names of a folder's classes, in the order of their labels."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many files of a folder are not read, by the reason."""
 
 
 def checked(part: Part, shape: Shape, source: Path) -> Part:

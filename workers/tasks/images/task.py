@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.trials import Fold
 from workers.tasks.classification import Classification
-from workers.tasks.files import Stamp, stamp
+from workers.tasks.files import Stamp, refuse, stamp
 from workers.tasks.images import folders
 from workers.tasks.images.augmentation import draw, padded, shown
 from workers.tasks.images.imageset import Found, ImageSet, Part, Shape
@@ -26,6 +26,9 @@ from workers.tasks.splitting import split, split_fold
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 255.0
+LEAST_TRAIN = 2
+LEAST_SIDE = 8
+"""The resnet shrinks pictures no wider to a single value for each channel."""
 NO_TEST = "Hold out training images, or put train and test folders into the folder."
 
 
@@ -60,7 +63,19 @@ class Images(Classification):
             crop=params.crop,
             fold=self.fold,
         )
-        return _prepared(stamp(_find(self._source).files), choice, device)
+        found = _prepared(stamp(_find(self._source).files), choice, device)
+        self._check_batches(found.train_size)
+        return found
+
+    def _check_batches(self, train_size: int) -> None:
+        """Raises InvalidValueError where batch normalisation would meet a single value for a channel."""
+        size = self.params.batch_size
+        single = size == 1 or train_size % size == 1
+        if single and self.params.model == "resnet" and self._shape.side <= LEAST_SIDE:
+            bound = f"two or more of {train_size} training pictures in each batch, or pictures wider than {LEAST_SIDE}"
+            message = "the last batch of an epoch holds one picture, too few for batch normalisation"
+            remedy = "Choose another batch_size, a larger side, or the model cnn."
+            raise InvalidValueError(Fault("task.params.batch_size", message, bound, size, remedy))
 
     @property
     def _source(self) -> _Source:
@@ -116,6 +131,7 @@ class _Choice:
 @lru_cache(maxsize=1)
 def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> TensorData:
     train, val = _parts(_find(choice.source).read(), choice)
+    _check_content(choice.source, train, val)
     train_images, val_images = (part.images.to(device).float() / BRIGHTEST for part in (train, val))
     deviation, mean = torch.std_mean(train_images, dim=(0, 2, 3), keepdim=True)
     # A channel that never changes has no deviation to divide by.
@@ -126,6 +142,19 @@ def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> TensorData
         (val_images - mean) / deviation,
         val.labels.to(device),
     )
+
+
+def _check_content(source: _Source, train: Part, val: Part) -> None:
+    """Raises InvalidDataError where nothing can be learnt or judged, whatever the rate."""
+    name = source.folder if source.data == "folder" else source.data
+    found = f"{len(train.labels)} to train, {len(val.labels)} to validate"
+    if len(train.labels) < LEAST_TRAIN or not len(val.labels):
+        bound = f"at least {LEAST_TRAIN} to train and 1 to validate"
+        remedy = "Add pictures, or raise validation_fraction or train_limit."
+        raise refuse(name, "there are too few pictures", bound, found, remedy)
+    if (train.images == train.images[0]).all():
+        remedy = "Look at the files: their content may lie in a channel that is not shown."
+        raise refuse(name, "all training pictures are the same", "two different ones", found, remedy)
 
 
 def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
