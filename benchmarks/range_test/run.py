@@ -34,7 +34,7 @@ from benchmarks.range_test.bank import (
 )
 from benchmarks.range_test.peers import PEERS, suggestions
 from benchmarks.setting import setting
-from lehr.wire.ranges import RangeResult
+from lehr.wire.ranges import RangeResult, RangeSpec
 from service.ranges.curves import Sweep
 from service.ranges.range_test import range_test
 
@@ -58,12 +58,19 @@ class Combination:
     peers: dict[str, float | None]
 
     def holds(self, shape: str, *, blind: bool = False) -> bool:
-        bounds = (self.blind if blind else self.found).bounds
+        bounds = bounds_of(self.blind if blind else self.found)
         return bounds.low * (1 - SLACK) <= self.truth[shape] <= bounds.high * (1 + SLACK)
 
     @property
     def decades(self) -> float:
-        return math.log10(self.found.bounds.high / self.found.bounds.low)
+        bounds = bounds_of(self.found)
+        return math.log10(bounds.high / bounds.low)
+
+
+def bounds_of(result: RangeResult) -> RangeSpec:
+    """The bounds of a test that found some, as every one here does."""
+    assert result.bounds is not None
+    return result.bounds
 
 
 def combinations(bank: list[Recorded]) -> list[Combination]:
@@ -197,12 +204,13 @@ def _distances(made: list[Combination]) -> list[str]:
 def _suggested(one: Combination, name: str) -> float | None:
     if name in PEERS:
         return one.peers[name]
-    return math.sqrt(one.found.bounds.low * one.found.bounds.high)
+    bounds = bounds_of(one.found)
+    return math.sqrt(bounds.low * bounds.high)
 
 
 def _setting_line(name: str, tests: list[Combination]) -> str:
     truth = tests[0].truth
-    bounds = ", ".join(f"{one.found.bounds.low:.2g} to {one.found.bounds.high:.2g}" for one in tests)
+    bounds = ", ".join(f"{bounds_of(one.found).low:.2g} to {bounds_of(one.found).high:.2g}" for one in tests)
     held = " | ".join(f"{sum(one.holds(shape) for one in tests)} of {len(tests)}" for shape in SHAPES)
     return f"| {name} | {truth['constant']:.2g} | {truth['cosine']:.2g} | {bounds} | {held} |"
 
