@@ -21,7 +21,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.schedules.base import Schedule
 from lehr.schedules.groups import group_ratios, ratios_text, set_momentum, set_rate
 from lehr.schedules.portable.closed_form import compiled
-from lehr.schedules.steps import progress_at
+from lehr.schedules.sampling import progress_at
 
 COMPILED = ("_lr_at", "_momentum_at")
 """Functions made from the schedule, which no pickle can hold."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 from alembic import context
 from sqlalchemy import text
 
-from service.database import create_engine_for
-from service.tables import Base, UtcDateTime
+from service.store.database import create_engine_for
+from service.store.tables import Base, UtcDateTime
 
 ADVISORY_LOCK = 0x6C656872
 """PostgreSQL's lock that lets one migration run at a time ("lehr" in ASCII)."""

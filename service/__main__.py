@@ -19,10 +19,10 @@ from sqlalchemy.exc import ArgumentError
 
 from service import logs
 from service.app import create_app
-from service.database import create_engine_for
-from service.schema import UnusableDatabaseError, migrate, newest_revision, revision_of, schema_fault
 from service.services import Services
 from service.settings import Settings
+from service.store.database import create_engine_for
+from service.store.schema import UnusableDatabaseError, migrate, newest_revision, revision_of, schema_fault
 
 log = structlog.get_logger("lehr.server")
 

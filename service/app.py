@@ -11,16 +11,16 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
 from lehr import __version__
-from service import problems
-from service.database import Clock, Database
 from service.endpoints import fleet, leases, operations, range_tests, schedules, studies, trials
+from service.http import problems
+from service.http.metrics_middleware import Measuring
+from service.http.openapi import DescribedApp
 from service.ledger.grace import Grace
-from service.ledger.lost import sweep
-from service.ledger.overdue import end_overdue
-from service.measuring import Measuring
-from service.openapi import DescribedApp
+from service.ledger.lost_leases import sweep
+from service.ledger.overdue_searches import end_overdue
 from service.services import Services
 from service.settings import Settings
+from service.store.database import Clock, Database
 
 SWEEP_SECONDS = 1.0
 """How often leases are looked through for expired ones, and searches for those whose time is up."""

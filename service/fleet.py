@@ -16,10 +16,10 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.leases import TaskOffer, WorkerInfo
 from lehr.wire.training import Training
-from service.database import Database, Transaction
-from service.offered_schemas import claim_fault, schema_faults
+from service.offers.offered_schemas import claim_fault, schema_faults
 from service.parts import Parts
-from service.tables import OfferRow, TrialRow, WorkerRow
+from service.store.database import Database, Transaction
+from service.store.tables import OfferRow, TrialRow, WorkerRow
 
 LIVE_LEASES = 2
 """A worker counts as live for this many lease times after it was last heard of."""

@@ -9,8 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
-from service.database import Database
-from service.tables import LeaseRow, StudyRow, TrialRow
+from service.store.database import Database
+from service.store.tables import LeaseRow, StudyRow, TrialRow
 
 
 class Metrics:

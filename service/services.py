@@ -8,21 +8,21 @@ from typing import Annotated
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from service.admission import Admission
-from service.database import Clock, Database
-from service.documents import Documents
+from service.documents.studies import Documents
 from service.fleet import Fleet
-from service.forecast.forecasts import Forecasts
-from service.identifiers import new_id
-from service.ledger.beats import Beats
+from service.forecast.forecast_cache import Forecasts
 from service.ledger.claims import Claims
 from service.ledger.finishes import Finishes
-from service.ledger.rules import LeaseTerms
+from service.ledger.heartbeats import Beats
+from service.ledger.lifecycle import LeaseTerms
 from service.metrics import Metrics
-from service.search.warmth import Searches
+from service.search.searcher_cache import Searches
 from service.settings import Settings
-from service.signal import WorkSignal
-from service.studies import Studies
+from service.store.database import Clock, Database
+from service.store.identifiers import new_id
+from service.studies.admission import Admission
+from service.studies.commands import Studies
+from service.work_signal import WorkSignal
 
 CLAIM_THREADS = 20
 """Threads of their own for claims, which may wait for a slow sampler: heartbeats and reports must find one free."""

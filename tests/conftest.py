@@ -33,7 +33,7 @@ def missing(what: str) -> None:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the newest schema."""
-    from service.schema import migrate
+    from service.store.schema import migrate
 
     path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
     migrate(f"sqlite:///{path}")
@@ -47,7 +47,7 @@ def postgres_cluster() -> Iterator[str]:
         postgres.binaries()
     except postgres.PostgresAbsentError as error:
         missing(str(error))
-    from service.schema import migrate
+    from service.store.schema import migrate
 
     with postgres.cluster() as folder:
         postgres.execute(folder, "CREATE DATABASE template_lehr")

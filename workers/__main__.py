@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from workers.drain import Drain
+from workers.lease.drain import Drain
 
 if TYPE_CHECKING:
     from workers.settings import WorkerSettings
@@ -43,12 +43,12 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
 
     from lehr.client.exchange import masked
     from lehr.errors import InvalidValueError, ServerError
+    from workers.child.child_trainer import ChildTrainer
     from workers.child.session import Limits
-    from workers.child.trainer import ChildTrainer
-    from workers.failures import ProcessEndedError
-    from workers.logs import configure_logs, end_with_any_thread
-    from workers.progress import Progress
-    from workers.view import is_watched, view
+    from workers.monitor.live_table import is_watched, view
+    from workers.monitor.logs import configure_logs, end_with_any_thread
+    from workers.monitor.trial_progress import Progress
+    from workers.training.failures import ProcessEndedError
 
     watched = is_watched(settings.log_format, settings.log_level)
     configure_logs(settings.log_level, settings.log_format, watched=watched)

@@ -13,13 +13,13 @@ import structlog
 from lehr.client import Client
 from lehr.client.exchange import masked
 from lehr.wire.leases import WorkerInfo
-from workers.allowed import AllowedTasks
+from workers.child.child_trainer import ChildTrainer
 from workers.child.session import Limits
-from workers.child.trainer import ChildTrainer
-from workers.drain import Drain
-from workers.lanes import Lanes, Step
-from workers.loop import LeaseLoop
-from workers.progress import Progress
+from workers.lease.allowed_tasks import AllowedTasks
+from workers.lease.drain import Drain
+from workers.lease.extra_processes import Lanes, Step
+from workers.lease.loop import LeaseLoop
+from workers.monitor.trial_progress import Progress
 from workers.settings import WorkerSettings
 
 log = structlog.get_logger(__name__)

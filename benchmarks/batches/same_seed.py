@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lehr.cli.fleet import Plan
-from lehr.cli.up import DEFAULT_HOST, running
+from lehr.cli.commands.up import DEFAULT_HOST, running
+from lehr.cli.local.supervisor import Plan
 from lehr.client import Client
 
 ALONE_SECONDS = 3

@@ -16,9 +16,9 @@ from workers.cohort.capture import recorder_of
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import new_member
 from workers.cohort.memory import is_out_of_memory
-from workers.run import Run
-from workers.solo import build_task
 from workers.tasks.task import Task
+from workers.training.run import Run
+from workers.training.solo import build_task
 
 Way = Literal["alone", "python", "replayed", "compiled"]
 """`compiled`: the losses by torch.compile, and replayed where the device can."""

@@ -21,10 +21,10 @@ import torch
 from benchmarks.cohort_gpu.kernels import profiled
 from benchmarks.cohort_gpu.measure import Case, Figure, Way, measure
 from lehr.errors import InvalidValueError
-from tests.unit.workers.image_files import drawn, write_idx
-from workers.device import configure_torch, describe, resolve_device
+from tests.unit.workers.tasks.image_files import drawn, write_idx
 from workers.settings import prepare_environment
 from workers.tasks.task import Task
+from workers.training.device import configure_torch, describe, resolve_device
 
 NO_CUDA = "there is no CUDA device here; --device cpu runs a small version, which measures nothing worth keeping"
 PICTURES = {"data": "fashion_mnist", "validation_fraction": 0.1, "batch_size": 128}

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from lehr.schedules import schedule_from_dict
-from workers.run import DivergedError, Run
-from workers.solo import build_task
+from workers.training.run import DivergedError, Run
+from workers.training.solo import build_task
 
 SEEDS = (0, 1)
 SHAPES: dict[str, dict[str, Any]] = {

@@ -26,8 +26,8 @@ import torch
 from benchmarks.diagnosis.bank import SEEDS, SETTINGS, Place, Recorded, fill, place_of, train_missing
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
-from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Tried, neighbours
+from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trial import diagnose
 
 HARMFUL = 3.0

@@ -22,8 +22,8 @@ from typing import Any
 from scipy.stats import spearmanr
 
 from benchmarks.setting import setting
-from lehr.cli.fleet import Fleet, Plan
-from lehr.cli.up import running
+from lehr.cli.commands.up import running
+from lehr.cli.local.supervisor import Fleet, Plan
 from lehr.client import Client
 from lehr.schedules import Schedule, schedule_from_dict
 

@@ -37,8 +37,8 @@ from benchmarks.fashion_study.studies import (
     steps_of,
     truth_spec,
 )
-from lehr.cli.fleet import Fleet, Plan
-from lehr.cli.up import running
+from lehr.cli.commands.up import running
+from lehr.cli.local.supervisor import Fleet, Plan
 from lehr.client import Client
 
 LOOK_SECONDS = 1.0

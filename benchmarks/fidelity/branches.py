@@ -37,10 +37,10 @@ from benchmarks.honesty.bank import FASHION
 from benchmarks.honesty.training import Problem, digits, fashion, train
 from benchmarks.setting import setting
 from lehr.schedules import Schedule
-from lehr.schedules.wsd import Wsd
-from workers.run import Run
+from lehr.schedules.families.wsd import Wsd
 from workers.tasks.digits.params import DigitsParams
 from workers.tasks.digits.task import Digits
+from workers.training.run import Run
 
 PEAKS = tuple(float(peak) for peak in np.geomspace(0.005, 1.0, 12))
 PARTS = (0.1, 0.2, 0.3, 0.4, 0.5)

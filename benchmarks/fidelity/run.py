@@ -27,12 +27,12 @@ from scipy.stats import spearmanr
 from benchmarks.pruning.bank import FAMILIES, PARAMS, SEED, read_bank
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
-from service.forecast.curves import rates_of
+from service.forecast.fitted_curves import rates_of
 from service.forecast.forecaster import Forecast, Forecaster
 from service.search.law import LossCurve
-from workers.run import DivergedError, Run
 from workers.tasks.digits.params import DigitsParams
 from workers.tasks.digits.task import Digits
+from workers.training.run import DivergedError, Run
 
 PARTS = (0.25, 0.5)
 WORST = 1e3

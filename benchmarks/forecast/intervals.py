@@ -25,7 +25,7 @@ from benchmarks.forecast.run import read_curve
 from benchmarks.pruning.bank import read_bank
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
-from service.forecast.curves import MOST, rates_of
+from service.forecast.fitted_curves import MOST, rates_of
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.search.law import LossCurve
 

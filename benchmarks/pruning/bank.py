@@ -21,10 +21,10 @@ import torch
 from lehr.schedules import Schedule
 from lehr.space import Range, Space
 from service.search.sequence import spread_point
-from service.seeds import search_seed
-from workers.run import DivergedError, Run
+from service.store.seeds import search_seed
 from workers.tasks.digits.params import DigitsParams
 from workers.tasks.digits.task import Digits
+from workers.training.run import DivergedError, Run
 
 FAMILIES = (
     "constant",

@@ -19,8 +19,8 @@ import torch
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.leases import Report
 from service.ranges.sweep import sweep_schedule
-from workers.run import DivergedError, Run
-from workers.solo import build_task
+from workers.training.run import DivergedError, Run
+from workers.training.solo import build_task
 
 SWEEP_LOW, SWEEP_HIGH = 1e-6, 10.0
 STEPS = 200

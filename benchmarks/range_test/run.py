@@ -35,7 +35,7 @@ from benchmarks.range_test.bank import (
 from benchmarks.range_test.peers import PEERS, suggestions
 from benchmarks.setting import setting
 from lehr.wire.ranges import RangeResult, RangeSpec
-from service.ranges.curves import Sweep
+from service.ranges.loss_by_rate import Sweep
 from service.ranges.range_test import range_test
 
 PER_TEST = 3

@@ -20,7 +20,7 @@ from service.search.portfolio import Known, portfolio
 from service.search.proposals import Ground, Place
 from service.search.searcher import Searcher
 from service.search.starts import mixed_starts
-from service.warmstart import MOST
+from service.studies.warm_start import MOST
 
 FAMILY = "row"
 TRIALS = 1000

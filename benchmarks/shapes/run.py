@@ -26,9 +26,9 @@ from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.search.observations import Observation
 from service.search.rates import PHASES, rates_point
+from service.search.rung_ranking import merits
 from service.search.searcher import Searcher
 from service.search.sequence import to_unit
-from service.search.standing import merits
 from service.search.surrogate import condition, fit_scales
 
 Array = NDArray[np.float64]

@@ -25,15 +25,15 @@ import torch
 
 from benchmarks.setting import setting
 from benchmarks.tasks.bare import BareLoop
-from lehr.cli.fleet import Plan
-from lehr.cli.up import running
+from lehr.cli.commands.up import running
+from lehr.cli.local.supervisor import Plan
 from lehr.client import Client
 from lehr.schedules import schedule_from_dict
 from lehr.wire.answers import Answer
 from tests.support.shared_data import SHAKESPEARE, write_cifar10
-from workers.device import configure_torch, describe, resolve_device
-from workers.run import Run
-from workers.solo import build_task
+from workers.training.device import configure_torch, describe, resolve_device
+from workers.training.run import Run
+from workers.training.solo import build_task
 
 CIFAR = {"data": "cifar10", "model": "resnet", "optimizer": "sgd"}
 TEXT = {"file": "tinyshakespeare.txt", "optimizer": "sgd"}

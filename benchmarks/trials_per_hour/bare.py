@@ -19,9 +19,9 @@ import torch
 from lehr.schedules import schedule_from_dict
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import new_member
-from workers.run import DivergedError, Run
-from workers.solo import build_task
 from workers.tasks.task import Task
+from workers.training.run import DivergedError, Run
+from workers.training.solo import build_task
 
 Schedules = Sequence[dict[str, Any]]
 

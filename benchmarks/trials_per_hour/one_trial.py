@@ -10,8 +10,8 @@ import torch
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.leases import Report
-from workers.run import DivergedError, Run
-from workers.solo import build_task
+from workers.training.run import DivergedError, Run
+from workers.training.solo import build_task
 
 
 def train(task: dict[str, object], data_dir: str, schedule: dict[str, object], seed: int) -> list[Report]:

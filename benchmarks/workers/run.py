@@ -28,12 +28,12 @@ from typing import Any
 
 import torch
 
-from lehr.cli.hardware import core_count
+from lehr.cli.local.hardware import core_count
 from lehr.schedules import schedule_from_dict
-from tests.unit.workers.image_files import drawn, write_idx
-from workers.device import configure_torch, describe, resolve_device
-from workers.run import Run
-from workers.solo import build_task
+from tests.unit.workers.tasks.image_files import drawn, write_idx
+from workers.training.device import configure_torch, describe, resolve_device
+from workers.training.run import Run
+from workers.training.solo import build_task
 
 SCHEDULE = schedule_from_dict({"family": "cosine", "start_lr": 0.01, "end_lr": 0.001})
 LONG = {"epochs": 1000}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import lehr
-from lehr.cli import (
+from lehr.cli.commands import (
     control,
     demo,
     diagnosis,
@@ -18,14 +18,14 @@ from lehr.cli import (
     leaderboard,
     modules,
     preview,
-    rangetest,
+    range_test,
     studies,
     transfer,
     up,
 )
-from lehr.cli.data import app as data
+from lehr.cli.commands.data import app as data
+from lehr.cli.display.output import write
 from lehr.cli.failures import LehrGroup
-from lehr.cli.output import write
 
 MACHINES = "Run lehr"
 STUDIES = "Studies"
@@ -55,7 +55,7 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., None], ...]], ...] = (
     (MACHINES, (up.up, modules.serve, modules.worker, modules.migrate, demo.demo, control.tasks, control.workers)),
     (STUDIES, (studies.submit, studies.watch, studies.status, studies.best, leaderboard.leaderboard)),
     (STUDIES, (diagnosis.diagnose, transfer.transfer, front.front, forecast.forecast)),
-    (STUDIES, (rangetest.range_test, rangetest.range_tests)),
+    (STUDIES, (range_test.range_test, range_test.range_tests)),
     (STUDIES, (control.pause, control.resume, control.stop, control.cancel, control.delete, control.enqueue)),
     (SCHEDULES, (preview.preview, exporting.export)),
 )

@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from lehr.cli.output import err, faults_text
+from lehr.cli.display.output import err, faults_text
 from lehr.errors import InvalidValueError, LehrError, ServerError, UnreachableError
 
 FAILED = 1

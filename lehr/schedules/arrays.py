@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lehr.schedules.steps import count_points, spaced_steps
+from lehr.schedules.sampling import count_points, spaced_steps
 
 if TYPE_CHECKING:
     import numpy

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
 from lehr.schedules import arrays
 from lehr.schedules.contradictions import rate_faults
+from lehr.schedules.interpolation import SHAPE_NAMES, Levels, ShapeName
 from lehr.schedules.parameters import field_fault, parameter, parameter_of
-from lehr.schedules.shapes import SHAPE_NAMES, Levels, ShapeName
-from lehr.schedules.steps import progress_at, spaced_steps
+from lehr.schedules.sampling import progress_at, spaced_steps
 
 if TYPE_CHECKING:
     from lehr.schedules.arrays import Array

@@ -9,7 +9,7 @@ from typing import Any
 
 from lehr.errors import Fault, InvalidScheduleError
 from lehr.schedules.base import Schedule
-from lehr.schedules.composed import MAX_DEPTH, Composed
+from lehr.schedules.compositions.composition import MAX_DEPTH, Composed
 from lehr.schedules.parameters import field_fault, parameter_of
 from lehr.schedules.registry import COMPOSITIONS, FAMILIES
 

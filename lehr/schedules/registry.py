@@ -11,34 +11,34 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.clipped import Clipped as Clipped
-from lehr.schedules.composed import Composed
-from lehr.schedules.constant import Constant as Constant
-from lehr.schedules.cosine import Cosine as Cosine
-from lehr.schedules.cosine_restarts import CosineRestarts as CosineRestarts
-from lehr.schedules.exp_range import ExpRange as ExpRange
-from lehr.schedules.exponential import Exponential as Exponential
-from lehr.schedules.flat_cosine import FlatCosine as FlatCosine
-from lehr.schedules.inverse_sqrt import InverseSqrt as InverseSqrt
-from lehr.schedules.inverse_time import InverseTime as InverseTime
-from lehr.schedules.joined import Joined as Joined
-from lehr.schedules.k_decay import KDecay as KDecay
-from lehr.schedules.knee import Knee as Knee
-from lehr.schedules.linear import Linear as Linear
-from lehr.schedules.multistep import MultiStep as MultiStep
-from lehr.schedules.one_cycle import OneCycle as OneCycle
-from lehr.schedules.piecewise import Piecewise as Piecewise
-from lehr.schedules.plateau import Plateau as Plateau
-from lehr.schedules.polynomial import Polynomial as Polynomial
-from lehr.schedules.power import Power as Power
-from lehr.schedules.rex import Rex as Rex
-from lehr.schedules.scaled import Scaled as Scaled
-from lehr.schedules.step import Step as Step
-from lehr.schedules.stretched import Stretched as Stretched
-from lehr.schedules.tanh import Tanh as Tanh
-from lehr.schedules.triangular import Triangular as Triangular
-from lehr.schedules.triangular2 import Triangular2 as Triangular2
-from lehr.schedules.wsd import Wsd as Wsd
+from lehr.schedules.compositions.clipped import Clipped as Clipped
+from lehr.schedules.compositions.composition import Composed
+from lehr.schedules.compositions.joined import Joined as Joined
+from lehr.schedules.compositions.scaled import Scaled as Scaled
+from lehr.schedules.compositions.stretched import Stretched as Stretched
+from lehr.schedules.families.constant import Constant as Constant
+from lehr.schedules.families.cosine import Cosine as Cosine
+from lehr.schedules.families.cosine_restarts import CosineRestarts as CosineRestarts
+from lehr.schedules.families.exp_range import ExpRange as ExpRange
+from lehr.schedules.families.exponential import Exponential as Exponential
+from lehr.schedules.families.flat_cosine import FlatCosine as FlatCosine
+from lehr.schedules.families.inverse_sqrt import InverseSqrt as InverseSqrt
+from lehr.schedules.families.inverse_time import InverseTime as InverseTime
+from lehr.schedules.families.k_decay import KDecay as KDecay
+from lehr.schedules.families.knee import Knee as Knee
+from lehr.schedules.families.linear import Linear as Linear
+from lehr.schedules.families.multistep import MultiStep as MultiStep
+from lehr.schedules.families.one_cycle import OneCycle as OneCycle
+from lehr.schedules.families.piecewise import Piecewise as Piecewise
+from lehr.schedules.families.plateau import Plateau as Plateau
+from lehr.schedules.families.polynomial import Polynomial as Polynomial
+from lehr.schedules.families.power import Power as Power
+from lehr.schedules.families.rex import Rex as Rex
+from lehr.schedules.families.step import Step as Step
+from lehr.schedules.families.tanh import Tanh as Tanh
+from lehr.schedules.families.triangular import Triangular as Triangular
+from lehr.schedules.families.triangular2 import Triangular2 as Triangular2
+from lehr.schedules.families.wsd import Wsd as Wsd
 
 _CLASSES = [
     each

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.schedules.steps import require_whole
+from lehr.schedules.sampling import require_whole
 from lehr.wire.base import MetricName
 from lehr.wire.leases import MAX_CHECKPOINT_CHARACTERS, MAX_METRICS
 

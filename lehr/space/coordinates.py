@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lehr.errors import Fault
+from lehr.schedules.interpolation import clamp
 from lehr.schedules.parameters import Parameter
-from lehr.schedules.shapes import clamp
 from lehr.space.ranges import Range, equals
 
 Value = float | int | str

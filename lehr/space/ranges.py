@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from lehr.errors import Fault
+from lehr.schedules.interpolation import clamp, exponential
 from lehr.schedules.parameters import Parameter
-from lehr.schedules.shapes import clamp, exponential
 
 RATE = Parameter("float", "a learning rate, drawn on a log scale", low=0.0, open_low=True)
 WARMUP_FRACTION = Parameter("float", "a part of the horizon", low=0.0, high=1.0, open_high=True)

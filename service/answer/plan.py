@@ -12,7 +12,7 @@ from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
 from service.answer.race import Losses, Place, places, rounds, seeds_of_round, simplest, survivors
 from service.answer.sensitivity import Sensitivity
-from service.seeds import confirm_seeds
+from service.store.seeds import confirm_seeds
 
 SEARCH = -1
 """Stands for the search among the seeds: each racer's estimate counts as the loss of one more seed."""

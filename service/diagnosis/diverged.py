@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import TrialCurve
+from service.diagnosis.training_curve import TrialCurve
 
 
 def diverged(curve: TrialCurve) -> Finding | None:

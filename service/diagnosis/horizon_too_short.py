@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import HIGH, TRAIN_LOSS, TrialCurve
+from service.diagnosis.training_curve import HIGH, TRAIN_LOSS, TrialCurve
 from service.diagnosis.trend import kendall_z
 
 REMEDY = "Lengthen the horizon, first to twice as many epochs."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import quantiles
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Neighbours
+from service.diagnosis.training_curve import TrialCurve
 
 MIN_TRIED = 8
 FAR = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import TrialCurve
+from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trend import jitter
 
 MIN_REPORTS = 6

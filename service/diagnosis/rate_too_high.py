@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import Series, TrialCurve
+from service.diagnosis.training_curve import Series, TrialCurve
 from service.diagnosis.trend import kendall_z
 
 MIN_REPORTS = 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import TRAIN_LOSS, Series, TrialCurve
+from service.diagnosis.training_curve import TRAIN_LOSS, Series, TrialCurve
 
 MIN_REPORTS = 5
 LATE_SHARE = 0.4

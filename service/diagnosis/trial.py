@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import TrialCurve
 from service.diagnosis.diverged import diverged
 from service.diagnosis.horizon_too_short import horizon_too_short, still_falling
 from service.diagnosis.neighbours import Neighbours
@@ -11,6 +10,7 @@ from service.diagnosis.outdone import outdone
 from service.diagnosis.overfits import overfits
 from service.diagnosis.rate_too_high import rate_too_high
 from service.diagnosis.rate_too_low import rate_too_low
+from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.warmup_too_short import warmup_too_short
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lehr.wire.diagnosis import Finding
-from service.diagnosis.curves import Series, TrialCurve
+from service.diagnosis.training_curve import Series, TrialCurve
 
 EARLY = 0.3
 """The jump comes within this part of the horizon, or within twice the climb where that is longer."""

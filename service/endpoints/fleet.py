@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.problems import Page
 from service.endpoints.parameters import Cursor, Limit
-from service.pages import DEFAULT_LIMIT, decode_cursor, page
+from service.http.pagination import DEFAULT_LIMIT, decode_cursor, page
+from service.http.strict_json import StrictRoute
 from service.services import Provided
-from service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 

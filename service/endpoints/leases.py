@@ -10,9 +10,9 @@ from fastapi import APIRouter, Request, Response
 
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
 from service.endpoints.parameters import IdempotencyKey, LeaseId
+from service.http.strict_json import BulkRoute, StrictRoute
 from service.ledger.claims import task_names
 from service.services import Provided
-from service.strict_json import BulkRoute, StrictRoute
 
 LOOK_AGAIN_SECONDS = 1.0
 """How often a waiting claim looks for work that another server made free."""

@@ -10,9 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.problems import problem
-from service.schema import newest_revision, schema_fault, stored_revision
+from service.http.problems import problem
 from service.services import Provided
+from service.store.schema import newest_revision, schema_fault, stored_revision
 
 router = APIRouter(tags=["operations"])
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Header, Path, Query
 
 from lehr.wire.base import ID_PATTERN, MAX_INT
-from service.pages import DEFAULT_LIMIT, MAX_LIMIT
+from service.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 StudyId = Annotated[str, Path(pattern=ID_PATTERN, description="the study's id")]
 LeaseId = Annotated[str, Path(pattern=ID_PATTERN, description="the lease's id")]

@@ -10,15 +10,15 @@ from lehr.errors import ConflictError, NotFoundError
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.studies import StudyState
-from service.accept import JSON, SVG, negotiate
-from service.documents import find_study, range_test_documents
+from service.documents.studies import find_study, range_test_documents
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
-from service.pages import DEFAULT_LIMIT, page
+from service.http.negotiation import JSON, SVG, negotiate
+from service.http.pagination import DEFAULT_LIMIT, page
+from service.http.strict_json import StrictRoute
 from service.ranges.picture import picture
 from service.services import Provided, Services
-from service.strict_json import StrictRoute
-from service.studylist import newest_first
-from service.tables import StudyRow
+from service.store.study_pages import newest_first
+from service.store.tables import StudyRow
 
 router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=StrictRoute)
 

@@ -20,13 +20,13 @@ from lehr.wire.schedules import (
     PreviewedSchedule,
     PreviewedSchedules,
 )
-from service.accept import JSON, SVG, negotiate
-from service.documents import find_study
+from service.documents.forecasts import previewed
+from service.documents.studies import find_study
 from service.endpoints.parameters import Cursor, Limit
-from service.forecast.document import previewed
-from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from service.http.negotiation import JSON, SVG, negotiate
+from service.http.pagination import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
-from service.strict_json import StrictRoute
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 THUMBNAIL_POINTS = 200

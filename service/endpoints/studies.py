@@ -12,17 +12,17 @@ from lehr.wire.front import Aim, Front
 from lehr.wire.problems import Page
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
 from lehr.wire.transfer import Transfer, TransferRequest
-from service.answers import answer_document, leaderboard_document
-from service.diagnosis.reading import study_diagnosis
-from service.documents import find_study
+from service.documents.answers import answer_document, leaderboard_document
+from service.documents.diagnoses import study_diagnosis
+from service.documents.forecasts import forecast_document
+from service.documents.fronts import answer_front, front_document
+from service.documents.studies import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
-from service.forecast.document import forecast_document
-from service.front.reading import answer_front, front_document
-from service.pages import DEFAULT_LIMIT, page
+from service.http.pagination import DEFAULT_LIMIT, page
+from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
-from service.strict_json import StrictRoute
-from service.studylist import newest_first
-from service.tables import StudyRow
+from service.store.study_pages import newest_first
+from service.store.tables import StudyRow
 from service.transfer.origin import setting
 from service.transfer.transfer import require_target, transfer
 

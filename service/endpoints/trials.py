@@ -12,16 +12,16 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import MAX_INT
 from lehr.wire.problems import Page
 from lehr.wire.trials import Curve, EnqueueTrial, Purpose, Trial, TrialState
-from service.diagnosis.reading import trial_diagnosis
-from service.documents import curve, find_study, trial_document, trial_documents
+from service.documents.diagnoses import trial_diagnosis
+from service.documents.forecasts import running_forecast
+from service.documents.studies import curve, find_study, trial_document, trial_documents
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
-from service.forecast.document import running_forecast
-from service.ordering import BROKEN
-from service.pages import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from service.http.pagination import DEFAULT_LIMIT, decode_cursor, encode_cursor
+from service.http.strict_json import StrictRoute
 from service.services import Provided
-from service.strict_json import StrictRoute
-from service.studies import find_trial
-from service.tables import StudyRow, TrialRow
+from service.store.ordering import BROKEN
+from service.store.tables import StudyRow, TrialRow
+from service.studies.commands import find_trial
 
 router = APIRouter(prefix="/v1/studies/{study_id}/trials", tags=["trials"], route_class=StrictRoute)
 

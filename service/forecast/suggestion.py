@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lehr.schedules import Schedule
 from lehr.space import Space
-from service.forecast.curves import rates_of
+from service.forecast.fitted_curves import rates_of
 from service.forecast.forecaster import Forecast, Forecaster
 from service.search.observations import Point, draw_seed
 from service.search.sequence import from_unit, spread_point, to_unit

@@ -16,17 +16,17 @@ from sqlalchemy import Integer, and_, bindparam, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
-from service.database import Database, Transaction
 from service.ledger.evaluations import begin, trainings
 from service.ledger.failing import contained
-from service.ledger.progression import advance
-from service.ledger.rules import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
+from service.ledger.lifecycle import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
+from service.ledger.range_test_stage import sweep_length
 from service.ledger.shares import fair_share
-from service.ledger.stopping import affordable, has_rules
-from service.ledger.sweeping import sweep_length
-from service.ordering import objective_of
-from service.search.warmth import Asked, Searches, create_trials
-from service.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
+from service.ledger.stop_rules import affordable, has_rules
+from service.ledger.study_phases import advance
+from service.search.searcher_cache import Asked, Searches, create_trials
+from service.store.database import Database, Transaction
+from service.store.ordering import objective_of
+from service.store.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
 
 CANDIDATES = 50
 

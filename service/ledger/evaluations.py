@@ -16,14 +16,14 @@ from sqlalchemy import bindparam, select
 
 from service.answer.constraints import is_broken
 from service.answer.finalists import loss
-from service.database import Transaction
-from service.ledger.judging import judge_together
-from service.ledger.rules import OPEN_TRIAL_STATES, settle, trainings_each
-from service.ordering import best_first
-from service.search.warmth import new_trial
+from service.ledger.constraint_results import judge_together
+from service.ledger.lifecycle import OPEN_TRIAL_STATES, settle, trainings_each
+from service.search.searcher_cache import new_trial
 from service.search.wilcoxon import is_hopeless
-from service.seeds import evaluation_seed
-from service.tables import StudyRow, TrialRow
+from service.store.database import Transaction
+from service.store.ordering import best_first
+from service.store.seeds import evaluation_seed
+from service.store.tables import StudyRow, TrialRow
 
 EVALUATIONS = (
     select(TrialRow)

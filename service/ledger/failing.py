@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr.errors import LostLeaseError
-from service.database import Database
-from service.ledger.rules import FINISHED_STUDY_STATES, OPEN_TRIAL_STATES
-from service.tables import STUDIES, TRIALS, LeaseRow
+from service.ledger.lifecycle import FINISHED_STUDY_STATES, OPEN_TRIAL_STATES
+from service.store.database import Database
+from service.store.tables import STUDIES, TRIALS, LeaseRow
 
 T = TypeVar("T")
 

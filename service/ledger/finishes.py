@@ -8,15 +8,15 @@ import structlog
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
-from service.database import Database, Transaction
+from service.ledger.constraint_results import judge
 from service.ledger.evaluations import conclude
 from service.ledger.failing import contained_lease
-from service.ledger.holdings import Holdings, examine
-from service.ledger.judging import judge
-from service.ledger.progress import progress_document
-from service.ledger.progression import advance
-from service.ledger.rules import close_if_empty, settle, touch
-from service.tables import StudyRow, TrialRow
+from service.ledger.fence import Holdings, examine
+from service.ledger.lifecycle import close_if_empty, settle, touch
+from service.ledger.study_phases import advance
+from service.ledger.trial_progress import progress_document
+from service.store.database import Database, Transaction
+from service.store.tables import StudyRow, TrialRow
 
 log = structlog.get_logger("lehr.ledger")
 

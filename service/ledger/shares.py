@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, exists, func, or_, select
 
-from service.database import Transaction
-from service.ledger.rules import ASKING_STATES, count_open, trainings_each
-from service.ledger.stopping import affordable
-from service.tables import IS_OPEN, LeaseRow, OfferRow, StudyRow, TrialRow, WorkerRow
+from service.ledger.lifecycle import ASKING_STATES, count_open, trainings_each
+from service.ledger.stop_rules import affordable
+from service.store.database import Transaction
+from service.store.tables import IS_OPEN, LeaseRow, OfferRow, StudyRow, TrialRow, WorkerRow
 
 WAITING_SECONDS = 30
 """A worker makes itself known when its claim begins, so this is longer than a claim waits: lehr's own 2 seconds."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from lehr.wire.ranges import AUTO
 from lehr.wire.studies import SpaceSpec
-from service.tables import StudyRow
+from service.store.tables import StudyRow
 
 
 def found_bounds(study: StudyRow) -> dict[str, Any] | None:

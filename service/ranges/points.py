@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.ranges.curves import Array, SmoothCurve
+from service.ranges.loss_by_rate import Array, SmoothCurve
 
 SURE = 8.0
 """A fall of less than so many standard deviations of the smoothed loss may be chance."""

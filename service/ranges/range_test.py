@@ -16,7 +16,7 @@ import numpy as np
 
 from lehr.space import DEFAULT_START_LR
 from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeSpec
-from service.ranges.curves import Array, SmoothCurve, Sweep, grid, smooth, together
+from service.ranges.loss_by_rate import Array, SmoothCurve, Sweep, grid, smooth, together
 from service.ranges.points import Points, points
 
 BELOW, ABOVE = 1.27, 0.47

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from lehr.schedules import FAMILIES, Schedule
 from lehr.space import Space
-from service.search.adapting import adapted
+from service.search.projection import adapted
 
 PEAKS: Mapping[str, float] = {"sgd": 0.1, "nesterov": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 """The peak that most papers start from. SGD with momentum: He et al., Deep residual learning, 2015, section 4;

@@ -18,8 +18,8 @@ from lehr.space import Coordinate, Space
 from lehr.wire.studies import Direction
 from service.search.observations import Observation, Point, draw_seed, turned
 from service.search.rates import rates_point
+from service.search.rung_ranking import merits, standings
 from service.search.sequence import from_unit, random_point, to_unit
-from service.search.standing import merits, standings
 from service.search.surrogate import FIT_GROWTH, condition, expected_improvement, fit_scales, thinned
 
 Array = NDArray[np.float64]

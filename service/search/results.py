@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, union_all
 
-from service.database import Transaction
 from service.search.observations import Observation
 from service.search.searcher import Searcher, judges_curves
-from service.tables import ReportRow, StudyRow, TrialRow
+from service.store.database import Transaction
+from service.store.tables import ReportRow, StudyRow, TrialRow
 
 Reports = tuple[tuple[int, float], ...]
 

@@ -9,15 +9,15 @@ import torch
 
 from lehr.client import Client
 from lehr.wire.leases import WorkerInfo
-from workers.checkpoints import Checkpoints
-from workers.device import configure_torch
-from workers.drain import Drain
-from workers.logs import configure_logs
-from workers.loop import LeaseLoop
-from workers.solo import SoloTrainer
-from workers.storage import open_storage
+from workers.checkpoints.saving import Checkpoints
+from workers.checkpoints.storage import open_storage
+from workers.lease.drain import Drain
+from workers.lease.loop import LeaseLoop
+from workers.monitor.logs import configure_logs
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import offers
+from workers.training.device import configure_torch
+from workers.training.solo import SoloTrainer
 
 
 def work(

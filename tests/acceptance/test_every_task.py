@@ -16,8 +16,8 @@ from tests.acceptance.light_worker import work
 from tests.acceptance.machine import until
 from tests.support.live import listening
 from tests.support.shared_data import CIFAR_10, SHAKESPEARE, write_cifar10
-from tests.unit.workers.image_files import drawn, write_cifar10_binary
-from tests.unit.workers.runs import run_of, train
+from tests.unit.workers.tasks.image_files import drawn, write_cifar10_binary
+from tests.unit.workers.training.runs import run_of, train
 from workers.tasks.registry import TASKS
 
 CIFAR = {"data": "cifar10", "model": "resnet", "width": 2, "batch_size": 32, "epochs": 2, "flip": True, "crop": 2}

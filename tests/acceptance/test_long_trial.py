@@ -13,7 +13,7 @@ from lehr.client import Client
 from tests.acceptance.light_worker import work
 from tests.acceptance.machine import until
 from tests.support.live import listening
-from tests.unit.workers.runs import new_run, train
+from tests.unit.workers.training.runs import new_run, train
 
 PARAMS: dict[str, Any] = {"model": "mlp", "epochs": 300, "batch_size": 64}
 SPEC: dict[str, Any] = {

@@ -25,7 +25,10 @@ from service.settings import Settings
 from tests.architecture.sources import ROOT, document, nodes, python_files
 from workers.settings import WorkerSettings
 
-PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+)
 CALL = re.compile(r"\b(GET|POST|DELETE|PUT|PATCH) (/[A-Za-z0-9_{}/.-]*)")
 
 

@@ -30,7 +30,7 @@ def _reads_environment(node: ast.AST) -> bool:
 
 
 def test_one_file_commits() -> None:
-    assert files_where(_commits, *PROGRAMS) == {"service/database.py"}
+    assert files_where(_commits, *PROGRAMS) == {"service/store/database.py"}
 
 
 def test_one_file_imports_optuna() -> None:

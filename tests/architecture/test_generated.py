@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic import command
 
-from service.schema import alembic_config, migrate
+from service.store.schema import alembic_config, migrate
 from tests.architecture.sources import ROOT, document
 from tools import builtin_tasks
 

@@ -14,7 +14,7 @@ from lehr.wire.leases import FinishBatch
 from service.search.observations import Observation
 from service.search.samplers import SAMPLERS, RandomSampler, SearchView
 from service.search.searcher import Searcher
-from service.search.warmth import ASK_SECONDS, Searches
+from service.search.searcher_cache import ASK_SECONDS, Searches
 from service.services import Services
 from tests.contract.test_concurrency import all_at_once, claim_as, create
 from tests.support.ledgers import FakeWorker, serving, settings_for, study_spec

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
 from service import app
-from service.database import Database
+from service.store.database import Database
 from tests.support.ledgers import FakeWorker, study_spec
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import select
 from lehr.errors import LostLeaseError
 from lehr.wire.leases import Claim, FinishBatch, LeaseAnswer, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.database import Transaction
-from service.ledger.lost import lose_lease
-from service.ledger.rules import settle, touch
+from service.ledger.lifecycle import settle, touch
+from service.ledger.lost_leases import lose_lease
 from service.services import Services
-from service.tables import LeaseRow, ReportRow
+from service.store.database import Transaction
+from service.store.tables import LeaseRow, ReportRow
 from tests.support.ledgers import settings_for, study_spec
 
 CLAIMERS = 32

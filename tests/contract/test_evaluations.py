@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.ledger.lost import sweep
+from service.ledger.lost_leases import sweep
 from tests.support.ledgers import LEASE_SECONDS, FakeClock, FakeWorker, named, study_spec
 
 CONSTANT = {"family": "constant", "start_lr": 0.1, "end_lr": 0.1}

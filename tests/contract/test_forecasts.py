@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lehr.schedules import schedule_from_dict
-from service.forecast.curves import rates_of
+from service.forecast.fitted_curves import rates_of
 from service.search.law import Law
 from tests.contract.test_studies import create
 from tests.support.ledgers import FakeWorker

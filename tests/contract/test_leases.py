@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.ledger.lost import sweep
+from service.ledger.lost_leases import sweep
 from tests.support.ledgers import LEASE_SECONDS, UNKNOWN_TASK, FakeClock, FakeWorker, study_spec
 
 

@@ -22,11 +22,11 @@ from sqlalchemy import delete, select
 from lehr.errors import ConflictError, LostLeaseError
 from lehr.wire.leases import Claim, FinishBatch, Renewal, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.ledger.lost import sweep
-from service.ledger.rules import MAX_LOSSES
+from service.ledger.lifecycle import MAX_LOSSES
+from service.ledger.lost_leases import sweep
 from service.ledger.shares import WAITING_SECONDS
 from service.services import Services
-from service.tables import Base, LeaseRow, ReportRow, StudyRow, TrialRow, WorkerRow
+from service.store.tables import Base, LeaseRow, ReportRow, StudyRow, TrialRow, WorkerRow
 from tests.support.ledgers import LEASE_SECONDS, FakeClock, settings_for, study_spec
 
 FINISHED = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")

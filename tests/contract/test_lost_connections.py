@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 from sqlalchemy import make_url
 
-from service.database import Database
+from service.store.database import Database
 from tests.support.ledgers import FakeWorker, serving, study_spec
 
 CUT_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"

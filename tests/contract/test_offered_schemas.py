@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.offered_schemas import schema_faults
+from service.offers.offered_schemas import schema_faults
 from tests.support.ledgers import study_spec
 from workers.tasks.registry import TASKS, offers
 

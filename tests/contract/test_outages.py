@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import event, text
 from starlette.testclient import TestClient
 
-from service.database import Database
-from service.schema import migrate
+from service.store.database import Database
+from service.store.schema import migrate
 from tests.support import postgres
 from tests.support.ledgers import FakeWorker, serving, study_spec
 from tests.support.live import listening

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from service.ledger.lost import sweep
+from service.ledger.lost_leases import sweep
 from tests.support.ledgers import FakeClock, FakeWorker, serving, study_spec
 
 LISTS = (

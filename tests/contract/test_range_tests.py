@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.ledger.lost import sweep as take_back
+from service.ledger.lost_leases import sweep as take_back
 from tests.support.ledgers import FakeClock, FakeWorker, serving, study_spec
 
 LOW, HIGH, STEPS = 1e-6, 10.0, 100

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from lehr.wire.leases import FinishBatch, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.ledger.hearing import hear
+from service.ledger.report_ingestion import hear
 from service.services import Services
-from service.tables import TrialRow
+from service.store.tables import TrialRow
 from tests.contract.test_concurrency import claim_as
 from tests.support.ledgers import settings_for, study_spec
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.ledger.lost import sweep
+from service.ledger.lost_leases import sweep
 from tests.support.ledgers import LEASE_SECONDS, FakeClock, FakeWorker, study_spec
 
 FOLDABLE = [{"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "folds": True}]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service.ledger.overdue import end_overdue
+from service.ledger.overdue_searches import end_overdue
 from tests.contract.test_studies import act, create
 from tests.support.ledgers import UNKNOWN_TASK, FakeClock, FakeWorker, study_spec
 

@@ -1,6 +1,6 @@
 """Steps replayed as CUDA graphs train as steps done from Python. Skipped where there is no CUDA.
 
-The same is tested on a CPU in tests/unit/workers/test_replay.py, with a stand-in for the graphs.
+The same is tested on a CPU in tests/unit/workers/cohort/test_replay.py, with a stand-in for the graphs.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import torch
 
 from lehr.schedules import schedule_from_dict
 from tests.gpu.test_cuda_tasks import CASES
-from tests.unit.workers.cohorts import Trial, a_task, alone, distance, finish, new_cohort, trials
-from tests.unit.workers.image_files import drawn, write_cifar10_binary
-from tests.unit.workers.test_cohort import RATE
+from tests.unit.workers.cohort.cohorts import Trial, a_task, alone, distance, finish, new_cohort, trials
+from tests.unit.workers.cohort.test_cohort import RATE
+from tests.unit.workers.tasks.image_files import drawn, write_cifar10_binary
 from workers.cohort.capture import CudaRecorder, CudaRecording, recorder_of
 from workers.cohort.cohort import Cohort
 from workers.cohort.probe import probe
 from workers.cohort.replay import Memory, Replayer, Step
-from workers.device import configure_torch
 from workers.settings import prepare_environment
 from workers.tasks.params import OptimizerName
+from workers.training.device import configure_torch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

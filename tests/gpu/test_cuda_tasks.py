@@ -8,11 +8,11 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from tests.unit.workers.image_files import drawn, write_cifar10_binary
-from tests.unit.workers.runs import assert_resumes, run_of, train
-from workers.device import configure_torch
+from tests.unit.workers.tasks.image_files import drawn, write_cifar10_binary
+from tests.unit.workers.training.runs import assert_resumes, run_of, train
 from workers.settings import prepare_environment
 from workers.tasks.params import PrecisionName
+from workers.training.device import configure_torch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

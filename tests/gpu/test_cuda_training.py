@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from lehr.schedules import schedule_from_dict
-from tests.unit.workers.runs import new_run, train
-from workers.device import configure_torch, describe, resolve_device
-from workers.run import DivergedError
+from tests.unit.workers.training.runs import new_run, train
 from workers.settings import prepare_environment
 from workers.tasks.digits.params import ModelName
+from workers.training.device import configure_torch, describe, resolve_device
+from workers.training.run import DivergedError
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

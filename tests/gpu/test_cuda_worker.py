@@ -11,14 +11,14 @@ import torch
 
 from lehr.wire.leases import LeasedStudy
 from tests.gpu.test_cuda_tasks import CASES
-from tests.unit.workers.image_files import drawn, write_cifar10_binary
-from tests.unit.workers.runs import run_of
-from tests.unit.workers.test_child import Recorder, trial
+from tests.unit.workers.child.test_child import Recorder, trial
+from tests.unit.workers.tasks.image_files import drawn, write_cifar10_binary
+from tests.unit.workers.training.runs import run_of
+from workers.child.child_trainer import ChildTrainer
 from workers.child.session import Limits
-from workers.child.trainer import ChildTrainer
-from workers.outcomes import Finished
-from workers.progress import Usage
+from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings, prepare_environment
+from workers.training.outcomes import Finished
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -11,9 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from service.database import create_engine_for
-from service.schema import alembic_config, migrate, newest_revision, stored_revision
-from service.tables import TRIALS, Base
+from service.store.database import create_engine_for
+from service.store.schema import alembic_config, migrate, newest_revision, stored_revision
+from service.store.tables import TRIALS, Base
 from tests.support import postgres
 
 

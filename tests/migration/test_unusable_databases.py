@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from service.database import create_engine_for
-from service.schema import UnusableDatabaseError, migrate
+from service.store.database import create_engine_for
+from service.store.schema import UnusableDatabaseError, migrate
 from tests.migration.test_migrations import empty_url
 
 __all__ = ["empty_url"]

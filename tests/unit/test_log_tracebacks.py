@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from lehr.tracebacks import MOST_CHARACTERS, short_traceback, without_passwords
-from service.database import Database
 from service.logs import ShortFormatter
+from service.store.database import Database
 
 LOG_AN_ERROR = """
 import sys, structlog
@@ -32,7 +32,7 @@ try:
 except ValueError as error:
     structlog.get_logger().error("failed", exc_info=error)
 """
-PROGRAMS = [("service.logs", "configure"), ("workers.logs", "configure_logs")]
+PROGRAMS = [("service.logs", "configure"), ("workers.monitor.logs", "configure_logs")]
 
 
 def logged(module: str, configure: str, style: str, depth: int) -> str:

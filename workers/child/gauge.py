@@ -8,7 +8,7 @@ import time
 import torch
 
 from workers.child.census import memory_bytes
-from workers.progress import Usage
+from workers.monitor.trial_progress import Usage
 
 SAMPLE_SECONDS = 2.0
 """Between two looks: what is read costs up to milliseconds, and a share of time needs some time to be one."""

@@ -30,8 +30,8 @@ from workers.child.messages import (
     Wants,
     Word,
 )
-from workers.outcomes import Outcome
-from workers.progress import Usage
+from workers.monitor.trial_progress import Usage
+from workers.training.outcomes import Outcome
 
 PULSE_SECONDS = 0.5
 """How soon the worker learns of a step: short against any patience, long against what it costs to say."""

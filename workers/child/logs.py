@@ -9,7 +9,7 @@ import structlog
 
 from workers.child.link import Link
 from workers.child.messages import Logged
-from workers.logs import render_exceptions
+from workers.monitor.logs import render_exceptions
 
 _PLAIN = (str, int, float, bool, type(None))
 

@@ -15,9 +15,9 @@ from lehr.errors import InvalidValueError
 from workers.child.link import Link
 from workers.child.logs import forward_logs
 from workers.child.messages import Ready, Refused, Rested, Setup
-from workers.desk import Trainer
-from workers.drain import SIGNALS
+from workers.lease.drain import SIGNALS
 from workers.settings import WorkerSettings
+from workers.trainer import Trainer
 
 MOST_ON_A_GPU = 4
 
@@ -76,16 +76,16 @@ def most_processes(settings: WorkerSettings, device_type: str) -> int:
 
 def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
     # Only here: torch takes seconds to import, in which the worker does its part.
-    from workers.checkpoints import Checkpoints
+    from workers.checkpoints.saving import Checkpoints
+    from workers.checkpoints.storage import open_storage
     from workers.child.gauge import Gauge
     from workers.cohort.advisor import Advisor
     from workers.cohort.capture import recorder_of
     from workers.cohort.choice import ChoiceCache
-    from workers.cohort.trainer import CohortTrainer
-    from workers.device import bound_memory, configure_torch, describe, resolve_device
-    from workers.solo import SoloTrainer
-    from workers.storage import open_storage
+    from workers.cohort.cohort_trainer import CohortTrainer
     from workers.tasks.registry import offers
+    from workers.training.device import bound_memory, configure_torch, describe, resolve_device
+    from workers.training.solo import SoloTrainer
 
     try:
         device = resolve_device(settings.device)

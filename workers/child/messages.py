@@ -9,9 +9,9 @@ from typing import Any
 from lehr.errors import Fault
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOffer
 from lehr.wire.trials import Execution
-from workers.outcomes import Outcome
-from workers.progress import Usage
+from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
+from workers.training.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True)

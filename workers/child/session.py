@@ -14,7 +14,6 @@ import structlog
 from lehr.errors import LehrError, ServerError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.child.census import descendants, memory_bytes
-from workers.child.course import Course
 from workers.child.messages import (
     AllEnded,
     Explained,
@@ -32,11 +31,12 @@ from workers.child.messages import (
     Word,
 )
 from workers.child.process import TrainingProcess
-from workers.desk import Desk
-from workers.failures import MIB, HangError, ProcessEndedError, over_limit
-from workers.outcomes import Finished, Interrupted, Outcome, storable_error
-from workers.progress import Usage
+from workers.child.trial_outcome import Course
+from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
+from workers.trainer import Desk
+from workers.training.failures import MIB, HangError, ProcessEndedError, over_limit
+from workers.training.outcomes import Finished, Interrupted, Outcome, storable_error
 
 TICK_SECONDS = 0.05
 """How long to wait for the process' news."""

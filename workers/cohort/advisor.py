@@ -12,13 +12,13 @@ import torch
 
 from workers.cohort.choice import Choice, ChoiceCache
 from workers.cohort.probe import MAX_SIZE, probe
-from workers.cohort.rehearsal import Part, RehearsalError, rehearse
+from workers.cohort.process_benchmark import Part, RehearsalError, rehearse
 from workers.cohort.replay import Recorder
-from workers.device import describe
-from workers.solo import build_task
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
 from workers.tasks.registry import find_task
+from workers.training.device import describe
+from workers.training.solo import build_task
 
 NOT_MEASURED = Choice(1, "too little was trained of the task for a measurement to pay")
 

@@ -21,9 +21,9 @@ from workers.cohort.saved import fresh_numbers, loaded_numbers, saved_state
 from workers.cohort.stack import Stack, concatenated
 from workers.cohort.step import FusedStep
 from workers.cohort.updates import build_update
-from workers.run import DivergedError
 from workers.tasks.precision import use_precision
 from workers.tasks.task import Task, TensorData
+from workers.training.run import DivergedError
 
 Told = list[tuple[Member, Report | DivergedError]]
 """What a step tells of members: a report at an epoch's end, or that one has diverged, and with which report."""

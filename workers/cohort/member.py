@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from lehr.schedules import Schedule
-from workers.randomness import derived_seed
-from workers.rates import Rates
 from workers.tasks.task import Task, TensorData
+from workers.training.randomness import derived_seed
+from workers.training.rates import Rates
 
 
 @dataclass(slots=True, eq=False)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from workers.cohort.layout import Layout
-from workers.cohort.noise import Tape, draw_masks, tape_dropouts
 from workers.tasks.task import Task, TensorData
+from workers.training.dropout import Tape, draw_masks, tape_dropouts
 
 
 class NotFusibleError(Exception):

@@ -20,8 +20,8 @@ from workers.cohort.member import new_member
 from workers.cohort.memory import free_bytes, is_out_of_memory, used_bytes
 from workers.cohort.model import NotFusibleError
 from workers.cohort.replay import Recorder
-from workers.run import Run
 from workers.tasks.task import Task, TensorData
+from workers.training.run import Run
 
 PROBE_SECONDS = 2.5
 """The probe begins no further size after this time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lehr.wire.leases import LeasedTrial
-from workers.desk import Desk
+from workers.trainer import Desk
 
 
 class Queue:

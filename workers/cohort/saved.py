@@ -1,4 +1,4 @@
-"""A member's numbers as `workers.run.Run` saves them, key by key.
+"""A member's numbers as `workers.training.run.Run` saves them, key by key.
 
 So a trial that was saved in a cohort goes on alone, and one that was saved alone goes on in a cohort.
 """
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from workers.cohort.layout import Layout
 from workers.cohort.member import Member
 from workers.cohort.stack import Stack
-from workers.optimizers import build_optimizer, set_rates
-from workers.randomness import derived_seed
 from workers.tasks.params import TrainingParams
 from workers.tasks.task import Task
+from workers.training.optimizers import build_optimizer, set_rates
+from workers.training.randomness import derived_seed
 
 Remembered = Mapping[int, Mapping[str, Any]]
 """What a torch optimizer keeps, by the place of each weight."""

@@ -12,13 +12,13 @@ import structlog
 
 from lehr.errors import ServerError
 from lehr.wire.leases import LeasedTrial, Report
-from workers.checkpoints import Cadence, Checkpoints
+from workers.checkpoints.saving import Cadence, Checkpoints
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
-from workers.cohort.outlook import Outlook
-from workers.desk import Desk
-from workers.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
-from workers.run import DivergedError
+from workers.cohort.vacancy_forecast import Outlook
+from workers.trainer import Desk
+from workers.training.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.training.run import DivergedError
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from workers.optimizers import ADAM_BETA2
 from workers.tasks.params import TrainingParams
+from workers.training.optimizers import ADAM_BETA2
 
 ADAM_EPSILON = 1e-8
 RMSPROP_ALPHA = 0.99

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keyword
 
-from lehr.schedules.export_torch import rise_function
-from lehr.schedules.plateau import Plateau
+from lehr.schedules.families.plateau import Plateau
 from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates, times_ratios
+from lehr.schedules.portable.torch_closed_form import rise_function
 
 HEADER = '''"""The plateau schedule: {rates}, lower whenever {metric} has stopped improving.
 

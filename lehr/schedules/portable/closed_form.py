@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import torch_code
+from lehr.schedules.portable.torch_closed_form import torch_code
 
 MAX_TABLE_STEPS = 10_000_000
 """The longest horizon whose rates are all kept in memory; a longer one is drawn through so many points."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.laid import CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.discretized import CannotExpressError, Laid, check, lay, require
 
 NOTE = "The part 'scheduler' of DeepSpeed's configuration. Its OneCycle gives all parameter groups one rate."
 

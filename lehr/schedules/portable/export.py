@@ -22,8 +22,8 @@ from lehr.schedules.portable import (
     torch_like,
     transformers,
 )
-from lehr.schedules.portable.laid import CannotExpressError
-from lehr.schedules.steps import progress_at
+from lehr.schedules.portable.discretized import CannotExpressError
+from lehr.schedules.sampling import progress_at
 
 Form = Literal["own", "formula", "rates"]
 

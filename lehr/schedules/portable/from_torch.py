@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.cosine import Cosine
-from lehr.schedules.exponential import Exponential
-from lehr.schedules.linear import Linear
+from lehr.schedules.compositions.scaled import Scaled
+from lehr.schedules.families.cosine import Cosine
+from lehr.schedules.families.exponential import Exponential
+from lehr.schedules.families.linear import Linear
+from lehr.schedules.families.wsd import Wsd
 from lehr.schedules.portable.from_transformers import read
 from lehr.schedules.portable.reading import BY_RATES, expect, is_same, refuse, risen, speaking_of, within
 from lehr.schedules.portable.replay import require_equal
 from lehr.schedules.portable.torch_parts import NAMES, PARTS, alike, ends_with, restarts_then_end
 from lehr.schedules.portable.transformers_named import Settings
-from lehr.schedules.scaled import Scaled
-from lehr.schedules.steps import MAX_HORIZON_STEPS, require_whole
-from lehr.schedules.wsd import Wsd
+from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole
 
 LAMBDAS = {
     "_get_constant_lambda": "constant",

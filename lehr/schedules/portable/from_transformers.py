@@ -13,7 +13,7 @@ from lehr.schedules.base import Schedule
 from lehr.schedules.documents import suggest
 from lehr.schedules.portable.reading import as_number, refuse, speaking_of
 from lehr.schedules.portable.transformers_named import IGNORES_KEYWORDS, KEYWORDS, NAMES, READERS, Settings
-from lehr.schedules.steps import MAX_HORIZON_STEPS, require_whole
+from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import header
 from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, arguments_text, functions
-from lehr.schedules.portable.laid import MAX_COUNT, Laid, lay, require
+from lehr.schedules.portable.discretized import MAX_COUNT, Laid, lay, require
+from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = "optimizer = keras.optimizers.SGD(learning_rate=schedule)"
 NOTE = "Keras' own {name}; Keras computes rates in 32 bits."

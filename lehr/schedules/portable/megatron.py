@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.laid import HELD, CannotExpressError, Laid, lay, require
+from lehr.schedules.portable.discretized import HELD, CannotExpressError, Laid, lay, require
 
 NOTE = "Flags of Megatron-LM's pretraining scripts."
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import header
-from lehr.schedules.piecewise import Piecewise
+from lehr.schedules.families.piecewise import Piecewise
 from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions
-from lehr.schedules.portable.laid import HELD, MAX_COUNT, Laid, lay, require, whole
+from lehr.schedules.portable.discretized import HELD, MAX_COUNT, Laid, lay, require, whole
+from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = "optimizer = optax.sgd(schedule)        # or optax.adamw(schedule), …"
 MOMENTUM_USAGE = "optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=schedule, momentum=momentum)"

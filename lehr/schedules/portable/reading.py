@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from lehr.errors import Fault, InexpressibleError, InvalidScheduleError
 from lehr.schedules.base import Schedule
-from lehr.schedules.composed import Composed
-from lehr.schedules.constant import Constant
-from lehr.schedules.multistep import MultiStep
-from lehr.schedules.step import Step
-from lehr.schedules.wsd import Wsd
+from lehr.schedules.compositions.composition import Composed
+from lehr.schedules.families.constant import Constant
+from lehr.schedules.families.multistep import MultiStep
+from lehr.schedules.families.step import Step
+from lehr.schedules.families.wsd import Wsd
 
 BY_RATES = "Or compute its rates, and fit a schedule to them with lehr.schedules.fit."
 ROUNDING = 1e-9

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import header
 from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates
-from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
+from lehr.schedules.portable.discretized import COOLDOWNS, HELD, Laid, lay, require
+from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 for step, batch in enumerate(batches):

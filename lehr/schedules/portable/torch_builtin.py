@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import header
-from lehr.schedules.one_cycle import OneCycle
-from lehr.schedules.plateau import Plateau
+from lehr.schedules.families.one_cycle import OneCycle
+from lehr.schedules.families.plateau import Plateau
 from lehr.schedules.portable import adaptive
 from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates, times_ratios
-from lehr.schedules.portable.laid import HELD, WHOLE_SLACK, CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.discretized import HELD, WHOLE_SLACK, CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 for batch in batches:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import torch_code
-from lehr.schedules.plateau import Plateau
+from lehr.schedules.families.plateau import Plateau
 from lehr.schedules.portable import adaptive
+from lehr.schedules.portable.torch_closed_form import torch_code
 
 MAKE = """
 def make_scheduler(optimizer):

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.constant import Constant
-from lehr.schedules.cosine import Cosine
-from lehr.schedules.cosine_restarts import CosineRestarts
-from lehr.schedules.cycled import CycledSchedule
-from lehr.schedules.exp_range import ExpRange
-from lehr.schedules.exponential import Exponential
-from lehr.schedules.linear import Linear
-from lehr.schedules.one_cycle import OneCycle
-from lehr.schedules.plateau import Plateau
-from lehr.schedules.polynomial import Polynomial
+from lehr.schedules.families.constant import Constant
+from lehr.schedules.families.cosine import Cosine
+from lehr.schedules.families.cosine_restarts import CosineRestarts
+from lehr.schedules.families.exp_range import ExpRange
+from lehr.schedules.families.exponential import Exponential
+from lehr.schedules.families.linear import Linear
+from lehr.schedules.families.momentum_cycling import CycledSchedule
+from lehr.schedules.families.one_cycle import OneCycle
+from lehr.schedules.families.plateau import Plateau
+from lehr.schedules.families.polynomial import Polynomial
+from lehr.schedules.families.triangular import Triangular
+from lehr.schedules.families.triangular2 import Triangular2
 from lehr.schedules.portable.reading import BY_RATES, expect, refuse, risen, stepwise, within
-from lehr.schedules.triangular import Triangular
-from lehr.schedules.triangular2 import Triangular2
 
 STRETCH = "Give horizon_steps={}: the scheduler ends with its last step, and fewer may be trained."
 MAX_DROPS = MAX_CYCLES = 100

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.export_torch import header
 from lehr.schedules.portable.closed_form import RATIOS, functions, set_rates
-from lehr.schedules.portable.laid import COOLDOWNS, HELD, Laid, lay, require
-from lehr.schedules.steps import spaced_steps
+from lehr.schedules.portable.discretized import COOLDOWNS, HELD, Laid, lay, require
+from lehr.schedules.portable.torch_closed_form import header
+from lehr.schedules.sampling import spaced_steps
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
 trainer = transformers.Trainer(…, optimizers=(optimizer, scheduler))"""

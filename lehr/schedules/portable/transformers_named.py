@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.constant import Constant
-from lehr.schedules.cosine import Cosine
-from lehr.schedules.cosine_restarts import CosineRestarts
-from lehr.schedules.inverse_sqrt import InverseSqrt
-from lehr.schedules.linear import Linear
-from lehr.schedules.polynomial import Polynomial
-from lehr.schedules.portable.laid import COOLDOWNS
+from lehr.schedules.families.constant import Constant
+from lehr.schedules.families.cosine import Cosine
+from lehr.schedules.families.cosine_restarts import CosineRestarts
+from lehr.schedules.families.inverse_sqrt import InverseSqrt
+from lehr.schedules.families.linear import Linear
+from lehr.schedules.families.polynomial import Polynomial
+from lehr.schedules.families.wsd import Wsd
+from lehr.schedules.portable.discretized import COOLDOWNS
 from lehr.schedules.portable.reading import as_number, expect, is_same, refuse, risen, within
-from lehr.schedules.wsd import Wsd
 
 KEYWORDS: Mapping[str, tuple[str, ...]] = {
     "linear": (),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lehr.cli import process
+from lehr.cli.local import process
 from tests.unit.cli.conftest import lehr
 
 

@@ -11,8 +11,8 @@ import typer
 
 import lehr as package
 from lehr.cli.app import app
+from lehr.cli.inputs.schedule_file import complete
 from lehr.cli.reference import reference
-from lehr.cli.schedulefile import complete
 from lehr.schedules import FAMILIES
 from tests.unit.cli.conftest import Stub, lehr
 from tests.unit.client.stub import NOW, page, study, trial

@@ -6,7 +6,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from lehr.cli.tables import answer_details
+from lehr.cli.display.tables import answer_details
 from lehr.schedules import Cosine
 from lehr.wire.answers import Answer, Feasibility
 from lehr.wire.objectives import ConstraintStanding

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lehr.cli import hardware
-from lehr.cli.fleet import Plan
+from lehr.cli.local import hardware
+from lehr.cli.local.supervisor import Plan
 
 GIB = 1 << 30
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lehr.cli.plot import draw
+from lehr.cli.display.plot import draw
 
 
 def test_a_falling_line_is_drawn_from_the_upper_left_to_the_lower_right() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from lehr.cli import modules
-from lehr.cli.datafolder import DataFolder, DataFolderError
-from lehr.cli.demo import DemoFolderError, make_anew
-from lehr.cli.fleet import Fleet, Plan, PortTakenError, ServerEndedError, WorkerRefusedError
-from lehr.cli.process import Child, NotInstalledError, require
+from lehr.cli.commands import modules
+from lehr.cli.commands.demo import DemoFolderError, make_anew
+from lehr.cli.local.data_folder import DataFolder, DataFolderError
+from lehr.cli.local.process import Child, NotInstalledError, require
+from lehr.cli.local.supervisor import Fleet, Plan, PortTakenError, ServerEndedError, WorkerRefusedError
 
 SERVICE = """
 import http.server, pathlib, sys
@@ -115,7 +115,7 @@ def test_a_fleet_starts_tells_who_runs_and_ends(checkout: Path) -> None:
 
 
 def test_a_lost_worker_is_started_again_after_a_pause(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lehr.cli.fleet.FIRST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("lehr.cli.local.supervisor.FIRST_PAUSE_SECONDS", 0.1)
     said: list[str] = []
     with DataFolder(checkout / "data") as folder:
         fleet = Fleet(folder, Plan("127.0.0.1", 0, workers=1), said.append)
@@ -158,7 +158,7 @@ def test_workers_save_and_look_in_the_data_folder_unless_the_operator_says_other
 def test_workers_that_share_a_gpu_share_its_memory(
     gpus: int, workers: int, device: str, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lehr.cli.fleet.gpu_count", lambda: gpus)
+    monkeypatch.setattr("lehr.cli.local.supervisor.gpu_count", lambda: gpus)
     monkeypatch.delenv("LEHR_GPU_MEMORY_SHARE", raising=False)
     fleet = Fleet(DataFolder(tmp_path / "data"), Plan("127.0.0.1", 0, workers=workers, device=device), print)
     assert fleet._share() == flags
@@ -191,7 +191,7 @@ def test_a_server_that_does_not_start_is_told_with_its_last_lines(checkout: Path
 def test_a_taken_port_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr("lehr.cli.fleet.PORT_SECONDS", 0.1)
+    monkeypatch.setattr("lehr.cli.local.supervisor.PORT_SECONDS", 0.1)
     with socket.socket() as holder, DataFolder(checkout / "data") as folder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -203,7 +203,7 @@ def test_a_taken_port_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_child_ends_when_its_parent_is_killed(checkout: Path) -> None:
     log = checkout / "child.log"
     parent = (
-        "import pathlib, sys, time; from lehr.cli.process import Child; "
+        "import pathlib, sys, time; from lehr.cli.local.process import Child; "
         f"child = Child('w', ['workers'], log=pathlib.Path({str(log)!r})); child.start(); "
         "print(child.pid, flush=True); time.sleep(60)"
     )
@@ -244,14 +244,15 @@ def test_a_childs_last_lines_are_none_of_those_before_it_was_started(checkout: P
 def test_without_its_packages_the_message_says_which_extra_to_install(
     program: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lehr.cli.process.importlib.util.find_spec", lambda name: None if name != program else object())
+    found = {program: object()}
+    monkeypatch.setattr("lehr.cli.local.process.importlib.util.find_spec", found.get)
     with pytest.raises(NotInstalledError, match=re.escape(f"pip install 'lehr[{extra}]', or 'lehr[all]'")):
         require(program)
 
 
 def test_without_the_programs_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("lehr.cli.process.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("lehr.cli.local.process.importlib.util.find_spec", lambda name: None)
     with pytest.raises(NotInstalledError, match="does not contain the program 'service'"):
         require("service")
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from lehr.cli import progress
+from lehr.cli.display import progress
+from lehr.cli.display.progress import Lines, Picture, view
 from lehr.cli.follow import Sighting
-from lehr.cli.progress import Lines, Picture, view
 from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
 from tests.unit.client.stub import study, trial

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lehr.wire.ranges import RangeTestSpec
-from service.ranges.curves import Sweep
+from service.ranges.loss_by_rate import Sweep
 from service.ranges.range_test import range_test
 from tests.contract.test_range_tests import made_loss
 from tests.unit.cli.conftest import Stub, lehr

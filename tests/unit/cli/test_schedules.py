@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lehr.cli.overlay import overlay
+from lehr.cli.display.overlay import overlay
 from lehr.schedules import Cosine, Linear
 from lehr.schedules.portable import FRAMEWORKS, export
 from tests.unit.cli.conftest import lehr

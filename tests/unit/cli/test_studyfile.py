@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lehr.cli.studyfile import StudyFileError, parse, read_study, scalar
+from lehr.cli.inputs.study_file import StudyFileError, parse, read_study, scalar
 from lehr.wire.studies import StudySpec
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "digits.yaml"

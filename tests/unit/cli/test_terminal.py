@@ -15,7 +15,7 @@ from lehr.terminal import CleanConsole, clean
 from lehr.wire.training import TrainingProgress, in_cells
 from tests.unit.cli.conftest import Stub, lehr
 from tests.unit.client.stub import page, study
-from workers.logs import configure_logs
+from workers.monitor.logs import configure_logs
 
 HOSTILE = "a\x1b]52;c;cHduZWQ=\x07\x1b[2J\x9b31m\u202egnp\u2066\x7f\rz"
 FORBIDDEN = "\x1b\x07\x9b\u202e\u2066\x7f\r"

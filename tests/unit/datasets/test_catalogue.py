@@ -19,7 +19,7 @@ from lehr.errors import InvalidValueError
 from tests.support.shared_data import SHAKESPEARE
 from tests.unit.cli.conftest import lehr
 from tests.unit.datasets.conftest import Mirror
-from tests.unit.workers.image_files import drawn, write_cifar10_binary, write_cifar100, write_idx
+from tests.unit.workers.tasks.image_files import drawn, write_cifar10_binary, write_cifar100, write_idx
 from workers.tasks.images.params import PublishedName
 from workers.tasks.images.sources import find
 
@@ -85,8 +85,8 @@ def test_the_command_gets_a_data_set_once_and_lists_it(
     mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = served("mnist", mirror, tmp_path / "published")
-    monkeypatch.setattr("lehr.cli.data.DATASETS", {"mnist": entry})
-    monkeypatch.setattr("lehr.cli.data.find_dataset", lambda name: entry)
+    monkeypatch.setattr("lehr.cli.commands.data.DATASETS", {"mnist": entry})
+    monkeypatch.setattr("lehr.cli.commands.data.find_dataset", lambda name: entry)
     monkeypatch.setenv("LEHR_DATA_DIR", str(tmp_path / "data"))
     (before,) = json.loads(lehr("data", "list", "--json").stdout)
     assert (before["found"], before["looked_for"][0]) == (None, str(tmp_path / "data" / "mnist"))
@@ -106,7 +106,7 @@ def test_the_command_says_what_it_could_not_verify(
 ) -> None:
     entry = served("cifar100", mirror, tmp_path / "published")
     entry = replace(entry, files=tuple(replace(file, sha256=None) for file in entry.files))
-    monkeypatch.setattr("lehr.cli.data.find_dataset", lambda name: entry)
+    monkeypatch.setattr("lehr.cli.commands.data.find_dataset", lambda name: entry)
     said = lehr("data", "get", "cifar100", "--url", mirror.url, "--data-dir", str(tmp_path / "data"))
     assert said.exit_code == 0
     assert "could not verify cifar-100-binary.tar.gz: no checksum is known" in said.stderr

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lehr.schedules import Schedule, schedule_from_dict
-from service.diagnosis.curves import TrialCurve
+from service.diagnosis.training_curve import TrialCurve
 
 HORIZON = 1000
 CONSTANT = schedule_from_dict({"family": "constant", "start_lr": 0.1, "end_lr": 0.1})

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lehr.wire.studies import Direction
-from service.diagnosis.curves import TrialCurve
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
+from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trend import jitter, kendall_z
 from service.diagnosis.trial import diagnose
 from tests.unit.diagnosis.made import (

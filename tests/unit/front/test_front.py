@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lehr.schedules import Constant
 from lehr.wire.front import FrontTrial
 from service.answer.finalists import loss
-from service.front.front import pareto_front, steps_to
+from service.answer.pareto import pareto_front, steps_to
 
 SCHEDULE = Constant(start_lr=0.1, end_lr=0.1)
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lehr.wire.ranges import RangeResult, RangeSpec
-from service.ranges.curves import Sweep
+from service.ranges.loss_by_rate import Sweep
 from service.ranges.points import valley
 from service.ranges.range_test import ABOVE, BELOW, range_test, with_usual_bounds
 

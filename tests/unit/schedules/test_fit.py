@@ -24,7 +24,7 @@ from lehr.schedules import (
     Wsd,
     fit,
 )
-from lehr.schedules.simplex import minimize
+from lehr.schedules.fitting.simplex import minimize
 from tests.support.schedules import moderate
 
 FEW = ("constant", "linear", "cosine", "exponential", "polynomial", "one_cycle")

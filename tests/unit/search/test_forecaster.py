@@ -10,7 +10,7 @@ import pytest
 from benchmarks.forecast.run import read_curve
 from lehr.schedules import Cosine
 from lehr.space import Range, Space
-from service.forecast.curves import rates_of
+from service.forecast.fitted_curves import rates_of
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.forecast.suggestion import suggest
 from service.search.law import Array, Law, LossCurve

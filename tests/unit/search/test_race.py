@@ -12,7 +12,7 @@ from lehr.schedules import Constant, Cosine, Schedule
 from service.search import race
 from service.search.portfolio import greedy_cover
 from service.search.pruning import Curve, should_prune
-from service.search.standing import merits, standings
+from service.search.rung_ranking import merits, standings
 from service.search.surrogate import condition, expected_improvement, fit_scales, propose
 
 HORIZON = 100

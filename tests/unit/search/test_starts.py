@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lehr.schedules import schedule_from_dict
 from lehr.space import Range, Space
-from service.search.adapting import adapted
 from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
+from service.search.projection import adapted
 from service.search.rates import rates_point
 from service.search.similarity import similarity
 from service.search.starts import mixed_starts

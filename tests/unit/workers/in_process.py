@@ -12,19 +12,19 @@ import torch
 from lehr.client import Client
 from lehr.wire.leases import WorkerInfo
 from tests.unit.workers.fake_server import FakeServer
-from workers.checkpoints import Checkpoints
+from workers.checkpoints.saving import Checkpoints
+from workers.checkpoints.storage import open_storage
 from workers.cohort.advisor import Advisor
 from workers.cohort.choice import ChoiceCache
+from workers.cohort.cohort_trainer import CohortTrainer
 from workers.cohort.replay import Recorder
-from workers.cohort.trainer import CohortTrainer
-from workers.desk import Trainer
-from workers.device import configure_torch
-from workers.drain import Drain
-from workers.loop import LeaseLoop
-from workers.solo import SoloTrainer
-from workers.storage import open_storage
+from workers.lease.drain import Drain
+from workers.lease.loop import LeaseLoop
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.registry import offers
+from workers.trainer import Trainer
+from workers.training.device import configure_torch
+from workers.training.solo import SoloTrainer
 
 
 def _join_helpers() -> None:

@@ -1,0 +1,100 @@
+"""Commands that change a study, and those that list tasks and workers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lehr.cli import settings
+from lehr.cli.commands.studies import StudyArgument
+from lehr.cli.display import output, tables
+from lehr.cli.display.output import JsonOption, say
+from lehr.cli.inputs.study_file import parse, read_study
+from lehr.cli.inputs.study_names import find_study
+from lehr.cli.settings import ServerOption
+from lehr.client import Client
+from lehr.client.calls import Control
+
+
+def pause(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Start no new trials of a study; the running ones go on."""
+    _control(study, "pause", server)
+
+
+def resume(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Let a paused study go on."""
+    _control(study, "resume", server)
+
+
+def stop(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Let the running trials end, then confirm and answer."""
+    _control(study, "stop", server)
+
+
+def cancel(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """End a study now."""
+    _control(study, "cancel", server)
+
+
+def delete(
+    study: StudyArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Delete a finished study with all its trials."""
+    with Client(server) as client:
+        found = find_study(client, study, newest_of_name=False)
+        if not yes:
+            output.confirm(f"Delete study {found.name} ({found.study_id}) with its trials?")
+        client.delete_study(found.study_id)
+    say(f"study {found.name} ({found.study_id}) is deleted")
+
+
+def enqueue(
+    study: StudyArgument,
+    schedule: Annotated[
+        str, typer.Argument(metavar="SCHEDULE|FILE|-", help='Such as \'{"family": "constant", …}\', or a file of it.')
+    ],
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Have a schedule of your own trained within the study's budget. Prints the trial's number."""
+    inline = schedule.lstrip().startswith("{")
+    document = parse(schedule, "the schedule") if inline else read_study(schedule)
+    with Client(server) as client:
+        trial = client.enqueue(find_study(client, study, newest_of_name=False).study_id, document)
+    output.document(trial.model_dump(mode="json")) if json else output.write(str(trial.number))
+
+
+def tasks(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Show what can be trained."""
+    with Client(server) as client:
+        found = client.tasks()
+    if json:
+        output.document([task.model_dump(mode="json") for task in found])
+    elif found:
+        output.show(tables.tasks_table(found))
+    else:
+        say("no tasks yet: a worker brings them; `lehr worker` starts one")
+
+
+def workers(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Show who trains."""
+    with Client(server) as client:
+        found = client.workers()
+    if json:
+        output.document([worker.model_dump(mode="json") for worker in found])
+    elif found:
+        output.show(tables.workers_table(found))
+        if any(worker.running_trials for worker in found):
+            output.show(tables.training_table(found))
+    else:
+        say("no workers yet; `lehr worker` starts one")
+
+
+def _control(study: str, control: Control, server: str) -> None:
+    with Client(server) as client:
+        found = find_study(client, study, newest_of_name=False)
+        changed = getattr(client, control)(found.study_id)
+    say(f"study {changed.name} ({changed.study_id}) is {changed.state}")

@@ -1,0 +1,130 @@
+"""`lehr demo`: the whole main job on real data, from an empty folder to the best schedule's JSON."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lehr.cli.commands.up import DEFAULT_HOST, running
+from lehr.cli.display import output
+from lehr.cli.display.output import say
+from lehr.cli.display.progress import view
+from lehr.cli.display.tables import interval, number, rates
+from lehr.cli.failures import FAILED
+from lehr.cli.follow import follow
+from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.client import Client
+from lehr.errors import LehrError
+from lehr.wire.answers import Answer
+from lehr.wire.studies import Study
+from lehr.wire.trials import Trial
+
+FOLDER = Path(".demo")
+MARK = "made-by-lehr-demo"
+WORKERS = 2
+POINTS = 9
+LONGEST_SECONDS = 600.0
+"""Ten times what it takes on two cores: past that something is wrong, and the logs say what."""
+STUDY: dict[str, Any] = {
+    "name": "demo",
+    "task": {"name": "digits", "params": {"model": "cnn", "epochs": 4, "batch_size": 32, "optimizer": "sgd"}},
+    "space": {
+        "families": ["constant", "step", "exponential", "linear", "cosine", "one_cycle"],
+        "start_lr": {"low": 1e-4, "high": 1.0},
+        "end_lr": {"low": 1e-6, "high": 1e-1},
+    },
+    "objective": {"metric": "val_loss", "direction": "minimize"},
+    "sampler": {"name": "tpe", "seed": 0},
+    "budget": {"trials": 30, "parallel": 4},
+    "confirm": {"top": 3, "seeds": 5},
+}
+
+
+class DemoFolderError(LehrError):
+    """The demo's folder holds something else."""
+
+
+class DemoTimeoutError(LehrError):
+    """The demo did not finish in time."""
+
+
+def demo(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Its folder, made anew each time.")] = FOLDER,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder; `lehr up --data DIR` opens it.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print nothing but the answer.")] = False,
+) -> None:
+    """Run the whole main job on the handwritten digits: post a study, search, confirm, answer. Takes about a minute."""
+    plan = Plan(DEFAULT_HOST, 0, WORKERS)
+    plan.require_programs()
+    make_anew(data)
+    with running(data, plan) as fleet, Client(fleet.url) as client:
+        say(f"server and {WORKERS} workers run on {fleet.url}")
+        study = _search(client, fleet)
+        answer = client.best(study.study_id, points=POINTS)
+        trials = list(client.trials(study.study_id, purpose="search", state="COMPLETED", order="value"))
+    if not json:
+        output.show(_comparison(answer, trials))
+    output.document(answer.model_dump(mode="json", exclude={"code"}))
+    if keep:
+        say(f"kept in {data}; open it with `lehr up --data {data}`, then `lehr best {study.study_id} --code torch`")
+    else:
+        shutil.rmtree(data)
+
+
+def make_anew(folder: Path) -> None:
+    """An empty folder. Raises DemoFolderError rather than delete what no demo made."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            if not (folder / MARK).is_file():
+                raise DemoFolderError(f"{folder} holds something that no demo made. Give another --data.")
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / MARK).touch()
+    except OSError as error:
+        raise DemoFolderError(f"{folder} cannot be used: {error.strerror}.") from error
+
+
+def _search(client: Client, fleet: Fleet) -> Study:
+    study = client.create_study(STUDY)
+    started = time.monotonic()
+    families, trials = len(STUDY["space"]["families"]), STUDY["budget"]["trials"]
+    say(f"searching {families} families with {trials} trials of a CNN on scikit-learn's handwritten digits")
+    with view() as screen:
+        for sighting in follow(client, study.study_id, between=fleet.tick):
+            study = sighting.study
+            screen.show(sighting)
+            if time.monotonic() - started > LONGEST_SECONDS:
+                raise DemoTimeoutError(f"The study is {study.state} after {LONGEST_SECONDS:g} s. The logs say why.")
+    if study.state != "COMPLETED":
+        say(f"the study is {study.state}: {study.reason}", "red")
+        raise typer.Exit(FAILED)
+    return study
+
+
+def _comparison(answer: Answer, trials: Iterable[Trial]) -> Table:
+    """The best trial of each family, then what confirmation made of the winner and of the best constant rate."""
+    table = Table("", "rates", answer.metric, "95% interval", box=None, pad_edge=False)
+    best: dict[str, Trial] = {}
+    for trial in trials:
+        best.setdefault(trial.schedule.family, trial)
+    for family, trial in best.items():
+        table.add_row(f"best {family}", rates(trial.schedule), number(trial.value), "")
+    table.add_section()
+    if answer.confirmation:
+        confirmed = answer.confirmation
+        what = f"winner, on {confirmed.seeds} fresh seeds: {answer.schedule.family}"
+        table.add_row(what, rates(answer.schedule), number(confirmed.mean), Text(interval(confirmed.ci95)))
+    if answer.baseline:
+        base = answer.baseline
+        what = "best constant rate, on the same seeds"
+        table.add_row(what, rates(base.schedule), number(base.mean), Text(interval(base.ci95)))
+    if answer.gain:
+        table.add_row(f"gain: {answer.gain.verdict}", "", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
+    return table

@@ -1,0 +1,57 @@
+"""The command that says what is wrong with a study or a trial, and how findings are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lehr.cli import settings
+from lehr.cli.display import output
+from lehr.cli.display.output import JsonOption, say
+from lehr.cli.inputs.study_names import find_study
+from lehr.cli.settings import ServerOption
+from lehr.client import Client
+from lehr.wire.diagnosis import Finding
+
+
+def diagnose(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginning of an id, or name.")],
+    trial: Annotated[
+        int | None, typer.Option("--trial", min=0, help="A trial's number: what is wrong with it.")
+    ] = None,
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Say what is wrong with a study, or with one trial of it, and what to do."""
+    with Client(server) as client:
+        study_id = find_study(client, study).study_id
+        findings = client.diagnosis(study_id).findings if trial is None else client.trial(study_id, trial).diagnosis
+    if json:
+        output.document(None if findings is None else [finding.model_dump(mode="json") for finding in findings])
+    elif findings is None:
+        say("the trial has not ended yet")
+    elif findings:
+        show_findings(findings)
+    else:
+        output.write("nothing is wrong that could be seen")
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """A block for each: code and message, what to do, and the numbers it rests on."""
+    for finding in findings:
+        output.show(_finding_details(finding))
+
+
+def _finding_details(finding: Finding) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    evidence = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
+    for label, said in (("do", finding.remedy), ("change", finding.field or ""), ("seen", evidence)):
+        if said:
+            facts.add_row(Text(f"  {label}", style="dim"), Text(said))
+    trial = f" (trial {finding.trial})" if finding.trial is not None else ""
+    return Group(Text.assemble((finding.code, "bold yellow"), f"{trial}: {finding.message}"), facts)

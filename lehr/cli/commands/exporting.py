@@ -1,0 +1,53 @@
+"""The command that carries a schedule to a framework. It needs no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lehr.cli.display import output
+from lehr.cli.display.output import JsonOption
+from lehr.cli.inputs.schedule_file import named_schedules, parameters
+from lehr.errors import Fault, InvalidValueError, LehrError
+from lehr.schedules.portable import FRAMEWORKS
+from lehr.schedules.portable import export as export_schedule
+from lehr.wire.schedules import MAX_HORIZON_STEPS
+
+FRAMEWORK_HELP = "What for: " + ", ".join(f"{each.name} ({each.title})" for each in FRAMEWORKS.values()) + "."
+
+
+def export(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="FILE|FAMILY", help="A JSON or YAML file with a schedule, - for stdin, or a family."),
+    ],
+    *,
+    to: Annotated[str, typer.Option(metavar="FRAMEWORK", help=FRAMEWORK_HELP)] = "torch",
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="How many steps the training takes.")],
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A value of a family's; repeatable.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the code there.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a schedule as code, flags or a table for a framework; what holds of it goes to stderr."""
+    schedules = named_schedules(name, parameters(param))
+    if len(schedules) != 1:
+        raise InvalidValueError(
+            Fault("FILE", "holds several schedules", "one schedule", len(schedules), "Export one at a time.")
+        )
+    exported = export_schedule(schedules[0], to, horizon)
+    if json:
+        document = {"framework": exported.framework, "code": exported.code, "exact": exported.exact}
+        output.document({**document, "form": exported.form, "note": exported.note})
+        return
+    if into is None:
+        output.write(exported.code)
+    else:
+        try:
+            into.write_text(exported.code, encoding="utf-8")
+        except OSError as error:
+            raise LehrError(f"{into} cannot be written: {error.strerror}.") from error
+    output.say(exported.note if exported.exact else f"not exact: {exported.note}", "" if exported.exact else "yellow")

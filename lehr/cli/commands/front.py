@@ -1,0 +1,38 @@
+"""The command that shows how good against how soon."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lehr.cli import settings
+from lehr.cli.commands.studies import StudyArgument
+from lehr.cli.display import output
+from lehr.cli.display.output import JsonOption, say
+from lehr.cli.display.tables import front_table
+from lehr.cli.inputs.study_names import find_study
+from lehr.cli.settings import ServerOption
+from lehr.client import Client
+from lehr.wire.front import Aim
+
+
+def front(
+    study: StudyArgument,
+    target: Annotated[float, typer.Option("--target", help="The value of the objective to reach.")],
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Count robustness to the rate as an aim of its own, beside the steps.")
+    ] = False,
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Show the trials that reach a target soonest, and those that end better for more steps."""
+    with Client(server) as client:
+        aims: tuple[Aim, ...] = ("steps", "rate_sensitivity") if robust else ("steps",)
+        found = client.front(find_study(client, study).study_id, target, aims=aims)
+    if json:
+        output.document(found.model_dump(mode="json"))
+        return
+    if found.items:
+        output.show(front_table(found))
+    say(f"{found.reached} of {found.examined} trials reached {found.metric} {target:g}")

@@ -1,0 +1,96 @@
+"""The command that draws schedules. It needs no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lehr.cli.display import output
+from lehr.cli.display.output import JsonOption
+from lehr.cli.display.overlay import overlay
+from lehr.cli.display.plot import draw
+from lehr.cli.display.tables import unicode_output
+from lehr.cli.inputs.schedule_file import named_schedules, parameters
+from lehr.errors import LehrError
+from lehr.schedules import FAMILIES, Curve, Schedule
+from lehr.schedules.portable.picture import Line, describe, picture
+from lehr.wire.schedules import MAX_HORIZON_STEPS, MAX_PREVIEW_POINTS
+
+PLOT_POINTS = 1000
+NAMES = "Families, and JSON or YAML files that hold schedules; - reads stdin. Families: " + ", ".join(FAMILIES) + "."
+
+
+def preview(
+    names: Annotated[list[str], typer.Argument(metavar="FAMILY|FILE…", help=NAMES)],
+    *,
+    start_lr: Annotated[float | None, typer.Option(help="The rate at the first step, of families.")] = None,
+    end_lr: Annotated[float | None, typer.Option(help="The rate at the last step.")] = None,
+    peak_lr: Annotated[float | None, typer.Option(help="The highest rate, where one climbs.")] = None,
+    warmup_fraction: Annotated[float | None, typer.Option(help="The part of the horizon that climbs to it.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the family; repeatable.")
+    ] = None,
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="How many steps.")] = 1000,
+    points: Annotated[int, typer.Option(min=1, max=MAX_PREVIEW_POINTS, help="Rates that --json gives at most.")] = 200,
+    log: Annotated[bool, typer.Option("--log", help="Draw the rate on a log axis.")] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture there instead.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Draw schedules in the terminal, several in one drawing. Rates that are not given are made up."""
+    given = {"start_lr": start_lr, "end_lr": end_lr, "peak_lr": peak_lr, "warmup_fraction": warmup_fraction}
+    values = {name: value for name, value in given.items() if value is not None} | parameters(param)
+    schedules = [schedule for name in names for schedule in named_schedules(name, values)]
+    curves = [schedule.curve(horizon, points if json else PLOT_POINTS) for schedule in schedules]
+    if json:
+        output.document(_document(schedules, curves, horizon))
+    elif svg is not None:
+        lines = [Line(describe(schedule), curve) for schedule, curve in zip(schedules, curves, strict=True)]
+        _save(svg, picture(lines, log=log))
+    elif len(schedules) == 1:
+        _draw_one(schedules[0], curves[0], log)
+    else:
+        _draw_all(schedules, curves, log)
+
+
+def _document(schedules: list[Schedule], curves: list[Curve], horizon: int) -> dict[str, Any]:
+    """One schedule with its rates, or several in a list."""
+    rates = [
+        {
+            "step": list(curve.step),
+            "lr": list(curve.lr),
+            "momentum": list(curve.momentum) if curve.momentum else None,
+        }
+        for curve in curves
+    ]
+    whole = [{"schedule": schedule.to_dict(), **each} for schedule, each in zip(schedules, rates, strict=True)]
+    if len(whole) == 1:
+        return {"schedule": whole[0].pop("schedule"), "horizon_steps": horizon, **whole[0]}
+    return {"horizon_steps": horizon, "schedules": whole}
+
+
+def _draw_one(schedule: Schedule, curve: Curve, log: bool) -> None:
+    plain = not unicode_output()
+    lines = [f"{schedule.family}: {schedule.formula}", *draw(curve.step, curve.lr, log=log, plain=plain)]
+    if curve.momentum:
+        lines += ["", "momentum", *draw(curve.step, curve.momentum, height=5, plain=plain)]
+    output.write("\n".join(lines))
+
+
+def _draw_all(schedules: list[Schedule], curves: list[Curve], log: bool) -> None:
+    coloured = output.out.is_terminal and not output.out.no_color and unicode_output()
+    names = [describe(schedule) for schedule in schedules]
+    output.show(overlay([(curve.step, curve.lr) for curve in curves], names, log=log, coloured=coloured))
+    swung = [(curve.step, curve.momentum, name) for curve, name in zip(curves, names, strict=True) if curve.momentum]
+    if swung:
+        output.write("\nmomentum")
+        shown = [(step, momentum) for step, momentum, _ in swung]
+        output.show(overlay(shown, [name for *_, name in swung], height=5, coloured=coloured))
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise LehrError(f"{path} cannot be written: {error.strerror}.") from error

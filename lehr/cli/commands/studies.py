@@ -1,0 +1,190 @@
+"""Commands about studies: submit, watch, status, best."""
+
+from __future__ import annotations
+
+from itertools import islice
+from json import dumps
+from typing import Annotated, Any
+
+import typer
+
+from lehr.cli import settings
+from lehr.cli.commands.diagnosis import show_findings
+from lehr.cli.display import output, tables
+from lehr.cli.display.output import JsonOption, say
+from lehr.cli.display.progress import view
+from lehr.cli.display.reasons import show_reasons
+from lehr.cli.failures import FAILED, INTERRUPTED
+from lehr.cli.follow import follow
+from lehr.cli.inputs.study_file import read_study
+from lehr.cli.inputs.study_names import find_study
+from lehr.cli.settings import ServerOption
+from lehr.client import Client
+from lehr.client.exchange import masked
+from lehr.errors import ConflictError, Fault, InvalidValueError
+from lehr.schedules.portable import export
+from lehr.wire.answers import Answer
+from lehr.wire.studies import Study
+
+WATCH_TIMEOUT_SECONDS = 10.0
+PICTURE_POINTS = 200
+SHOWN_RUNNING = 16
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginning of an id, or name.")]
+
+
+def submit(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The study, as YAML or JSON; - reads standard input.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it has finished.")] = False,
+    validate_only: Annotated[bool, typer.Option("--validate-only", help="Check it, create nothing.")] = False,
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Post a study. Prints its id."""
+    spec = read_study(file)
+    with Client(server) as client:
+        if validate_only:
+            _validate(client, spec, json)
+            return
+        study = client.create_study(spec)
+        _warn(study.warnings)
+        say(f"study {study.name} is {study.state}; watch it: {_again('watch', study, server)}")
+        if not watch:
+            output.document(study.model_dump(mode="json")) if json else output.write(study.study_id)
+            return
+        if not json:
+            output.write(study.study_id)
+    _watch(study, server, json)
+
+
+def watch(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
+    """Watch a study until it has finished. Ctrl-C ends watching, not the study."""
+    with Client(server) as client:
+        found = find_study(client, study)
+    _watch(found, server, json)
+
+
+def status(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Id, beginning of an id, or name.")] = None,
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Show all studies, or one with its counts, its best, its warnings, and why trials failed."""
+    with Client(server) as client:
+        if study is not None:
+            found = find_study(client, study)
+            if json:
+                output.document(found.model_dump(mode="json"))
+                return
+            output.show(tables.study_details(found))
+            _show_running(client, found)
+            show_reasons(client, found)
+            if found.best is not None:
+                show_findings(client.diagnosis(found.study_id).findings)
+            return
+        studies = list(client.studies())
+    if json:
+        output.document([each.model_dump(mode="json") for each in studies])
+    elif studies:
+        output.show(tables.studies_table(studies))
+    else:
+        say("no studies yet; `lehr submit FILE` posts one")
+
+
+def best(
+    study: StudyArgument,
+    code: Annotated[
+        str | None,
+        typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, optax, …, all that `lehr export` has."),
+    ] = None,
+    points: Annotated[int | None, typer.Option("--points", min=1, help="Rates to give at most.")] = None,
+    json: JsonOption = False,
+    server: ServerOption = settings.DEFAULT_SERVER,
+) -> None:
+    """Show the best schedule, how sure that is, and code that uses it."""
+    with Client(server) as client:
+        answer = client.best(find_study(client, study).study_id, points=points or (None if json else PICTURE_POINTS))
+    if code is not None:
+        _write_code(answer, code)
+    elif json:
+        output.document(answer.model_dump(mode="json"))
+    else:
+        _show_answer(answer)
+
+
+def _show_running(client: Client, study: Study) -> None:
+    """A study's trials under way; the first ones, where a cohort is large."""
+    if study.progress.trials.get("RUNNING"):
+        running = islice(client.trials(study.study_id, state="RUNNING", page_size=SHOWN_RUNNING), SHOWN_RUNNING)
+        output.show(tables.running_table(running))
+
+
+def _write_code(answer: Answer, framework: str) -> None:
+    """The server's code where it sent some, else this program's own export."""
+    if framework in answer.code:
+        output.write(answer.code[framework])
+        return
+    if answer.horizon_steps is None:
+        bound = "a study whose number of steps is known"
+        raise InvalidValueError(Fault("--code", "cannot be written yet", bound, framework, "Wait for a report."))
+    exported = export(answer.schedule, framework, answer.horizon_steps)
+    output.write(exported.code)
+    say(exported.note if exported.exact else f"not exact: {exported.note}")
+
+
+def _validate(client: Client, spec: dict[str, Any], json: bool) -> None:
+    resolved = client.create_study(spec, validate_only=True)
+    _warn(resolved.warnings)
+    say("the study is valid; nothing was created")
+    if json:
+        output.document(resolved.model_dump(mode="json"))
+
+
+def _watch(study: Study, server: str, json: bool) -> None:
+    """Show progress until the end, then the answer; exit with 1 unless the study completed."""
+    last = study
+    # No retries inside the client: `follow` itself asks on, and says meanwhile that nobody answers.
+    try:
+        with Client(server, timeout=WATCH_TIMEOUT_SECONDS, retry=None) as client, view() as screen:
+            for sighting in follow(client, study.study_id):
+                last = sighting.study
+                screen.show(sighting)
+    except KeyboardInterrupt:
+        say(f"\nthe study goes on; watch it again: {_again('watch', study, server)}")
+        raise typer.Exit(INTERRUPTED) from None
+    _conclude(last, server, json)
+
+
+def _conclude(study: Study, server: str, json: bool) -> None:
+    if json:
+        output.document(study.model_dump(mode="json"))
+    else:
+        try:
+            with Client(server) as client:
+                _show_answer(client.best(study.study_id, points=PICTURE_POINTS))
+            say(f"the whole answer: {_again('best', study, server)} --json")
+        except ConflictError:
+            say(f"study {study.name} is {study.state}: no trial completed")
+    if study.state == "COMPLETED" and study.reason:
+        say(f"the search stopped before its trials were spent: {study.reason}")
+    if study.state != "COMPLETED":
+        say(f"study {study.name} is {study.state}" + (f": {study.reason}" if study.reason else ""), "red")
+        raise typer.Exit(FAILED)
+
+
+def _show_answer(answer: Answer) -> None:
+    output.show(tables.answer_details(answer))
+    show_findings(answer.diagnosis)
+    # In one line, however long: it is there to be pasted.
+    output.write(dumps(answer.schedule.to_dict()))
+
+
+def _again(command: str, study: Study, server: str) -> str:
+    flag = "" if server == settings.DEFAULT_SERVER else f" --server {masked(server)}"
+    return f"lehr {command} {study.study_id}{flag}"
+
+
+def _warn(warnings: list[Any]) -> None:
+    for warning in warnings:
+        place = f"{warning.field}: " if warning.field else ""
+        say(f"warning: {place}{warning.message}", "yellow")

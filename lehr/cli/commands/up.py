@@ -1,0 +1,84 @@
+"""`lehr up`: server and workers on this machine."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from lehr.cli import settings
+from lehr.cli.display.output import err, say
+from lehr.cli.local.data_folder import DataFolder
+from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.cli.settings import DataOption, DeviceOption, HostOption, PortOption
+
+TICK_SECONDS = 0.2
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: ends the same way as Ctrl-C, and is no failure."""
+
+
+def up(
+    *,
+    host: HostOption = DEFAULT_HOST,
+    port: PortOption = DEFAULT_PORT,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=0, max=1024, help="How many, 0: none. Default: one for each GPU, else for each core."
+        ),
+    ] = None,
+    data: DataOption = settings.DEFAULT_DATA,
+    device: DeviceOption = "auto",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show logs here, not in DIR/logs.")] = False,
+) -> None:
+    """Run server and workers on this machine, with SQLite. Ctrl-C ends them; the studies stay and go on next time."""
+    try:
+        with running(data, Plan(host, port, workers, device, verbose)) as fleet:
+            say(f"lehr is up on {fleet.url}, data in {data}. Ctrl-C ends it; studies go on at the next `lehr up`.")
+            while True:
+                fleet.tick()
+                time.sleep(TICK_SECONDS)
+    except Terminated:
+        raise typer.Exit from None
+
+
+@contextmanager
+def running(data: Path, plan: Plan) -> Iterator[Fleet]:
+    """A fleet that is started here and ended on the way out, whatever the reason."""
+    plan.require_programs()  # before the folder is made
+    with DataFolder(data) as folder, _signals_end_it():
+        fleet = Fleet(folder, plan, say)
+        try:
+            fleet.start()
+            yield fleet
+        finally:
+            err.print("ending workers and server …")
+            fleet.stop()
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        # Only once: what follows is the orderly end, which a second SIGTERM must not cut short.
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        raise Terminated
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # A shell that starts a job in the background has it ignore SIGINT; `up` promises to end on it.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

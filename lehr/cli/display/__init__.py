@@ -1,0 +1,1 @@
+"""Tables, curves and progress in the terminal."""

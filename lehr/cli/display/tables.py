@@ -1,0 +1,238 @@
+"""Studies, trials and answers as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lehr.cli.display.output import out
+from lehr.cli.display.plot import draw
+from lehr.schedules import Schedule
+from lehr.wire.answers import Answer
+from lehr.wire.fleet import Task, Worker
+from lehr.wire.front import Front
+from lehr.wire.objectives import ConstraintStanding
+from lehr.wire.studies import Study
+from lehr.wire.training import CELLS, LONGEST_SECONDS, in_cells
+from lehr.wire.trials import Trial
+
+STATE_STYLES = {
+    "COMPLETED": "green", "RUNNING": "cyan", "CONFIRMING": "cyan", "STOPPING": "cyan", "PAUSED": "yellow",
+    "PRUNED": "yellow", "DIVERGED": "magenta", "CANCELLED": "yellow", "FAILED": "red",
+}  # fmt: skip
+FRONT_ROWS = 5
+"""Of an answer's front; all of it: `lehr front`."""
+VERDICTS = {
+    "better": "better than the best constant rate",
+    "tie": "a tie with the best constant rate: the difference may be chance",
+    "worse": "worse than the best constant rate",
+}
+
+
+def state_text(state: str) -> Text:
+    return Text(state, style=STATE_STYLES.get(state, ""))
+
+
+def number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    return f"[{bounds[0]:.4g}, {bounds[1]:.4g}]" if bounds else ""
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None or not seconds < LONGEST_SECONDS:
+        return "?"
+    return str(timedelta(seconds=round(max(0.0, seconds))))
+
+
+def rates(schedule: Schedule) -> str:
+    """The schedule's rates from first to last: `0.01 → 0.12 → 0.0003`."""
+    through = [schedule.start_lr, *([schedule.peak_lr] if schedule.peak_lr is not None else []), schedule.end_lr]
+    return " → ".join(
+        f"{rate:.3g}" for rate in (through[:1] if schedule.family == "constant" and len(through) < 3 else through)
+    )
+
+
+def best_text(study: Study) -> str:
+    metric = study.spec.get("objective", {}).get("metric", "value")
+    if study.best is None:
+        return f"best {metric}: none yet"
+    best = study.best
+    return f"best {metric} {best.value:.4g} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
+
+
+def studies_table(studies: Iterable[Study]) -> Table:
+    table = Table("study", "name", "state", "done", "best", "time left", "created", box=None, pad_edge=False)
+    for study in studies:
+        done = f"{study.progress.finished}/{study.progress.planned}"
+        best = f"{study.best.value:.4g} {study.best.schedule.family}" if study.best else ""
+        left = "" if study.finished_at else duration(study.progress.eta_seconds)
+        created = study.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(study.study_id, Text(study.name), state_text(study.state), done, best, left, created)
+    return table
+
+
+def study_details(study: Study) -> RenderableType:
+    facts = Table.grid(padding=(0, 2))
+    counts = ", ".join(f"{count} {state}" for state, count in study.progress.trials.items() if count)
+    rows: dict[str, RenderableType] = {
+        "study": Text(f"{study.study_id}  {study.name}"),
+        "state": Text.assemble(state_text(study.state), f"  {study.reason}" if study.reason else ""),
+        "trainings": f"{study.progress.finished} of {study.progress.planned} done ({study.progress.fraction:.0%})",
+        "trials": counts or "none yet",
+        "time left": "" if study.finished_at else duration(study.progress.eta_seconds),
+        "best": Text(best_text(study).removeprefix("best ")),
+        "converged": Text(_convergence_text(study)),
+    }
+    for name, value in rows.items():
+        if value:
+            facts.add_row(Text(name, style="dim"), value)
+    warnings = [Text(f"warning: {warning.message}", style="yellow") for warning in study.warnings]
+    return Group(facts, *warnings)
+
+
+def _convergence_text(study: Study) -> str:
+    known = study.convergence
+    if known is None:
+        return ""
+    yes = "yes" if known.converged else "no"
+    expected = f"a trial is expected to gain {known.expected_improvement:.2g}, the noise is {known.noise:.2g}"
+    return f"{yes}, after {known.trials} trials: {expected}, the regret at most {known.regret_bound:.2g}"
+
+
+def trials_table(trials: Iterable[Trial], metric: str) -> Table:
+    table = Table("trial", "purpose", "family", "rates", "state", metric, "took", box=None, pad_edge=False)
+    for trial in trials:
+        took = trial.finished_at - trial.started_at if trial.finished_at and trial.started_at else None
+        table.add_row(
+            str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule), state_text(trial.state),
+            number(trial.value), f"{took.total_seconds():.1f} s" if took else "",
+        )  # fmt: skip
+    return table
+
+
+def answer_details(answer: Answer) -> RenderableType:
+    """The answer with its confirmation, its comparison with the best constant rate, and a picture."""
+    table = Table("", answer.metric, "95% interval", box=None, pad_edge=False)
+    how = f", mean of {answer.evaluations.count} evaluations" if answer.evaluations else ""
+    table.add_row(f"in the search (trial {answer.trial}{how})", number(answer.value), "")
+    if answer.confirmation:
+        confirmed = answer.confirmation
+        table.add_row(f"confirmed on {confirmed.seeds} seeds", number(confirmed.mean), Text(interval(confirmed.ci95)))
+    if answer.baseline:
+        rate = f"best constant rate {answer.baseline.schedule.start_lr:.3g}"
+        table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
+    _add_constraints(table, answer)
+    is_constant = answer.baseline is not None and answer.baseline.schedule == answer.schedule
+    if answer.gain and not is_constant:
+        table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
+    for other in answer.comparisons:
+        name = f"baseline {other.schedule.family} (trial {other.trial})"
+        table.add_row(name, number(other.mean), Text(interval(other.ci95)))
+        if other.gain:
+            verdict = f"gain over it: {other.gain.verdict}"
+            table.add_row(verdict, f"{other.gain.mean:+.4g}", Text(interval(other.gain.ci95)))
+    parts: list[RenderableType] = [Text(f"{answer.schedule.family} {rates(answer.schedule)}", style="bold"), table]
+    parts += [Text(line) for line in _remarks(answer, is_constant=is_constant)]
+    if (front := _front(answer)) is not None:
+        parts.append(front)
+    if answer.lr and len(answer.lr.step) > 1:
+        parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
+    return Group(*parts)
+
+
+def _remarks(answer: Answer, *, is_constant: bool) -> Iterator[str]:
+    if answer.feasibility:
+        yield f"constraints: {answer.feasibility.message}"
+    if answer.gain:
+        verdict = "the answer is the best constant rate itself" if is_constant else VERDICTS[answer.gain.verdict]
+        yield f"verdict: {verdict}"
+    if answer.recommendation:
+        yield f"why this one: {answer.recommendation.message}"
+
+
+def _add_constraints(table: Table, answer: Answer) -> None:
+    for each in answer.feasibility.constraints if answer.feasibility else ():
+        how = "" if each.satisfied else ": broken"
+        table.add_row(f"{bounds_text(each)}{how}", number(each.mean), Text(interval(each.ci95)))
+
+
+def front_table(front: Front) -> Table:
+    """The trials that no other beats, the soonest first."""
+    table = Table(
+        "trial", "steps to it", front.metric, "wrong rate costs", "family", "rates", box=None, pad_edge=False
+    )  # fmt: skip
+    for item in front.items:
+        cells = (f"{item.steps:g}", number(item.value), number(item.rate_sensitivity))
+        table.add_row(str(item.trial), *cells, item.schedule.family, rates(item.schedule))
+    return table
+
+
+def _front(answer: Answer) -> RenderableType | None:
+    """The answer's, cut to a few rows."""
+    if answer.front is None or len(answer.front.items) < 2:
+        return None
+    shown = answer.front.model_copy(update={"items": answer.front.items[:FRONT_ROWS]})
+    title = f"other aims: steps to {shown.metric} {shown.target:.4g}, and what rates twice or half as high cost"
+    return Group(Text(title), front_table(shown))
+
+
+def bounds_text(constraint: ConstraintStanding) -> str:
+    """A constraint as one writes it: `val_accuracy >= 0.97`."""
+    low, high = constraint.at_least, constraint.at_most
+    bounds = [f"{sign} {bound:g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None]
+    return f"{constraint.metric} {' and '.join(bounds)}"
+
+
+def tasks_table(tasks: Iterable[Task]) -> Table:
+    table = Table("task", "workers", "live", "metrics", box=None, pad_edge=False)
+    for task in tasks:
+        table.add_row(task.name, str(task.workers), _yes(task.live), ", ".join(task.metrics or []))
+    return table
+
+
+def workers_table(workers: Iterable[Worker]) -> Table:
+    table = Table("worker", "device", "live", "trials", "last seen", "tasks", box=None, pad_edge=False)
+    for worker in workers:
+        seen = worker.last_seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        tasks = Text(", ".join(worker.tasks))
+        table.add_row(
+            Text(worker.name), Text(worker.device), _yes(worker.live), str(worker.running_trials), seen, tasks
+        )
+    return table
+
+
+def training_table(workers: Iterable[Worker]) -> Table:
+    """What each of them trains."""
+    table = Table("worker", "study", "trial", "family", *CELLS, box=None, pad_edge=False)
+    for worker in workers:
+        name = Text(worker.name)
+        for each in worker.training:
+            cells = in_cells(each.progress, each.step, each.horizon_steps)
+            table.add_row(name, each.study_id, str(each.number), each.family, *cells)
+        if worker.running_trials > len(worker.training):
+            table.add_row(name, f"and {worker.running_trials - len(worker.training)} more")
+    return table
+
+
+def running_table(trials: Iterable[Trial]) -> Table:
+    """How trials under way go."""
+    table = Table("running", "purpose", "family", "rates", *CELLS, box=None, pad_edge=False)
+    for trial in trials:
+        about = (str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule))
+        table.add_row(*about, *in_cells(trial.progress, trial.step, trial.horizon_steps))
+    return table
+
+
+def unicode_output() -> bool:
+    return out.encoding.lower().replace("-", "").startswith("utf")
+
+
+def _yes(live: bool) -> Text:
+    return Text("yes", style="green") if live else Text("no", style="dim")

@@ -1,0 +1,1 @@
+"""What users name on the command line: studies, study files and schedule files."""

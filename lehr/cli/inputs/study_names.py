@@ -1,0 +1,47 @@
+"""Which study is meant: by id, by name, or by the beginning of an id."""
+
+from __future__ import annotations
+
+import re
+
+from lehr.cli.display.output import say
+from lehr.client import Client
+from lehr.errors import ConflictError, NotFoundError
+from lehr.wire.base import ID_PATTERN
+from lehr.wire.studies import Study
+
+MOST_NAMED = 5
+
+
+class NoSuchStudyError(NotFoundError):
+    """No study has this id, name or beginning of an id."""
+
+
+class AmbiguousStudyError(ConflictError):
+    """More than one study is meant."""
+
+
+def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> Study:
+    """The study with this id, else this name, else whose id begins so.
+
+    Of several with the same name the newest is taken, or none where `newest_of_name` is False:
+    what ends or deletes a study must not guess.
+    """
+    if re.fullmatch(ID_PATTERN, text):
+        try:
+            return client.study(text)
+        except NotFoundError:
+            pass
+    studies = list(client.studies())
+    named = sorted((each for each in studies if each.name == text), key=lambda each: each.created_at, reverse=True)
+    if named and (newest_of_name or len(named) == 1):
+        if len(named) > 1:
+            say(f"{len(named)} studies are named {text!r}; this is the newest, {named[0].study_id}.", "dim")
+        return named[0]
+    begun = named or [each for each in studies if text and each.study_id.startswith(text)]
+    if not begun:
+        raise NoSuchStudyError(f"No study has the id or name {text!r}. `lehr status` lists them.")
+    if len(begun) > 1:
+        ids = ", ".join(each.study_id for each in begun[:MOST_NAMED]) + (", …" if len(begun) > MOST_NAMED else "")
+        raise AmbiguousStudyError(f"{len(begun)} studies are meant by {text!r}: {ids}. Give one's id.")
+    return begun[0]

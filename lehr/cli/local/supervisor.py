@@ -1,0 +1,249 @@
+"""A server and its workers on this machine: started in order, kept alive, ended in order."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from lehr.cli import settings
+from lehr.cli.local.data_folder import DataFolder
+from lehr.cli.local.hardware import core_count, gpu_count, worker_count
+from lehr.cli.local.process import Child, program_environment, require
+from lehr.errors import LehrError
+
+READY_SECONDS = 60.0
+PORT_SECONDS = 10.0
+DRAIN_SECONDS = 10.0
+LOOK_SECONDS = 0.1
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A worker that lived as long has started well: its next restart is prompt again."""
+USAGE_EXIT_CODE = 2
+SHARED_GPU_MEMORY = 0.9
+"""What workers on one GPU have of its memory, all together; the rest is for the driver's context of each."""
+
+
+class ServerEndedError(LehrError):
+    """The server did not start, or ended by itself."""
+
+
+class WorkerRefusedError(LehrError):
+    """A worker refuses its settings; starting it again would not help."""
+
+
+class PortTakenError(LehrError):
+    """Something else listens on the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `up` starts. `workers` None: one for each GPU, else one for each core (`hardware`)."""
+
+    host: str
+    port: int
+    workers: int | None = None
+    device: str = "auto"
+    verbose: bool = False
+
+    @property
+    def worker_count(self) -> int:
+        return worker_count() if self.workers is None else self.workers
+
+    def require_programs(self) -> None:
+        """Raises NotInstalledError where this installation has no server, or no workers though some are wanted."""
+        require("service")
+        if self.worker_count:
+            require("workers")
+
+
+@dataclass(slots=True)
+class Seat:
+    """A worker's place: who sits there, how often in a row it was lost, when the next may start."""
+
+    child: Child
+    losses: int = 0
+    due_seconds: float | None = None
+
+
+class Fleet:
+    """`start`, then `tick` often, and `stop` whatever happens. Says on `say` what people should know."""
+
+    def __init__(self, folder: DataFolder, plan: Plan, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._say = say
+        self._seats: list[Seat] = []
+        self._server: Child | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Returns when the server is ready. Raises ServerEndedError, PortTakenError or NotInstalledError."""
+        self._plan.require_programs()
+        _await_port(self._plan.host, self._plan.port, self._say)
+        self._server = self._child("server", self._server_command())
+        self._server.start()
+        self._await_ready()
+        for index in range(self._plan.worker_count):
+            seat = Seat(self._child(f"worker-{index}", self._worker_command(index)))
+            self._seats.append(seat)
+            seat.child.start()
+        self._write_state()
+
+    def tick(self) -> None:
+        """Start lost workers again. Raises ServerEndedError and WorkerRefusedError."""
+        self._check_server()
+        for seat in self._seats:
+            self._tend(seat)
+
+    def stop(self) -> None:
+        """End the workers, so that they give back what they hold, then the server. A second Ctrl-C kills."""
+        try:
+            self._end([seat.child for seat in self._seats])
+            self._end([self._server] if self._server else [])
+        except KeyboardInterrupt:
+            self._say("killing what still runs")
+        finally:
+            for child in [*(seat.child for seat in self._seats), *([self._server] if self._server else [])]:
+                child.signal(signal.SIGKILL)
+                child.end(0)
+
+    def _end(self, children: list[Child]) -> None:
+        for child in children:
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + DRAIN_SECONDS
+        for child in children:
+            child.end(deadline - time.monotonic())
+
+    def _child(self, name: str, command: list[str]) -> Child:
+        log = None if self._plan.verbose else self._folder.logs / f"{name}.log"
+        threads = core_count() // max(1, self._plan.worker_count)
+        return Child(name, command, log=log, environment=program_environment(settings.child_environment(threads)))
+
+    def _server_command(self) -> list[str]:
+        place = ["--host", self._plan.host, "--port", str(self._plan.port), "--port-file", str(self._folder.port_file)]
+        return ["service", "serve", "--database", self._folder.database_url, "--migrate", *place]
+
+    def _worker_command(self, index: int) -> list[str]:
+        device = self._plan.device
+        if device == "auto" and gpu_count() > 1:
+            device = f"cuda:{index % gpu_count()}"
+        name = f"{socket.gethostname()}/{index}"
+        return ["workers", "--server", self.url, "--device", device, "--name", name, *self._places(), *self._share()]
+
+    def _share(self) -> list[str]:
+        """Of a GPU's memory, where several workers have one together: the same for each, less what drivers take."""
+        together = math.ceil(self._plan.worker_count / gpu_count()) if gpu_count() else 1
+        if self._plan.device == "cpu" or together < 2 or settings.is_set(settings.GPU_MEMORY_VARIABLE):
+            return []
+        return ["--gpu-memory-share", f"{SHARED_GPU_MEMORY / together:.3f}"]
+
+    def _places(self) -> list[str]:
+        """Where workers save and look: in the data folder, but where the operator's environment says otherwise."""
+        places = (
+            ("--checkpoints", self._folder.checkpoints, settings.CHECKPOINTS_VARIABLE),
+            ("--data-dir", self._folder.datasets, settings.DATA_DIR_VARIABLE),
+            ("--calibration", self._folder.calibration, settings.CALIBRATION_VARIABLE),
+        )
+        return [part for flag, path, variable in places if not settings.is_set(variable) for part in (flag, str(path))]
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            self._check_server()
+            port = self._folder.port()
+            if port is not None:
+                self.url = f"http://{_local_host(self._plan.host)}:{port}"
+                if _is_ready(self.url):
+                    return
+            time.sleep(LOOK_SECONDS)
+        raise ServerEndedError(f"The server is not ready after {READY_SECONDS:g} s.{self._trail(self._server)}")
+
+    def _check_server(self) -> None:
+        if self._server is None or not self._server.is_running:
+            code = self._server.exit_code if self._server else None
+            raise ServerEndedError(f"The server ended {_how(code)}.{self._trail(self._server)}")
+
+    def _tend(self, seat: Seat) -> None:
+        now = time.monotonic()
+        if seat.child.is_running:
+            return
+        if seat.due_seconds is None:
+            if seat.child.exit_code == USAGE_EXIT_CODE:
+                raise WorkerRefusedError(f"{seat.child.name} refuses its settings.{self._trail(seat.child)}")
+            seat.losses = 0 if now - seat.child.started_seconds >= STEADY_SECONDS else seat.losses
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**seat.losses)
+            seat.losses, seat.due_seconds = min(seat.losses + 1, 10), now + pause
+            last = seat.child.tail().splitlines()[-1:]
+            said = f": {last[0]}" if last and seat.child.exit_code else ""
+            self._say(f"{seat.child.name} ended {_how(seat.child.exit_code)}{said}; starting it again in {pause:g} s")
+        elif now >= seat.due_seconds:
+            seat.due_seconds = None
+            seat.child.start()
+            self._write_state()
+
+    def _trail(self, child: Child | None) -> str:
+        tail = child.tail() if child else ""
+        return f" Its last lines:\n{tail}" if tail else ""
+
+    def _write_state(self) -> None:
+        pids = {seat.child.name: seat.child.pid for seat in self._seats}
+        server = self._server.pid if self._server else None
+        self._folder.write_state({"pid": os.getpid(), "url": self.url, "server": server, "workers": pids})
+
+
+def _await_port(host: str, port: int, say: Callable[[str], None]) -> None:
+    """Wait a little for a port that is taken: a server that was ended just now may still hold it."""
+    deadline = time.monotonic() + PORT_SECONDS
+    told = False
+    while port and not _is_free(host, port):
+        if time.monotonic() >= deadline:
+            raise PortTakenError(f"Port {port} of {host} is taken by another program. Give another --port.")
+        if not told:
+            say(f"port {port} is taken; waiting up to {PORT_SECONDS:g} s for it")
+            told = True
+        time.sleep(LOOK_SECONDS)
+
+
+def _is_free(host: str, port: int) -> bool:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise PortTakenError(f"The address {host!r} is none of this machine: {error.strerror}.") from error
+    with socket.socket(family, kind, protocol) as probe:
+        # As the server does it: connections of a server that ended a moment ago don't count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=5.0, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _local_host(host: str) -> str:
+    """Where this machine reaches a server that listens on `host`."""
+    if host in ("0.0.0.0", ""):
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "before it started"
+    return f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"

@@ -1,0 +1,1 @@
+"""Finding the schedule that is nearest to given rates."""

@@ -1,0 +1,84 @@
+"""A trial's curve: its reports, or, where it is trained on several folds and seeds, the mean of its trainings'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sqlalchemy import select
+
+from service.store.database import Transaction
+from service.store.tables import ReportRow, TrialRow
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """At a step. Values that were not finite are None, and so is a mean of which one was not."""
+
+    step: int
+    epoch: float | None
+    lr: float
+    train_loss: float | None
+    metrics: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """`mean_of`: the numbers of the trainings that these are the means of; None where they are the trial's own."""
+
+    rows: list[Report]
+    horizon_steps: int | None
+    mean_of: list[int] | None = None
+
+
+def reports(transaction: Transaction, trial: TrialRow) -> Reports:
+    """By step. The mean is over the trainings that ended as the trial did, while it is open over those that COMPLETED,
+    and over all that have reported where none has; it goes as far as all of them have reported.
+    """
+    if trial.evaluations is None:
+        return Reports(_rows(transaction, trial.id), trial.horizon_steps)
+    query = (
+        select(TrialRow.id, TrialRow.number, TrialRow.state, TrialRow.horizon_steps)
+        .where(TrialRow.study_id == trial.study_id, TrialRow.evaluates == trial.number)
+        .order_by(TrialRow.number)
+    )
+    trainings = transaction.session.execute(query).all()
+    wanted = "COMPLETED" if trial.state in ("WAITING", "RUNNING") else trial.state
+    chosen = [one for one in trainings if one.state == wanted] or trainings
+    found = {one: rows for one in chosen if (rows := _rows(transaction, one.id))}
+    horizon = next((one.horizon_steps for one in found if one.horizon_steps is not None), None)
+    return Reports(mean(list(found.values())), horizon, [one.number for one in found])
+
+
+def mean(curves: Sequence[Sequence[Report]]) -> list[Report]:
+    """Report by report, as far as the shortest curve goes: folds of unequal size may differ by a step."""
+    return [_mean(at_once) for at_once in zip(*curves, strict=False)]
+
+
+def _mean(at_once: Sequence[Report]) -> Report:
+    names = dict.fromkeys(name for one in at_once for name in one.metrics)
+    return Report(
+        step=at_once[0].step,
+        epoch=at_once[0].epoch,
+        lr=_of([one.lr for one in at_once]) or 0.0,
+        train_loss=_of([one.train_loss for one in at_once]),
+        metrics={name: _of([one.metrics.get(name) for one in at_once]) for name in names},
+    )
+
+
+def _of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return None
+    # A mean of equal numbers is that number, to the last digit: the rate of all folds is one.
+    return known[0] if min(known) == max(known) else fmean(known)
+
+
+def _rows(transaction: Transaction, trial_id: str) -> list[Report]:
+    query = (
+        select(ReportRow.step, ReportRow.epoch, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
+        .where(ReportRow.trial_id == trial_id)
+        .order_by(ReportRow.step)
+    )
+    return [Report(*row) for row in transaction.session.execute(query)]

@@ -1,0 +1,148 @@
+"""From rows to the front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from statistics import fmean, median
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from lehr.schedules import Schedule, schedule_from_dict
+from lehr.wire.front import Aim, Front, FrontTrial
+from lehr.wire.objectives import Direction
+from lehr.wire.trials import TrialState
+from service.answer.constraints import is_broken
+from service.answer.finalists import SearchTrial, is_baseline
+from service.answer.pareto import pareto_front, steps_to
+from service.answer.sensitivity import Sensitivity
+from service.store.database import Transaction
+from service.store.ordering import best_first, objective_of
+from service.store.tables import ReportRow, StudyRow, TrialRow
+
+MAX_TRIALS = 500
+"""Trials whose reports are read: the best by value."""
+BOTH: tuple[Aim, ...] = ("steps", "rate_sensitivity")
+
+Reports = dict[int, list[list[tuple[int, float | None]]]]
+"""By search trial: of each of its trainings the metric by step."""
+
+
+def front_document(transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim] = ("steps",)) -> Front:
+    """Of the trials that keep to the study's constraints. The metric is the one that tasks report."""
+    metric, direction = objective_of(study).reported
+    trials = _best(transaction, study)
+    reports = _reports(transaction, study, [row.number for row in trials], metric)
+    sensitivity = _sensitivities(_told(transaction, study), study.spec["objective"]["direction"])
+    reached = [
+        FrontTrial(
+            trial=row.number,
+            schedule=schedule_from_dict(row.schedule),
+            value=value,
+            steps=steps,
+            rate_sensitivity=sensitivity.get(row.number),
+        )
+        for row in trials
+        if (value := _value(study, row, metric)) is not None
+        and (steps := _mean_steps(target, reports.get(row.number, []), row.evaluations or 1, direction)) is not None
+    ]
+    return Front(
+        study_id=study.id,
+        state=study.state,
+        metric=metric,
+        direction=direction,
+        target=target,
+        aims=list(aims),
+        items=pareto_front(reached, direction, aims),
+        reached=len(reached),
+        examined=len(trials),
+    )
+
+
+def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None) -> Front | None:
+    """The front of an answer, in both aims: of what reaches the study's own constraint on the metric, or else what the
+    best constant rate came to: its confirmed mean `baseline`, before that its value in the search (without any the
+    median). None while nothing has completed.
+    """
+    target = _own_target(study)
+    target = baseline if target is None else target
+    if target is None:
+        known = [row for row in _best(transaction, study) if row.value is not None]
+        constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
+        target = next(constants, median(row.value for row in known) if known else None)
+    return None if target is None else front_document(transaction, study, target, BOTH)
+
+
+def _own_target(study: StudyRow) -> float | None:
+    objective = objective_of(study)
+    metric, direction = objective.reported
+    side = "at_least" if direction == "maximize" else "at_most"
+    bounds = [getattr(one, side) for one in objective.constraints if one.metric == metric]
+    return next((bound for bound in bounds if bound is not None), None)
+
+
+def _best(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
+    query = (
+        select(
+            TrialRow.number, TrialRow.schedule, TrialRow.value, TrialRow.evaluations, TrialRow.violation,
+            TrialRow.measured,
+        )
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .order_by(*best_first(study))
+        .limit(MAX_TRIALS)
+    )  # fmt: skip
+    return [row for row in transaction.session.execute(query) if not is_broken(row.violation)]
+
+
+def _value(study: StudyRow, row: Any, metric: str) -> float | None:
+    """The trial's value; where that is a number of steps, what it reached."""
+    found: float | None = (row.measured or {}).get(metric) if objective_of(study).counts_steps else row.value
+    return found
+
+
+def _mean_steps(
+    target: float, trainings: Sequence[Sequence[tuple[int, float | None]]], count: int, direction: Direction
+) -> float | None:
+    """Over the trainings of a trial, all of which must get there."""
+    steps = [found for reports in trainings if (found := steps_to(target, reports, direction)) is not None]
+    return fmean(steps) if steps and len(steps) == count else None
+
+
+def _reports(transaction: Transaction, study: StudyRow, numbers: Sequence[int], metric: str) -> Reports:
+    query = (
+        select(TrialRow.number, TrialRow.evaluates, ReportRow.trial_id, ReportRow.step, ReportRow.metrics)
+        .join(ReportRow, ReportRow.trial_id == TrialRow.id)
+        .where(TrialRow.study_id == study.id, or_(TrialRow.number.in_(numbers), TrialRow.evaluates.in_(numbers)))
+        .order_by(ReportRow.trial_id, ReportRow.step)
+    )
+    found: dict[int, dict[str, list[tuple[int, float | None]]]] = {}
+    for number, evaluates, training, step, metrics in transaction.session.execute(query):
+        trial = number if evaluates is None else evaluates
+        found.setdefault(trial, {}).setdefault(training, []).append((step, metrics.get(metric)))
+    return {number: list(trainings.values()) for number, trainings in found.items()}
+
+
+def _told(transaction: Transaction, study: StudyRow) -> tuple[tuple[int, Schedule, TrialState, float | None], ...]:
+    """What the search's trials say about their rates."""
+    query = (
+        select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value)
+        .where(
+            TrialRow.study_id == study.id,
+            TrialRow.purpose == "search",
+            TrialRow.state.in_(("COMPLETED", "DIVERGED")),
+        )
+        .order_by(TrialRow.number)
+    )
+    rows = transaction.session.execute(query)
+    return tuple((row.number, schedule_from_dict(row.schedule), row.state, row.value) for row in rows)
+
+
+@lru_cache(maxsize=64)
+def _sensitivities(
+    told: tuple[tuple[int, Schedule, TrialState, float | None], ...], direction: Direction
+) -> Mapping[int, float | None]:
+    """By trial. Kept, for answers are asked for again and again, and fitting takes about a tenth of a second."""
+    trials = [SearchTrial(*one) for one in told]
+    sensitivity = Sensitivity.of(trials, direction)
+    return {trial.number: sensitivity.at(trial.schedule) for trial in trials if trial.state == "COMPLETED"}

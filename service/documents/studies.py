@@ -1,0 +1,292 @@
+"""From rows to the documents of the wire: studies, trials, curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from sqlalchemy import func, select
+
+from lehr.errors import NotFoundError
+from lehr.schedules import schedule_from_dict
+from lehr.wire import convergence as wire
+from lehr.wire.diagnosis import Finding
+from lehr.wire.forecasts import LossForecast
+from lehr.wire.objectives import Evaluations
+from lehr.wire.ranges import RangeResult, RangeTest
+from lehr.wire.studies import BestSoFar, Progress, Study, StudyState, Warning_
+from lehr.wire.trials import Curve, Fold, Trial
+from service.answer.constraints import is_broken
+from service.answer.convergence import METHOD, Convergence
+from service.answer.plan import Plan
+from service.answer.warnings import warnings_after
+from service.documents.curves import reports
+from service.fleet import Fleet
+from service.ledger.lifecycle import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
+from service.parts import Parts
+from service.ranges.bounds import searched_space
+from service.store.database import Transaction
+from service.store.ordering import best_first
+from service.store.tables import StudyRow, TrialRow
+from service.studies.validation import NOT_OFFERED, waiting_reason
+
+Row = TypeVar("Row")
+
+STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
+TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
+
+
+@dataclass(frozen=True)
+class Documents:
+    fleet: Fleet
+
+    def study(self, transaction: Transaction, study_id: str) -> Study:
+        """Raises NotFoundError."""
+        return self.studies(transaction, [find_study(transaction, study_id)])[0]
+
+    def studies(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[Study]:
+        counts = _counts(transaction, [row.id for row in rows])
+        return [self._study(transaction, row, counts.get(row.id, {})) for row in rows]
+
+    def _study(self, transaction: Transaction, row: StudyRow, counts: dict[str, int]) -> Study:
+        """What cannot be read of the row is left out, and named in the reason: a list must not fail for one study."""
+        parts = Parts(row.id)
+        best = parts.get("best", lambda: best_trial(transaction, row), None)
+        waits_because = parts.get("reason", lambda: self._waits_because(transaction, row), None)
+        waits = waits_because is not None
+        none: list[Warning_] = []
+        warnings = parts.get("warnings", lambda: _standing_warnings(row, waits=waits) + _best_warnings(row, best), none)
+        return Study(
+            study_id=row.id,
+            name=row.name,
+            state=parts.get("state", lambda: STATE.validate_python(row.state), "FAILED"),
+            spec=parts.get("spec", lambda: _readable_spec(row), {}),
+            warnings=warnings,
+            progress=parts.get("progress", lambda: progress(row, counts), _unknown_progress(counts)),
+            best=parts.get("best", lambda: _best_document(best), None),
+            convergence=parts.get("convergence", lambda: convergence_document(row), None),
+            range_test=parts.get("range_test", lambda: _range_result(row), None),
+            reason=row.reason or _unreadable(parts) or waits_because,
+            horizon_steps=row.horizon_steps,
+            revision=row.revision,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+        )
+
+    def _waits_because(self, transaction: Transaction, row: StudyRow) -> str | None:
+        if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
+            return None
+        return waiting_reason(row.task_name, self.fleet.task(transaction, row.task_name), row.folds)
+
+
+def _readable_spec(row: StudyRow) -> dict[str, Any]:
+    """Raises KeyError where it lacks what every spec has."""
+    for name in ("task", "space", "objective", "budget"):
+        row.spec[name]
+    return row.spec
+
+
+def _range_result(row: StudyRow) -> RangeResult | None:
+    return None if row.range_test is None else RangeResult.model_validate(row.range_test)
+
+
+def _unreadable(parts: Parts) -> str | None:
+    if not parts.missing:
+        return None
+    names = ", ".join(dict.fromkeys(parts.missing))
+    return f"the database's row of this study cannot be read in full ({names}); the server's log says why"
+
+
+def _unknown_progress(counts: dict[str, int]) -> Progress:
+    trials = {state: counts.get(state, 0) for state in TRIAL_STATES}
+    known = sum(trials.values())
+    finished = sum(trials[state] for state in FINISHED_TRIAL_STATES)
+    return Progress(trials=trials, planned=known, finished=finished, fraction=0.0, eta_seconds=None)
+
+
+def find_study(transaction: Transaction, study_id: str) -> StudyRow:
+    """Raises NotFoundError."""
+    study = transaction.session.get(StudyRow, study_id)
+    if study is None:
+        raise NotFoundError(f"there is no study {study_id}")
+    return study
+
+
+def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
+    """How far a study is; the time left assumes that trainings to come last as those that ended."""
+    finished = sum(counts.get(state, 0) for state in FINISHED_TRIAL_STATES)
+    planned = _planned(study, counts)
+    trained = finished - counts.get("CANCELLED", 0)
+    eta = None
+    if study.state in FINISHED_STUDY_STATES:
+        eta = 0.0
+    elif trained > 0:
+        eta = study.trained_seconds / trained * (planned - finished) / max(1, counts.get("RUNNING", 0))
+    is_over = study.state in FINISHED_STUDY_STATES
+    return Progress(
+        trials={state: counts.get(state, 0) for state in TRIAL_STATES},
+        planned=planned,
+        finished=finished,
+        fraction=1.0 if is_over else min(1.0, finished / planned if planned else 0.0),
+        eta_seconds=eta,
+    )
+
+
+def _planned(study: StudyRow, counts: dict[str, int]) -> int:
+    """All trainings: the budget, and the confirmation's (at most, until its race is over)."""
+    known = sum(counts.values())
+    if study.state in FINISHED_STUDY_STATES:
+        return known
+    if study.confirmation is not None:
+        return known + Plan.from_json(study.confirmation).runs_to_come
+    search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
+    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
+    measured = 1 + baseline["constant"] + len(baseline["schedules"])
+    sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
+    return search + sweeps + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
+
+
+def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
+    query = (
+        select(TrialRow.study_id, TrialRow.state, func.count())
+        .where(TrialRow.study_id.in_(study_ids), TrialRow.evaluations.is_(None))
+        .group_by(TrialRow.study_id, TrialRow.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for study_id, state, count in transaction.session.execute(query):
+        counts.setdefault(study_id, {})[state] = count
+    return counts
+
+
+def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) -> list[RangeTest]:
+    """Of studies that have a range test."""
+    query = (
+        select(TrialRow.study_id, TrialRow.state, func.count())
+        .where(TrialRow.study_id.in_([study.id for study in studies]), TrialRow.purpose == "range_test")
+        .group_by(TrialRow.study_id, TrialRow.state)
+    )
+    sweeps: dict[str, dict[str, int]] = {}
+    for study_id, state, count in transaction.session.execute(query):
+        sweeps.setdefault(study_id, {})[state] = count
+    made = (Parts(study.id).get("range test", partial(_range_test, study, sweeps), None) for study in studies)
+    return [document for document in made if document is not None]
+
+
+def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest:
+    return RangeTest(
+        range_test_id=study.id,
+        name=study.name,
+        state=study.state,
+        reason=study.reason,
+        task=study.spec["task"],
+        range_test=study.spec["range_test"],
+        sweeps=sweeps.get(study.id, {}),
+        result=_range_result(study),
+        created_at=study.created_at,
+        finished_at=study.finished_at,
+    )
+
+
+def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
+    """The COMPLETED search trial with the best value of those that keep to the constraints, the earlier one of equals;
+    where none does, the one nearest to it.
+    """
+    query = (
+        select(TrialRow)
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .order_by(*best_first(study))
+        .limit(1)
+    )
+    return transaction.session.execute(query).scalar_one_or_none()
+
+
+def convergence_document(study: StudyRow) -> wire.Convergence | None:
+    """What a search believes that stops when it has converged; None before it was looked at."""
+    if study.convergence is None:
+        return None
+    known = Convergence(**study.convergence)
+    return wire.Convergence(**study.convergence, converged=known.converged, method=METHOD)
+
+
+def _best_document(trial: TrialRow | None) -> BestSoFar | None:
+    if trial is None or trial.value is None:
+        return None
+    return BestSoFar(
+        trial=trial.number,
+        value=trial.value,
+        schedule=schedule_from_dict(trial.schedule),
+        evaluations=_evaluations(trial),
+    )
+
+
+def _evaluations(trial: TrialRow) -> Evaluations | None:
+    if trial.evaluations is None:
+        return None
+    return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
+
+
+def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
+    """The warnings of when it was posted, without those that no longer hold."""
+    return [
+        Warning_.model_validate(warning)
+        for warning in study.warnings
+        if warning["code"] != NOT_OFFERED or (waits or study.state == "PAUSED")
+    ]
+
+
+def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
+    if best is not None and is_broken(best.violation):
+        message = f"no trial has kept to the constraints so far; the nearest is trial {best.number}"
+        return [Warning_(code="nothing_feasible", field="objective.constraints", message=message)]
+    if best is None or best.point is None:
+        return []
+    return warnings_after(searched_space(study), schedule_from_dict(best.schedule))
+
+
+def trial_documents(study: StudyRow, rows: Sequence[TrialRow]) -> list[Trial]:
+    """The documents of a list, those left out whose rows cannot be read."""
+    made = (Parts(row.id).get("trial", partial(trial_document, study, row), None) for row in rows)
+    return [document for document in made if document is not None]
+
+
+def trial_document(
+    study: StudyRow, row: TrialRow, diagnosis: list[Finding] | None = None, forecast: LossForecast | None = None
+) -> Trial:
+    made = {
+        "trial": row.id,
+        "worker": row.worker_id,
+        "fold": None if row.fold is None or study.folds is None else Fold(index=row.fold, count=study.folds),
+        "evaluations": _evaluations(row),
+        "diagnosis": diagnosis,
+        "forecast": forecast,
+    }
+    return Trial.model_validate({**{name: getattr(row, name) for name in Trial.model_fields.keys() - made}, **made})
+
+
+def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:
+    """The trial's reports by step; `max_points` keeps evenly spaced ones, the first and the last included."""
+    found = reports(transaction, trial)
+    rows = spread(found.rows, max_points)
+    names = sorted({name for row in rows for name in row.metrics})
+    return Curve(
+        study_id=trial.study_id,
+        number=trial.number,
+        mean_of=found.mean_of,
+        step=[row.step for row in rows],
+        epoch=[row.epoch for row in rows],
+        lr=[row.lr for row in rows],
+        train_loss=[row.train_loss for row in rows],
+        metrics={name: [row.metrics.get(name) for row in rows] for name in names},
+    )
+
+
+def spread(rows: list[Row], max_points: int | None) -> list[Row]:
+    """At most so many of the rows, evenly spaced, the first and the last included."""
+    if max_points is None or len(rows) <= max_points:
+        return rows
+    last = len(rows) - 1
+    return [rows[round(index * last / max(1, max_points - 1))] for index in range(max_points)]

@@ -1,0 +1,112 @@
+"""From rows to the curves that the law is fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, select
+
+from lehr.schedules import Schedule, schedule_from_dict
+from service.search.law import Array, LossCurve
+from service.store.database import Transaction
+from service.store.tables import ReportRow, StudyRow, TrialRow
+
+MOST = 24
+"""Trainings that a law rests on: with more it is hardly better, and slower. The evenly spread ones of all."""
+REPORTS = 200
+"""Reports of one training that are read, evenly spread."""
+GRID = 400
+TRAIN_LOSS = "train_loss"
+VAL_LOSS = "val_loss"
+WHOLE = 0.9
+"""The part of the horizon that a training must have reported to be called whole."""
+
+
+def held_out_loss(study: StudyRow) -> str:
+    """The loss that a study is judged by, or the one that tasks report beside another objective."""
+    objective = study.spec["objective"]
+    is_loss = objective["direction"] == "minimize" and "loss" in objective["metric"]
+    return str(objective["metric"]) if is_loss else VAL_LOSS
+
+
+def completed_curves(transaction: Transaction, study: StudyRow) -> dict[str, list[LossCurve]]:
+    """The whole curves of each loss, of completed search trials over the study's horizon, each schedule once."""
+    names = (held_out_loss(study), TRAIN_LOSS)
+    found: dict[str, list[LossCurve]] = {name: [] for name in names}
+    horizon = study.horizon_steps
+    if horizon is None:
+        return found
+    trials = _spread(_completed(transaction, study, horizon))
+    reports = read_reports(transaction, [trial.id for trial in trials])
+    for trial in trials:
+        rows = reports.get(trial.id, [])
+        for name in names:
+            curve = loss_curve(schedule_from_dict(trial.schedule), horizon, rows, name)
+            if curve is not None and curve.steps[-1] + 1 >= WHOLE * horizon:
+                found[name].append(curve)
+    return found
+
+
+def loss_curve(schedule: Schedule, horizon: int, rows: Sequence[Any], name: str) -> LossCurve | None:
+    """What a training has reported of a loss; None where that is nothing."""
+    pairs = [(row.step, value) for row in rows if (value := _loss(row, name)) is not None]
+    if not pairs:
+        return None
+    steps, losses = (np.array(column, dtype=np.float64) for column in zip(*pairs, strict=True))
+    grid, rates = rates_of(schedule, horizon) if not schedule.adaptive else _recorded(rows, schedule)
+    return LossCurve(grid, rates, steps, losses)
+
+
+def rates_of(schedule: Schedule, horizon: int) -> tuple[Array, Array]:
+    """The steps of a grid over the horizon, and the rates at them."""
+    grid = np.unique(np.linspace(0, horizon - 1, min(horizon, GRID)).round())
+    return grid, schedule.lr_array(grid / max(1, horizon - 1))
+
+
+def read_reports(transaction: Transaction, trials: list[str]) -> dict[str, list[Any]]:
+    """Evenly spread reports of each trial, by step, the last one included."""
+    columns = (ReportRow.trial_id, ReportRow.step, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
+    place = func.row_number().over(partition_by=ReportRow.trial_id, order_by=ReportRow.step)
+    count = func.count().over(partition_by=ReportRow.trial_id)
+    told = select(*columns, place.label("place"), count.label("count")).where(ReportRow.trial_id.in_(trials)).subquery()
+    bucket, before = told.c.place * REPORTS // told.c.count, (told.c.place - 1) * REPORTS // told.c.count
+    query = select(told).where(bucket > before).order_by(told.c.trial_id, told.c.step)
+    found: dict[str, list[Any]] = {}
+    for row in transaction.connection.execute(query):
+        found.setdefault(row.trial_id, []).append(row)
+    return found
+
+
+def _completed(transaction: Transaction, study: StudyRow, horizon: int) -> list[Any]:
+    query = (
+        select(TrialRow.id, TrialRow.number, TrialRow.schedule)
+        .where(
+            TrialRow.study_id == study.id,
+            TrialRow.purpose.in_(("search", "evaluation")),
+            TrialRow.state == "COMPLETED",
+            TrialRow.horizon_steps == horizon,
+        )
+        .order_by(TrialRow.number)
+    )
+    # Of equal schedules only one: another would know the one that is left out.
+    distinct = {str(sorted(row.schedule.items())): row for row in transaction.connection.execute(query)}
+    return list(distinct.values())
+
+
+def _spread(trials: list[Any]) -> list[Any]:
+    if len(trials) <= MOST:
+        return trials
+    return [trials[round(index * (len(trials) - 1) / (MOST - 1))] for index in range(MOST)]
+
+
+def _loss(row: Any, name: str) -> float | None:
+    value = row.train_loss if name == TRAIN_LOSS else row.metrics.get(name)
+    return None if value is None else float(value)
+
+
+def _recorded(rows: Sequence[Any], schedule: Schedule) -> tuple[Array, Array]:
+    """An adaptive schedule's rates as they were, at the first step and at each report."""
+    rates = {0: schedule.start_lr} | {row.step: row.lr for row in rows}
+    return np.array(list(rates), dtype=np.float64), np.array(list(rates.values()), dtype=np.float64)

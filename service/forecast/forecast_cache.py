@@ -1,0 +1,111 @@
+"""A study's forecasts, kept for as long as no further trial completes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sqlalchemy import func, select
+
+from lehr.schedules import Schedule, schedule_from_dict
+from lehr.space import Space
+from service.forecast.fitted_curves import completed_curves, held_out_loss, loss_curve, rates_of, read_reports
+from service.forecast.forecaster import Doubt, Forecast, Forecaster
+from service.forecast.suggestion import suggest
+from service.ranges.bounds import searched_space
+from service.search.law import LossCurve
+from service.store.database import Transaction
+from service.store.tables import StudyRow, TrialRow
+
+CAPACITY = 128
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class StudyForecasts:
+    """What a study knows: by the loss's name, the held-out one first."""
+
+    space: Space
+    known: dict[str, Forecaster | Doubt]
+
+    @property
+    def held_out(self) -> str:
+        return next(iter(self.known))
+
+    def foresee(self, name: str, schedule: Schedule, horizon: int) -> Forecast | Doubt:
+        forecaster = self.known[name]
+        if isinstance(forecaster, Doubt):
+            return forecaster
+        if schedule.adaptive:
+            return Doubt("adaptive", "the rates of an adaptive schedule are not known before it is trained")
+        return forecaster.foresee(*rates_of(schedule, horizon))
+
+    def follow(self, name: str, curve: LossCurve) -> Forecast | Doubt:
+        forecaster = self.known[name]
+        return forecaster if isinstance(forecaster, Doubt) else forecaster.follow(curve)
+
+    @cached_property
+    def suggestion(self) -> tuple[Schedule, Forecast] | None:
+        forecaster = self.known[self.held_out]
+        if isinstance(forecaster, Doubt) or forecaster.doubt(forecaster.error) is not None:
+            return None
+        return suggest(forecaster, self.space)
+
+
+@dataclass
+class Forecasts:
+    """Of the studies asked about last. Nothing here is called where workers report."""
+
+    _kept: OrderedDict[str, tuple[Stamp, StudyForecasts]] = field(default_factory=OrderedDict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, transaction: Transaction, study: StudyRow) -> StudyForecasts:
+        """Fitted anew, in less than a second, where trials have completed since the last time."""
+        stamp = _stamp(transaction, study)
+        with self._guard:
+            kept = self._kept.get(study.id)
+        if kept is not None and kept[0] == stamp:
+            return kept[1]
+        found = StudyForecasts(searched_space(study).to_space(), _known(transaction, study))
+        with self._guard:
+            self._kept[study.id] = (stamp, found)
+            self._kept.move_to_end(study.id)
+            while len(self._kept) > CAPACITY:
+                self._kept.popitem(last=False)
+        return found
+
+    def running(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> tuple[str, Forecast | Doubt]:
+        """The held-out loss that a running trial will end with, by what it has reported so far."""
+        forecasts = self.of(transaction, study)
+        name, schedule = forecasts.held_out, schedule_from_dict(trial.schedule)
+        horizon = trial.horizon_steps or study.horizon_steps or 1
+        rows = read_reports(transaction, [trial.id]).get(trial.id, [])
+        curve = loss_curve(schedule, horizon, rows, name)
+        if curve is None or schedule.adaptive:
+            return name, forecasts.foresee(name, schedule, horizon)
+        return name, forecasts.follow(name, curve)
+
+
+def _known(transaction: Transaction, study: StudyRow) -> dict[str, Forecaster | Doubt]:
+    curves, held_out = completed_curves(transaction, study), held_out_loss(study)
+    horizon = study.horizon_steps
+    if horizon is None:
+        none = Doubt("few_curves", "no training has reported yet, so that the study's horizon is not known")
+        return dict.fromkeys(curves, none)
+    known = {name: Forecaster.of(each, horizon) for name, each in curves.items()}
+    others = [each for name, each in curves.items() if name != held_out]
+    if not curves[held_out] and any(others):
+        message = f"no report carries {held_out}, and the objective {study.spec['objective']['metric']} is no loss"
+        known[held_out] = Doubt("no_loss", message)
+    return known
+
+
+def _stamp(transaction: Transaction, study: StudyRow) -> Stamp:
+    query = select(func.count(), func.max(TrialRow.revision)).where(
+        TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED"
+    )
+    count, revision = transaction.connection.execute(query).one()
+    return count, revision or 0

@@ -1,0 +1,132 @@
+"""A study's confirmation in the ledger: the race of its finalists, then the measuring of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import select
+
+from lehr.wire.objectives import Constraint
+from service.answer.constraints import Measured, mean_measured, violation
+from service.answer.finalists import SearchTrial, loss
+from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
+from service.ledger.lifecycle import touch
+from service.search.searcher_cache import new_trial
+from service.store.database import Transaction
+from service.store.ordering import objective_of
+from service.store.tables import StudyRow, TrialRow
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def start(transaction: Transaction, study: StudyRow, trials: Sequence[SearchTrial]) -> None:
+    """Plan the confirmation of a search with these trials, and enqueue its first runs. Needs the study's lock."""
+    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
+    plan = Plan.of(
+        trials,
+        study.spec["objective"]["direction"],
+        top=confirm["top"],
+        seeds=confirm["seeds"],
+        search_seed=study.spec["sampler"]["seed"],
+        with_constant=baseline["constant"],
+        # A study's own baselines are its first trials.
+        compared=range(len(baseline["schedules"])),
+        constrained=bool(study.spec["objective"].get("constraints")),
+    )
+    study.finalists = list(plan.numbers)
+    study.state = "CONFIRMING"
+    log.info("study_confirming", study=study.id, finalists=study.finalists)
+    _go_on(transaction, study, plan)
+
+
+def proceed(transaction: Transaction, study: StudyRow) -> bool:
+    """Enqueue what comes next; False when nothing does. Needs the study's lock, and no open trials."""
+    if study.confirmation is None:  # it was confirmed before plans were kept
+        return False
+    return _go_on(transaction, study, Plan.from_json(study.confirmation))
+
+
+def _go_on(transaction: Transaction, study: StudyRow, plan: Plan) -> bool:
+    runs_so_far = _runs(transaction, study)
+    losses, broken = _race(study, plan, runs_so_far)
+    plan, runs = plan.next(losses, broken, _violations(transaction, study, plan, runs_so_far))
+    study.confirmation = plan.to_json()
+    trials = [_enqueue(transaction, study, plan, run) for run in runs]
+    touch(study, *trials)
+    if runs:
+        log.info("confirmation_round", study=study.id, racing=plan.racing, answer=plan.answer, runs=len(runs))
+    return bool(runs)
+
+
+def _runs(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
+    """The confirmation's trainings so far."""
+    query = (
+        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.violation, TrialRow.measured)
+        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None))
+        .order_by(TrialRow.number)
+    )
+    return transaction.session.execute(query).all()
+
+
+def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, dict[int, float]], set[int]]:
+    """The losses of the race so far by number and seed, and who broke down on a seed that another completed."""
+    direction = study.spec["objective"]["direction"]
+    losses: dict[int, dict[int, float]] = {}
+    failed: list[Run] = []
+    for run in runs:
+        if run.seed not in plan.race_seeds:
+            continue
+        if run.state == "COMPLETED" and run.value is not None:
+            told = run.violation if plan.nothing_kept else loss(run.value, direction)
+            losses.setdefault(run.confirms, {})[run.seed] = told
+        elif run.state in ("DIVERGED", "FAILED"):
+            failed.append(Run(run.confirms, run.seed))
+    completed = {seed for values in losses.values() for seed in values}
+    return losses, {run.number for run in failed if run.seed in completed}
+
+
+def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Sequence[Any]) -> Violations:
+    """How those that take part keep to the constraints: by the race with the search's trial, and by the measuring."""
+    constraints = objective_of(study).constraints
+    if not constraints:
+        return NOTHING_BROKEN
+    searched = select(TrialRow.number, TrialRow.measured).where(
+        TrialRow.study_id == study.id, TrialRow.number.in_(plan.numbers)
+    )
+    race = {number: [measured or {}] for number, measured in transaction.session.execute(searched)}
+    final: dict[int, list[Measured]] = {}
+    for run in runs:
+        if run.state == "COMPLETED":
+            kind = final if run.seed in plan.final_seeds else race
+            kind.setdefault(run.confirms, []).append(run.measured or {})
+    return Violations(_of_means(constraints, race), _of_means(constraints, final))
+
+
+def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[Measured]]) -> dict[int, float]:
+    means = {number: mean_measured(constraints, each) for number, each in found.items()}
+    return {number: violation(constraints, mean) or 0.0 for number, mean in means.items()}
+
+
+def _enqueue(transaction: Transaction, study: StudyRow, plan: Plan, run: Run) -> TrialRow:
+    contender = transaction.session.execute(
+        select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == run.number)
+    ).scalar_one()
+    is_reference = run.number != plan.answer and run.number in (plan.baseline, *plan.compared)
+    purpose = "baseline" if is_reference else "confirm"
+    trial = new_trial(study, dict(contender.schedule), purpose=purpose, origin="confirmation")
+    trial.confirms = run.number
+    trial.seed = run.seed
+    trial.fold = _fold(study, plan, run.seed)
+    trial.queued_at = transaction.now
+    transaction.session.add(trial)
+    return trial
+
+
+def _fold(study: StudyRow, plan: Plan, seed: int) -> int | None:
+    """The folds take turns from seed to seed, the same for all that train on it: so they stay paired."""
+    if study.folds is None:
+        return None
+    seeds = plan.final_seeds if seed in plan.final_seeds else plan.race_seeds
+    return seeds.index(seed) % study.folds

@@ -1,0 +1,69 @@
+"""When a search believes that going on is not worth it: what it believes is kept with the study."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import structlog
+from sqlalchemy import func, select
+
+from lehr.schedules import schedule_from_dict
+from service.answer.constraints import is_broken
+from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
+from service.answer.finalists import loss
+from service.ranges.bounds import searched_space
+from service.store.database import Transaction
+from service.store.tables import StudyRow, TrialRow
+
+EVERY = 12
+"""The search is looked at again when a 12th more trials have ended: what it believes changes slowly, and looking takes
+about a tenth of a second."""
+ENDED = ("COMPLETED", "PRUNED", "DIVERGED")
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def reached_convergence(transaction: Transaction, study: StudyRow, _rule: str) -> str | None:
+    """Why the search stops, None while it goes on. Needs the study's lock and flushed rows."""
+    query = select(func.count()).where(*_of_search(study))
+    ended = transaction.connection.execute(query).scalar_one()
+    seen = (study.convergence or {}).get("trials", 0)
+    if ended >= FEWEST and ended - seen >= max(1, ended // EVERY):
+        _look(transaction, study)
+    if study.convergence is None:
+        return None
+    known = Convergence(**study.convergence)
+    if not known.converged:
+        return None
+    return (
+        f"budget.stop_when: converged after {known.trials} trials: a further one is expected to gain "
+        f"{known.expected_improvement:.3g}, at most {SMALL:g} of the noise {known.noise:.3g} of a training; "
+        f"the believed bound on the regret is {known.regret_bound:.3g}"
+    )
+
+
+def _look(transaction: Transaction, study: StudyRow) -> None:
+    query = (
+        select(TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
+        .where(*_of_search(study))
+        .order_by(TrialRow.number)
+    )
+    rows = transaction.connection.execute(query).all()
+    direction = study.spec["objective"]["direction"]
+    losses = [loss(row.value if _counts(row) else None, direction) for row in rows]
+    space = searched_space(study).to_space()
+    found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
+    if found is None:
+        return
+    study.convergence = asdict(found)
+    log.info("search_looked_at", study=study.id, **study.convergence)
+
+
+def _counts(row: Any) -> bool:
+    """Whether the trial's value is one to be aimed at."""
+    return row.state == "COMPLETED" and not is_broken(row.violation)
+
+
+def _of_search(study: StudyRow) -> tuple[Any, ...]:
+    return TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(ENDED)

@@ -1,0 +1,123 @@
+"""Which of the trials that a worker names it still holds: the fence of every call on a lease.
+
+A call speaks for (trial, attempt) under a lease. It is heard only while that trial is RUNNING
+under that lease with that attempt; whatever else it may be, nothing is recorded.
+
+Beats and reports are by far the most frequent calls, so the fence is made of a few statements
+built once, which read nothing that they don't look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import bindparam, select
+
+from lehr.errors import LostLeaseError
+from lehr.wire.leases import Directive, LeaseAnswer, TrialAttempt
+from service.ledger.lifecycle import FINISHED_TRIAL_STATES
+from service.store.database import Transaction
+from service.store.tables import LeaseRow, StudyRow, TrialRow
+
+LOCK_STUDY_OF_LEASE = (
+    select(StudyRow.id.label("study_id"), LeaseRow.worker_id, LeaseRow.expires_at)
+    .join(LeaseRow, LeaseRow.study_id == StudyRow.id)
+    .where(LeaseRow.id == bindparam("lease"))
+    .with_for_update(of=StudyRow)
+)
+"""Take the lock that everything that writes to the lease's study takes first.
+
+PostgreSQL may tell of the lease what was true before the lock was waited for: good enough for the
+expiry, which only ever grows, while what counts, the trials, is read afterwards.
+"""
+
+READ_TRIALS = select(
+    TrialRow.id,
+    TrialRow.number,
+    TrialRow.state,
+    TrialRow.attempt,
+    TrialRow.purpose,
+    TrialRow.directive,
+    TrialRow.acknowledged_until,
+    TrialRow.horizon_fraction,
+).where(TrialRow.lease_id == bindparam("lease"))
+"""The trials that are or were held under this lease; one that was lost or given back is there no more."""
+
+Standing = Literal["held", "settled", "cancelled", "lost"]
+
+
+@dataclass
+class Holdings:
+    """A lease under its study's lock, and how each named trial stands."""
+
+    lease_id: str
+    study_id: str
+    worker_id: str
+    expires_at: datetime
+    trials: dict[str, Any] = field(default_factory=dict)
+    """The rows of `READ_TRIALS` by id; a named trial that is not under this lease is missing."""
+    standings: dict[str, Standing] = field(default_factory=dict)
+    to_prune: set[str] = field(default_factory=set)
+
+    def held(self) -> list[str]:
+        return [trial for trial, standing in self.standings.items() if standing == "held"]
+
+    def holds(self, trial: str) -> bool:
+        return self.standings[trial] == "held"
+
+    def answer(self, expires_at: datetime | None = None) -> LeaseAnswer:
+        directives = {trial: self._directive(trial) for trial in self.standings}
+        return LeaseAnswer(expires_at=expires_at or self.expires_at, trials=directives)
+
+    def _directive(self, trial: str) -> Directive:
+        match self.standings[trial]:
+            case "held":
+                return "prune" if trial in self.to_prune else "continue"
+            case "settled":
+                return "done"
+            case "cancelled":
+                return "cancel"
+        return "lost"
+
+
+def examine(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]) -> Holdings:
+    """Lock the lease's study and look at each named trial.
+
+    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+    """
+    lease = transaction.connection.execute(LOCK_STUDY_OF_LEASE, {"lease": lease_id}).one_or_none()
+    if lease is None:
+        raise no_such_lease(lease_id)
+    holdings = Holdings(lease_id, lease.study_id, lease.worker_id, lease.expires_at)
+    look(transaction, holdings, named)
+    return holdings
+
+
+def look(transaction: Transaction, holdings: Holdings, named: Sequence[TrialAttempt]) -> None:
+    """Note how each named trial stands. Needs the study's lock.
+
+    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+    """
+    under_lease = {row.id: row for row in transaction.connection.execute(READ_TRIALS, {"lease": holdings.lease_id})}
+    holdings.trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
+    holdings.standings = {entry.trial: _standing(holdings.trials.get(entry.trial), entry.attempt) for entry in named}
+    if all(standing == "lost" for standing in holdings.standings.values()):
+        raise LostLeaseError(f"lease {holdings.lease_id} holds none of these trials any more; nothing was recorded")
+    holdings.to_prune = {trial for trial in holdings.held() if holdings.trials[trial].directive == "prune"}
+
+
+def no_such_lease(lease_id: str) -> LostLeaseError:
+    return LostLeaseError(f"lease {lease_id} holds none of these trials: no such lease is known")
+
+
+def _standing(row: Any, attempt: int) -> Standing:
+    if row is None or row.attempt != attempt:
+        return "lost"
+    if row.state == "RUNNING":
+        return "held"
+    if row.state == "CANCELLED" and row.acknowledged_until is None:
+        return "cancelled"
+    return "settled" if row.state in FINISHED_TRIAL_STATES else "lost"

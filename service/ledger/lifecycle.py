@@ -1,0 +1,117 @@
+"""The ledger's numbers and the few moves that all its parts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import bindparam, exists, func, select, update
+
+from lehr.wire.trials import TrialState
+from service.store.database import Transaction
+from service.store.ordering import objective_of
+from service.store.tables import IS_OPEN, LEASES, LeaseRow, StudyRow, TrialRow
+
+MAX_LOSSES = 3
+"""A trial is leased again after this many lost workers; the next loss fails it."""
+
+CLAIMABLE_STATES = ("QUEUED", "RUNNING", "STOPPING", "CONFIRMING")
+ASKING_STATES = ("QUEUED", "RUNNING")
+FINISHED_STUDY_STATES = ("COMPLETED", "CANCELLED", "FAILED")
+FINISHED_TRIAL_STATES = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
+OPEN_TRIAL_STATES = ("WAITING", "RUNNING")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """How long a lease lasts without a beat, and how often workers are asked to beat."""
+
+    lease_seconds: float = 60.0
+    beat_seconds: float = 15.0
+
+    @property
+    def duration(self) -> timedelta:
+        return timedelta(seconds=self.lease_seconds)
+
+
+def touch(study: StudyRow, *trials: TrialRow) -> None:
+    """Give the study, and these trials of it, the next revision. Needs the study's lock, and the trials' new states."""
+    study.revision += 1
+    for trial in trials:
+        trial.revision = study.revision
+        if trial.state in FINISHED_TRIAL_STATES:
+            trial.ended_revision = study.revision
+
+
+def trainings_each(study: StudyRow) -> int:
+    """Of how many trainings each of its search trials consists."""
+    return objective_of(study).evaluations
+
+
+def settle(
+    transaction: Transaction,
+    study: StudyRow,
+    trial: TrialRow,
+    state: TrialState,
+    *,
+    value: float | None = None,
+    error: str | None = None,
+) -> None:
+    """End a trial: its one counted result. Needs the study's lock and an open trial."""
+    if trial.state not in OPEN_TRIAL_STATES:
+        raise RuntimeError(f"trial {trial.id} is {trial.state} and cannot be settled again")
+    trial.state = state
+    trial.value = value
+    trial.error = error
+    trial.directive = None
+    trial.finished_at = transaction.now
+    if trial.started_at is not None and state != "CANCELLED" and trial.evaluations is None:
+        study.trained_seconds += (transaction.now - trial.started_at).total_seconds()
+
+
+def requeue(trial: TrialRow) -> None:
+    """Give a running trial back to the queue; its checkpoint stays."""
+    trial.state = "WAITING"
+    trial.lease_id = None
+    trial.worker_id = None
+    trial.progress = None
+
+
+CLOSE_IF_EMPTY = (
+    update(LEASES)
+    .where(
+        LeaseRow.id == bindparam("lease"),
+        ~exists().where(TrialRow.lease_id == bindparam("lease"), TrialRow.state == "RUNNING"),
+    )
+    .values(is_open=False)
+)
+
+
+def close_if_empty(transaction: Transaction, lease_id: str) -> None:
+    """Close a lease that holds no trial any more."""
+    transaction.flush()
+    transaction.connection.execute(CLOSE_IF_EMPTY, {"lease": lease_id})
+
+
+COUNT_TRIALS = select(func.count()).where(
+    TrialRow.study_id == bindparam("study"),
+    IS_OPEN,
+    TrialRow.state.in_(bindparam("states", expanding=True)),
+    TrialRow.evaluations.is_(None),
+)
+
+
+def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
+    """How many of the study's trainings wait or run, or do the given one of the two. Needs flushed rows."""
+    asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
+    count: int = transaction.connection.execute(COUNT_TRIALS, asked).scalar_one()
+    return count
+
+
+def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:
+    query = (
+        select(TrialRow)
+        .where(TrialRow.study_id == study_id, IS_OPEN, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
+        .order_by(TrialRow.number)
+    )
+    return list(transaction.session.execute(query).scalars())

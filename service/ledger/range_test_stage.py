@@ -1,0 +1,156 @@
+"""A study's range test in the ledger: its sweeps are enqueued, and once they have ended the search begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import exists, select
+
+from lehr.errors import InvalidSpaceError
+from lehr.schedules import schedule_from_dict
+from lehr.wire.ranges import RangeSpec
+from lehr.wire.studies import Warning_
+from service.ledger.lifecycle import OPEN_TRIAL_STATES, touch
+from service.ranges.bounds import searched_space
+from service.ranges.loss_by_rate import Sweep
+from service.ranges.range_test import range_test, with_usual_bounds
+from service.ranges.standalone import USUAL_METRIC
+from service.ranges.sweep import sweep_schedule
+from service.search.observations import draw_seed
+from service.search.searcher_cache import new_trial
+from service.store.database import Transaction
+from service.store.tables import ReportRow, StudyRow, TrialRow
+
+MOST_REPORTS = 500
+"""A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
+MOST_ERRORS, MOST_ERROR = 3, 500
+"""Of different errors of sweeps, and of the characters of each, that the reason repeats."""
+USUAL_FRACTION = 0.1
+"""Of the horizon, told to workers that don't know of a sweep's own number of steps."""
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def begin(transaction: Transaction, study: StudyRow) -> None:
+    """Enqueue the sweeps of a study that is being stored; the search waits for them."""
+    asked = study.spec["range_test"]
+    schedule = sweep_schedule(asked["low"], asked["high"]).to_dict()
+    for index in range(asked["seeds"]):
+        trial = new_trial(study, schedule, purpose="range_test", origin="range_test")
+        trial.seed = draw_seed("range_test", study.spec["sampler"]["seed"], index)
+        trial.horizon_fraction = USUAL_FRACTION
+        trial.queued_at = transaction.now
+        transaction.session.add(trial)
+    study.is_sweeping = True
+
+
+def sweep_length(study: StudyRow) -> dict[str, int]:
+    """What a lease tells of a sweep."""
+    steps = study.spec["range_test"]["steps"]
+    return {"horizon_steps": steps, "report_every_steps": -(-steps // MOST_REPORTS)}
+
+
+def conclude(transaction: Transaction, study: StudyRow) -> None:
+    """Once no sweep is left to do, keep what they found and let the search begin. Needs the study's lock."""
+    if transaction.session.execute(select(exists().where(*_of(study, *OPEN_TRIAL_STATES)))).scalar_one():
+        return
+    result = range_test(_sweeps(transaction, study))
+    errors = _errors(transaction, study)
+    if not result.found and errors:
+        result = result.model_copy(update={"reason": f"{result.reason}; the sweeps failed: {errors}"})
+    if not study.is_range_test:
+        result = with_usual_bounds(result)
+    study.range_test = result.model_dump(mode="json")
+    study.is_sweeping = False
+    if result.bounds is not None:
+        _widen_to_feasible(study, result.bounds)
+    _remember(study)
+    touch(study, *_place_enqueued(transaction, study))
+    log.info("range_test_ended", study=study.id, found=result.found, bounds=study.range_test["bounds"])
+
+
+def _of(study: StudyRow, *states: str) -> tuple[Any, ...]:
+    return TrialRow.study_id == study.id, TrialRow.purpose == "range_test", TrialRow.state.in_(states)
+
+
+def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
+    """Every sweep that has ended, FAILED ones too, whose curve may be whole up to there."""
+    trials = transaction.session.execute(
+        select(TrialRow.id, TrialRow.number, TrialRow.state)
+        .where(*_of(study, "COMPLETED", "DIVERGED", "PRUNED", "FAILED"))
+        .order_by(TrialRow.number)
+    ).all()
+    query = (
+        select(ReportRow.trial_id, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
+        .where(ReportRow.trial_id.in_([trial.id for trial in trials]))
+        .order_by(ReportRow.trial_id, ReportRow.step)
+    )
+    curves: dict[str, list[tuple[float, float | None, float | None]]] = {trial.id: [] for trial in trials}
+    for trial_id, lr, loss, metrics in transaction.session.execute(query):
+        curves[trial_id].append((lr, loss, metrics.get(USUAL_METRIC)))
+    return [_sweep(trial.number, curves[trial.id], diverged=trial.state == "DIVERGED") for trial in trials]
+
+
+def _errors(transaction: Transaction, study: StudyRow) -> str:
+    """Why sweeps FAILED, each reason once; empty where none did."""
+    query = select(TrialRow.error).where(*_of(study, "FAILED"), TrialRow.error.is_not(None)).order_by(TrialRow.number)
+    errors = transaction.session.execute(query).scalars()
+    told = dict.fromkeys(lines[-1][:MOST_ERROR] for one in errors if (lines := (one or "").strip().splitlines()))
+    return "; ".join(list(told)[:MOST_ERRORS])
+
+
+def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]], *, diverged: bool) -> Sweep:
+    return Sweep(
+        number,
+        rates=tuple(lr for lr, _, _ in rows),
+        losses=tuple(loss for _, loss, _ in rows),
+        diverged=diverged,
+        held_out=tuple(held_out for _, _, held_out in rows),
+    )
+
+
+def _widen_to_feasible(study: StudyRow, found: RangeSpec) -> None:
+    """Bounds that leave some family no schedule, because a range of the user's contradicts them, reach up to it."""
+    try:
+        searched_space(study)
+    except ValidationError:
+        space = study.spec["space"]
+        bounds = {"low": found.low, "high": max(found.high, space["end_lr"]["low"])}
+        if space["peak_lr"] is not None:
+            bounds["low"] = min(bounds["low"], space["peak_lr"]["high"])
+        study.range_test = {**(study.range_test or {}), "bounds": bounds}
+        message = (
+            f"the range test found {found.low:g} to {found.high:g}, which leaves no valid schedule "
+            f"within space's other ranges; start_lr is searched from {bounds['low']:g} to {bounds['high']:g}. Lower "
+            "space.end_lr.low, or raise space.peak_lr.high"
+        )
+        _warn(study, Warning_(code="range_test_contradicts", field="space.start_lr", message=message))
+
+
+def _remember(study: StudyRow) -> None:
+    assert study.range_test is not None
+    if not study.range_test["found"]:
+        reason = study.range_test["reason"]
+        _warn(study, Warning_(code="range_test_failed", field="space.start_lr", message=reason))
+
+
+def _warn(study: StudyRow, warning: Warning_) -> None:
+    study.warnings = [*study.warnings, warning.model_dump(mode="json")]
+
+
+def _place_enqueued(transaction: Transaction, study: StudyRow) -> list[TrialRow]:
+    """Give the schedules that no sampler drew their place in the space, which had no bounds before."""
+    space = searched_space(study).to_space()
+    query = select(TrialRow).where(
+        TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.origin != "sampler"
+    )
+    trials = list(transaction.session.execute(query).scalars())
+    for trial in trials:
+        try:
+            trial.point = dict(space.point(schedule_from_dict(trial.schedule)))
+        except InvalidSpaceError:
+            trial.point = None
+    return trials

@@ -1,0 +1,124 @@
+"""The rules of a budget beside its trials: when a search has had enough time or steps, or found what suffices.
+
+A rule is looked at under the study's lock, in the transaction that claims or finishes, so that no trial is
+asked for after the one that reached it. The search then stops as if somebody had said `stop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select
+
+from service.answer.constraints import is_broken
+from service.answer.finalists import loss
+from service.ledger.convergence_stage import reached_convergence
+from service.ledger.lifecycle import OPEN_TRIAL_STATES, trainings_each
+from service.store.database import Transaction
+from service.store.ordering import best_first
+from service.store.tables import StudyRow, TrialRow
+
+RULES = ("target", "max_seconds", "max_steps", "stop_when")
+
+
+def has_rules(study: StudyRow) -> bool:
+    """Whether anything but the number of trials can end the search. Studies of before these rules have none."""
+    return any(study.spec["budget"].get(rule) is not None for rule in RULES)
+
+
+def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
+    """Which rule is reached, with its bound and the value that reached it; None while none is. Needs flushed rows."""
+    checks: dict[str, Callable[[Transaction, StudyRow, Any], str | None]] = {
+        "target": _reached_target,
+        "max_seconds": _spent_seconds,
+        "max_steps": _spent_steps,
+        "stop_when": reached_convergence,
+    }
+    budget = study.spec["budget"]
+    asked = ((check, budget[rule]) for rule, check in checks.items() if budget.get(rule) is not None)
+    return next((reason for check, bound in asked if (reason := check(transaction, study, bound)) is not None), None)
+
+
+def affordable(transaction: Transaction, study: StudyRow, count: int) -> int:
+    """How many of `count` further trials fit `budget.max_steps`, if those that are open train to their end.
+
+    Until a report has told the horizon nobody knows what a trial costs: then one is open at a time.
+    Needs the study's lock and flushed rows.
+    """
+    allowed: int | None = study.spec["budget"].get("max_steps")
+    if allowed is None or count <= 0:
+        return count
+    if study.horizon_steps is None:
+        return 0 if _is_open(transaction, study) else 1
+    whole = study.horizon_steps * trainings_each(study)
+    return max(0, min(count, (allowed - committed_steps(transaction, study)) // whole))
+
+
+def spent_steps(transaction: Transaction, study: StudyRow) -> int:
+    """The optimizer steps that the search's trials have reported so far."""
+    return _sum(transaction, study, _done(study))
+
+
+def committed_steps(transaction: Transaction, study: StudyRow) -> int:
+    """The same, if the trials that wait or run train to their end."""
+    whole = func.coalesce(TrialRow.horizon_steps, study.horizon_steps, 0)
+    return _sum(transaction, study, case((TrialRow.state.in_(OPEN_TRIAL_STATES), whole), else_=_done(study)))
+
+
+def _done(study: StudyRow) -> ColumnElement[int]:
+    """Steps count from 0. A training that completed went all the way, reported or not."""
+    reported = func.coalesce(TrialRow.step + 1, 0)
+    whole = func.coalesce(TrialRow.horizon_steps, study.horizon_steps, reported)
+    return case((TrialRow.state == "COMPLETED", whole), else_=reported)
+
+
+def _sum(transaction: Transaction, study: StudyRow, steps: ColumnElement[int]) -> int:
+    query = select(func.coalesce(func.sum(steps), 0)).where(
+        TrialRow.study_id == study.id,
+        TrialRow.purpose.in_(("search", "evaluation")),
+        # A trial that is evaluated several times takes no steps itself.
+        TrialRow.evaluations.is_(None),
+    )
+    return int(transaction.connection.execute(query).scalar_one())
+
+
+def _is_open(transaction: Transaction, study: StudyRow) -> bool:
+    query = select(TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.state.in_(OPEN_TRIAL_STATES)).limit(1)
+    return transaction.connection.execute(query).first() is not None
+
+
+def _reached_target(transaction: Transaction, study: StudyRow, target: float) -> str | None:
+    objective = study.spec["objective"]
+    query = (
+        select(TrialRow.number, TrialRow.value, TrialRow.violation)
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .order_by(*best_first(study))
+        .limit(1)
+    )
+    best = transaction.connection.execute(query).first()
+    if (
+        best is None
+        or is_broken(best.violation)
+        or loss(best.value, objective["direction"]) > loss(target, objective["direction"])
+    ):
+        return None
+    return f"budget.target: {objective['metric']} {best.value:g} of trial {best.number} reaches {target:g}"
+
+
+def _spent_seconds(transaction: Transaction, study: StudyRow, allowed: float) -> str | None:
+    if study.started_at is None:
+        return None
+    spent = (transaction.now - study.started_at).total_seconds()
+    return f"budget.max_seconds: {spent:.1f} of {allowed:g} s have passed" if spent >= allowed else None
+
+
+def _spent_steps(transaction: Transaction, study: StudyRow, allowed: int) -> str | None:
+    """Reached when no whole training fits any more, even if those that run ended now."""
+    spent, horizon = spent_steps(transaction, study), study.horizon_steps
+    whole = horizon and horizon * trainings_each(study)
+    if spent < allowed and (whole is None or spent + whole <= allowed):
+        return None
+    each = "a training takes" if whole == horizon else "all trainings of a trial take"
+    left = f", and {each} {whole}" if spent < allowed else ""
+    return f"budget.max_steps: {spent} of {allowed} steps are spent{left}"

@@ -1,0 +1,217 @@
+"""How a study moves on by itself: from its range test to its search to its confirmation to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.ranges import RangeResult
+from lehr.wire.studies import StudyState
+from service.answer.finalists import SearchTrial
+from service.ledger.confirmation_stage import proceed, start
+from service.ledger.failing import reason_of
+from service.ledger.lifecycle import ASKING_STATES, FINISHED_STUDY_STATES, count_open, open_trials, settle, touch
+from service.ledger.range_test_stage import conclude
+from service.ledger.stop_rules import has_rules, reason_to_stop
+from service.store.database import Transaction
+from service.store.tables import StudyRow, TrialRow
+
+EARLY_FAILURES = 10
+"""A study whose first trials all fail, this many of them, ends: its training code is broken."""
+
+ANY_GOOD_TRIAL = (
+    select(TrialRow.number)
+    .where(
+        TrialRow.study_id == bindparam("study"),
+        TrialRow.purpose == "search",
+        TrialRow.state.in_(("COMPLETED", "PRUNED", "DIVERGED")),
+    )
+    .limit(1)
+)
+
+log = structlog.get_logger("lehr.ledger")
+
+
+def advance(transaction: Transaction, study: StudyRow) -> None:
+    """Move the study on if nothing of its present stage is left to do. Needs the study's lock.
+
+    A study that cannot be moved on becomes FAILED: the call that found out has a result to keep.
+    """
+    try:
+        _advance(transaction, study)
+    except (SQLAlchemyError, MemoryError):
+        raise
+    except Exception as error:
+        log.error("study_broken", study=study.id, exc_info=error)
+        if study.state not in FINISHED_STUDY_STATES:
+            cancel_open_trials(transaction, study)
+            end(transaction, study, "FAILED", reason_of("the study could not go on", error))
+
+
+def _advance(transaction: Transaction, study: StudyRow) -> None:
+    transaction.flush()
+    if study.state in ASKING_STATES and _is_hopeless(transaction, study):
+        _fail_early(transaction, study)
+        return
+    # Before the sweeps are concluded: a rule may have just cancelled the last that waited.
+    if study.state in ASKING_STATES and has_rules(study):
+        _stop_if_due(transaction, study)
+    if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
+        conclude(transaction, study)
+    if study.is_range_test:
+        if not study.is_sweeping and study.state not in FINISHED_STUDY_STATES:
+            _end_range_test(transaction, study)
+        return
+    if study.state in (*ASKING_STATES, "STOPPING"):
+        is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
+        if is_spent and count_open(transaction, study.id) == 0:
+            _end_search(transaction, study)
+    elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0 and not proceed(transaction, study):
+        end(transaction, study, "COMPLETED")
+
+
+def _end_range_test(transaction: Transaction, study: StudyRow) -> None:
+    result = RangeResult.model_validate(study.range_test)
+    if study.state == "STOPPING" and not result.found:
+        end(transaction, study, "CANCELLED", "stopped before its sweeps had shown anything")
+    else:
+        end(transaction, study, "COMPLETED" if result.found else "FAILED", None if result.found else result.reason)
+
+
+def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: str | None = None) -> None:
+    """The study's last change of state. Why its search stopped stays its reason, unless there is another."""
+    study.state = state
+    study.reason = reason or study.reason
+    study.finished_at = transaction.now
+    touch(study)
+    log.info("study_finished", study=study.id, state=state, reason=reason)
+
+
+def cancel_open_trials(transaction: Transaction, study: StudyRow) -> None:
+    """End trials that wait or run, now. Their workers hear it with their next call."""
+    trials = open_trials(transaction, study.id)
+    for trial in trials:
+        settle(transaction, study, trial, "CANCELLED")
+    touch(study, *trials)
+
+
+def cancel_what_has_not_begun(transaction: Transaction, study: StudyRow) -> None:
+    """End the trials that wait; evaluations of a search trial that has begun are part of one that runs."""
+    running = {trial.number for trial in open_trials(transaction, study.id, "RUNNING")}
+    trials = [one for one in open_trials(transaction, study.id, "WAITING") if one.evaluates not in running]
+    for trial in trials:
+        settle(transaction, study, trial, "CANCELLED")
+    touch(study, *trials)
+
+
+def _stop_if_due(transaction: Transaction, study: StudyRow) -> None:
+    reason = reason_to_stop(transaction, study)
+    if reason is None:
+        return
+    cancel_what_has_not_begun(transaction, study)
+    study.state = "STOPPING"
+    study.reason = reason
+    touch(study)
+    transaction.flush()
+    log.info("search_stopped", study=study.id, reason=reason)
+
+
+def _end_search(transaction: Transaction, study: StudyRow) -> None:
+    counts = _count_by_state(transaction, study)
+    if not counts.get("COMPLETED"):
+        by_somebody = study.state == "STOPPING" and study.reason is None
+        outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, study.reason)
+        end(transaction, study, "CANCELLED" if by_somebody else "FAILED", outcome)
+    elif study.spec["confirm"] is None:
+        end(transaction, study, "COMPLETED")
+    else:
+        start(transaction, study, search_trials(transaction, study, states=("COMPLETED", "DIVERGED")))
+
+
+def search_trials(
+    transaction: Transaction,
+    study: StudyRow,
+    numbers: Sequence[int] | None = None,
+    states: Sequence[str] = ("COMPLETED",),
+) -> list[SearchTrial]:
+    """The study's search trials in these states; of these numbers, if any are given."""
+    query = (
+        select(*SEARCHED)
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(states))
+        .order_by(TrialRow.number)
+    )
+    if numbers is not None:
+        query = query.where(TrialRow.number.in_(numbers))
+    return [as_search_trial(row) for row in transaction.session.execute(query)]
+
+
+SEARCHED = (
+    TrialRow.number,
+    TrialRow.schedule,
+    TrialRow.state,
+    TrialRow.value,
+    TrialRow.evaluations,
+    TrialRow.std,
+    TrialRow.violation,
+    TrialRow.measured,
+)
+"""What an answer looks at of a search trial."""
+
+
+def as_search_trial(row: Any) -> SearchTrial:
+    """From the columns of SEARCHED."""
+    schedule = schedule_from_dict(row.schedule)
+    return SearchTrial(
+        row.number, schedule, row.state, row.value, row.evaluations, row.std, row.violation, row.measured
+    )
+
+
+def _count_by_state(transaction: Transaction, study: StudyRow) -> dict[str, int]:
+    query = (
+        select(TrialRow.state, func.count())
+        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
+        .group_by(TrialRow.state)
+    )
+    return dict(transaction.session.execute(query).all())
+
+
+def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
+    if study.trials_created < EARLY_FAILURES:
+        return False
+    if transaction.connection.execute(ANY_GOOD_TRIAL, {"study": study.id}).first() is not None:
+        return False
+    return _count_by_state(transaction, study).get("FAILED", 0) >= EARLY_FAILURES
+
+
+def _fail_early(transaction: Transaction, study: StudyRow) -> None:
+    cancel_open_trials(transaction, study)
+    first = (
+        select(TrialRow.error)
+        .where(TrialRow.study_id == study.id, TrialRow.state == "FAILED")
+        .order_by(TrialRow.number)
+        .limit(1)
+    )
+    error = (transaction.session.execute(first).scalar_one_or_none() or "").strip().splitlines()
+    end(
+        transaction,
+        study,
+        "FAILED",
+        f"the first {EARLY_FAILURES} trials all failed; the first error ends: {error[-1] if error else 'unknown'}",
+    )
+
+
+def _why_nothing(counts: dict[str, int], rule: str | None) -> str:
+    outcome = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    remedy = (
+        "Lower space.start_lr (and peak_lr): the rates are too high."
+        if counts.get("DIVERGED", 0) >= counts.get("FAILED", 0)
+        else "Read the errors of the failed trials."
+    )
+    if rule is not None:
+        return f"{rule}, and no trial had completed ({outcome}). Raise the bound, or: {remedy}"
+    return f"no trial completed ({outcome}). {remedy}"

@@ -1,0 +1,1 @@
+"""The JSON Schemas that workers offer for their tasks' parameters."""

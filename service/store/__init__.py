@@ -1,0 +1,1 @@
+"""The database: tables, transactions, ids, and the order of lists."""

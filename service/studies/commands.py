@@ -1,0 +1,283 @@
+"""What people do to studies: create, pause, resume, stop, cancel, delete, and enqueue schedules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, exists, select
+from sqlalchemy.exc import IntegrityError
+
+from lehr.errors import (
+    ConflictError,
+    Fault,
+    IdempotencyError,
+    InvalidScheduleError,
+    InvalidSpaceError,
+    NotFoundError,
+)
+from lehr.schedules import Plateau, Schedule
+from lehr.wire.ranges import AUTO, RangeTestRequest
+from lehr.wire.studies import StudySpec, StudyState
+from lehr.wire.trials import Origin
+from service.fleet import Fleet, KnownTask
+from service.ledger.evaluations import trainings
+from service.ledger.lifecycle import FINISHED_STUDY_STATES, touch
+from service.ledger.range_test_stage import begin
+from service.ledger.stop_rules import affordable
+from service.ledger.study_phases import advance, cancel_open_trials, cancel_what_has_not_begun, end
+from service.ranges.bounds import searched_space
+from service.ranges.standalone import alone, in_a_metric_of
+from service.search.searcher_cache import Searches, new_trial
+from service.store.database import Database, Transaction
+from service.store.tables import StudyRow, TrialRow
+from service.studies.validation import NOT_OFFERED, Resolved, resolve
+from service.studies.warm_start import Start, warm_start
+
+log = structlog.get_logger("lehr.studies")
+
+
+@dataclass(frozen=True)
+class Studies:
+    database: Database
+    searches: Searches
+    fleet: Fleet
+    new_id: Callable[[], str]
+    max_trials: int
+
+    def resolve(self, spec: StudySpec) -> Resolved:
+        """The spec as it would run. Raises InvalidStudyError."""
+        with self.database.read() as transaction:
+            task, names = self.fleet.task(transaction, spec.task.name), self.fleet.names(transaction)
+            resolved = resolve(spec, task, self.max_trials, names)
+            first = warm_start(transaction, spec, resolved.spec["task"]["params"])
+        if spec.warm_start != "off":
+            resolved.spec["warm_start"] = first.studies
+        given = [Start(one, "user") for one in spec.baseline.schedules]
+        return replace(resolved, starts=(*given, *(Start(one, "guess") for one in spec.space.guesses), *first.starts))
+
+    def create(self, spec: StudySpec, key: str | None) -> str:
+        """Queue a study and return its id; a key that was used for the same request returns the study of then.
+
+        Raises InvalidStudyError, and IdempotencyError when the key was used for another request.
+        """
+        return self._create(spec, self.resolve, key)
+
+    def create_range_test(self, request: RangeTestRequest, key: str | None) -> str:
+        """Queue a range test alone and return its id; otherwise as `create`."""
+        spec = alone(request)
+
+        def without_search(asked: StudySpec) -> Resolved:
+            with self.database.read() as transaction:
+                task, names = self.fleet.task(transaction, asked.task.name), self.fleet.names(transaction)
+            resolved = resolve(in_a_metric_of(task, asked), task, self.max_trials, names)
+            resolved.spec["budget"]["trials"] = 0
+            warnings = [warning for warning in resolved.warnings if warning.code == NOT_OFFERED]
+            return Resolved(resolved.spec, warnings)
+
+        return self._create(spec, without_search, key)
+
+    def _create(self, spec: StudySpec, resolve_: Callable[[StudySpec], Resolved], key: str | None) -> str:
+        digest = _digest(spec)
+        if key is not None and (known := self._known(key, digest)) is not None:
+            return known
+        resolved = resolve_(spec)
+        try:
+            return self._store(spec, resolved, key, digest)
+        except IntegrityError:
+            # The same request came twice at once, and the other one was first.
+            if key is None or (known := self._known(key, digest)) is None:
+                raise
+            return known
+
+    def pause(self, study_id: str) -> None:
+        """No new trials; those that run go on. Raises ConflictError unless it is queued, running or confirming."""
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            if study.state != "PAUSED":
+                _require(study, "pause", ("QUEUED", "RUNNING", "CONFIRMING"))
+                self._change(study, "PAUSED")
+
+    def resume(self, study_id: str) -> None:
+        """Go on after a pause. Raises ConflictError when a finished or stopping study is resumed."""
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            if study.state in ("QUEUED", "RUNNING", "CONFIRMING"):
+                return
+            _require(study, "resume", ("PAUSED",))
+            self._change(study, _state_before_pause(study))
+            advance(transaction, study)
+
+    def stop(self, study_id: str) -> None:
+        """No new trials; when those that run have ended, confirm and answer."""
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            if study.state in ("STOPPING", "CONFIRMING"):
+                return
+            _require(study, "stop", ("QUEUED", "RUNNING", "PAUSED"))
+            if study.finalists is not None:
+                self._change(study, "CONFIRMING")
+            else:
+                cancel_what_has_not_begun(transaction, study)
+                self._change(study, "STOPPING")
+            advance(transaction, study)
+
+    def cancel(self, study_id: str) -> None:
+        """End it now: trials that wait or run are CANCELLED."""
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            if study.state == "CANCELLED":
+                return
+            _require(study, "cancel", ("QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING"))
+            cancel_open_trials(transaction, study)
+            end(transaction, study, "CANCELLED", "cancelled by a user")
+        self.searches.forget(study_id)
+
+    def delete(self, study_id: str) -> None:
+        """Remove a finished study with all it holds. Raises ConflictError for one that is not finished."""
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            _require(study, "delete", FINISHED_STUDY_STATES)
+            transaction.session.execute(delete(StudyRow).where(StudyRow.id == study_id))
+        self.searches.forget(study_id)
+        log.info("study_deleted", study=study_id)
+
+    def enqueue(self, study_id: str, schedule: Schedule, origin: Origin = "user") -> int:
+        """Add a schedule that a user asks for, paid from the budget; returns its trial's number.
+
+        Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, ConflictError
+        when the study no longer searches or its budget is spent, in trials or in steps.
+        """
+        with self.database.write() as transaction:
+            study = locked(transaction, study_id)
+            _require_metric(schedule, self.fleet.task(transaction, study.task_name))
+            _require(study, "enqueue a schedule in", ("QUEUED", "RUNNING", "PAUSED"))
+            if study.finalists is not None or study.trials_created >= study.budget_trials:
+                raise ConflictError(
+                    f"the budget of {study.budget_trials} trials is spent; start a study with a larger budget"
+                )
+            if affordable(transaction, study, 1) < 1:
+                raise ConflictError(
+                    "no further training fits budget.max_steps yet, or ever; wait for those that run to end, "
+                    "or start a study with a larger budget"
+                )
+            trial = _enqueue(transaction, study, Start(schedule, origin))
+            touch(study, trial, *trainings(transaction, study, [trial]))
+            log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
+            return trial.number
+
+    def _known(self, key: str, digest: str) -> str | None:
+        with self.database.read() as transaction:
+            query = select(StudyRow.id, StudyRow.request_digest).where(StudyRow.idempotency_key == key)
+            found = transaction.session.execute(query).one_or_none()
+        if found is None:
+            return None
+        if found.request_digest != digest:
+            raise IdempotencyError(
+                "this Idempotency-Key was used before for another study; use a new key for a new request"
+            )
+        study_id: str = found.id
+        return study_id
+
+    def _store(self, spec: StudySpec, resolved: Resolved, key: str | None, digest: str) -> str:
+        with self.database.write() as transaction:
+            study = StudyRow(
+                id=self.new_id(),
+                name=spec.name,
+                state="QUEUED",
+                spec=resolved.spec,
+                trials_created=0,
+                next_number=0,
+                warnings=[warning.model_dump(mode="json") for warning in resolved.warnings],
+                revision=0,
+                task_name=spec.task.name,
+                priority=spec.priority,
+                budget_trials=resolved.spec["budget"]["trials"],
+                parallel=spec.budget.parallel,
+                folds=spec.objective.folds,
+                trained_seconds=0.0,
+                idempotency_key=key,
+                request_digest=digest,
+                created_at=transaction.now,
+            )
+            transaction.session.add(study)
+            trainings(transaction, study, [_enqueue(transaction, study, start) for start in resolved.starts])
+            if spec.space.start_lr == AUTO:
+                begin(transaction, study)
+        log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)
+        return study.id
+
+    def _change(self, study: StudyRow, state: StudyState) -> None:
+        study.state = state
+        touch(study)
+        log.info("study_changed", study=study.id, state=state)
+
+
+def locked(transaction: Transaction, study_id: str) -> StudyRow:
+    """The study under its lock. Raises NotFoundError."""
+    study = transaction.lock_study(study_id)
+    if study is None:
+        raise NotFoundError(f"there is no study {study_id}")
+    return study
+
+
+def _require(study: StudyRow, verb: str, states: tuple[str, ...]) -> None:
+    if study.state not in states:
+        raise ConflictError(f"cannot {verb} a study that is {study.state}; it must be {' or '.join(states)}")
+
+
+def _state_before_pause(study: StudyRow) -> StudyState:
+    if study.finalists is not None:
+        return "CONFIRMING"
+    return "RUNNING" if study.started_at is not None else "QUEUED"
+
+
+def _enqueue(transaction: Transaction, study: StudyRow, start: Start) -> TrialRow:
+    """A search trial of a schedule that no sampler chose, paid from the budget."""
+    trial = new_trial(study, start.schedule.to_dict(), purpose="search", origin=start.origin)
+    trial.point = _point(study, start.schedule)
+    trial.queued_at = transaction.now
+    study.trials_created += 1
+    transaction.session.add(trial)
+    return trial
+
+
+def _require_metric(schedule: Schedule, task: KnownTask | None) -> None:
+    if not isinstance(schedule, Plateau) or task is None or task.metrics is None or schedule.metric in task.metrics:
+        return
+    bound, remedy = "one of " + ", ".join(task.metrics), "Name a metric that the task reports."
+    message = f"the task {task.name} does not report this metric"
+    raise InvalidScheduleError(Fault("schedule.metric", message, bound, schedule.metric, remedy))
+
+
+def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:
+    """The schedule's coordinates in the study's space; None outside of it: it then informs no sampler."""
+    try:
+        return dict(searched_space(study).to_space().point(schedule))
+    except InvalidSpaceError:
+        return None
+
+
+def _digest(spec: StudySpec) -> str:
+    canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def study_exists(transaction: Transaction, study_id: str) -> bool:
+    return transaction.session.execute(select(exists().where(StudyRow.id == study_id))).scalar_one()
+
+
+def find_trial(transaction: Transaction, study_id: str, number: int) -> TrialRow:
+    """Raises NotFoundError."""
+    query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
+    trial = transaction.session.execute(query).scalar_one_or_none()
+    if trial is None:
+        what = (
+            f"no trial {number} in study {study_id}" if study_exists(transaction, study_id) else f"no study {study_id}"
+        )
+        raise NotFoundError(f"there is {what}")
+    return trial

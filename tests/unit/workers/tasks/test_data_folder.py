@@ -1,0 +1,69 @@
+"""A worker trains on the data of its own folder, and says what is missing there."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.unit.workers.fake_server import FakeServer, FakeTrial
+from tests.unit.workers.in_process import working
+from workers.tasks.params import InvalidParamsError
+from workers.training.solo import build_task
+
+TEXT = {"name": "text", "params": {"file": "poem.txt", "context": 8, "layers": 1, "heads": 1, "epochs": 1}}
+
+
+def outcome(task: dict[str, Any], folder: Path) -> FakeTrial:
+    trial = FakeTrial("t1")
+    with FakeServer(trial, task=task) as server, working(server, folder, data_dir=folder / "data"):
+        server.wait_until(lambda: trial.finishes)
+    return trial
+
+
+def test_a_file_of_the_data_folder_is_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "poem.txt").write_text("to be or not to be\n" * 30)
+    trial = outcome(TEXT, tmp_path)
+    assert (trial.state, trial.error) == ("COMPLETED", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (
+            TEXT,
+            "MissingDataError: The data set 'poem.txt' is not on this worker's machine. Looked for: {}/data/poem.txt.",
+        ),
+        ({"name": "images", "params": {"data": "cifar10"}}, "MissingDataError: The data set 'cifar10' is not on"),
+        (
+            {"name": "text", "params": {"file": "empty.txt"}},
+            "InvalidDataError: empty.txt: the training or the validation",
+        ),
+    ],
+)
+def test_a_trial_whose_data_is_missing_or_wrong_fails_by_name(task: Any, said: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "empty.txt").touch()
+    trial = outcome(task, tmp_path)
+    assert trial.state == "FAILED"
+    assert said.format(tmp_path) in (trial.error or "")
+    assert not trial.reports
+
+
+@pytest.mark.parametrize("name", ["data (1).csv", "données.csv", "a,b;c.csv", "a b/ü.csv", "表.csv", "x'y&z.csv"])
+def test_any_file_of_the_folder_may_be_named(name: str, tmp_path: Path) -> None:
+    path = tmp_path / unicodedata.normalize("NFD", name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x,y\n" + "1,a\n2,b\n" * 10)
+    data = build_task({"name": "tabular", "params": {"file": name}}, tmp_path).data(torch.device("cpu"))
+    assert data.train_size == 16
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../x", ".hidden", "a/.x", "a//b", "a\\b", "x\n", "a/"])
+def test_nothing_outside_the_folder_or_hidden_may_be_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParamsError, match=r"task\.params\.file: .*a CSV or Parquet file in the data folder"):
+        build_task({"name": "tabular", "params": {"file": name}}, tmp_path)

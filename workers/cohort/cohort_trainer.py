@@ -1,0 +1,186 @@
+"""Trains the trials of a lease together where that is faster, and one after the other where it is not."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import torch
+
+from lehr.wire.leases import LeasedStudy, LeasedTrial
+from workers.checkpoints.saving import Cadence, Checkpoints
+from workers.cohort.advisor import Advisor
+from workers.cohort.cohort import Cohort
+from workers.cohort.member import new_member
+from workers.cohort.memory import is_out_of_memory
+from workers.cohort.queue import Queue
+from workers.cohort.replay import Recorder
+from workers.cohort.training import CohortTraining, Entrant, resume
+from workers.tasks.files import DEFAULT_DATA_DIR
+from workers.tasks.task import Task, TensorData
+from workers.trainer import Desk
+from workers.training.outcomes import Outcome, storable_error
+from workers.training.solo import SoloTrainer, build_task, fingerprint_of, objective_metric
+
+log = structlog.get_logger(__name__)
+
+
+class CohortTrainer:
+    """Trains as the advisor says, and alone whatever cannot be trained together."""
+
+    def __init__(
+        self,
+        solo: SoloTrainer,
+        advisor: Advisor,
+        device: torch.device,
+        checkpoints: Checkpoints,
+        *,
+        checkpoint_seconds: float,
+        trials_per_lease: int = 1,
+        data_dir: Path = DEFAULT_DATA_DIR,
+        recorder: Recorder | None = None,
+    ) -> None:
+        """`trials_per_lease`: how many to take from a lease of trials that train one after the other. `recorder`: of
+        the device's steps, where they are to be replayed.
+        """
+        self._solo = solo
+        self._advisor = advisor
+        self._device = device
+        self._checkpoints = checkpoints
+        self._checkpoint_seconds = checkpoint_seconds
+        self._alone = trials_per_lease
+        self._data_dir = data_dir
+        self._recorder = recorder
+        self.wanted = trials_per_lease
+        """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
+
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+        asked, size = self.wanted, self._advisor.choice(study.task).size
+        self.wanted = max(self._alone, size)
+        if len(trials) == asked < size:
+            # The study may have more: these are given back, and come again in a lease as large as is best.
+            log.info("lease_too_small", trials=len(trials), wanted=size)
+            return
+        left = list(trials) if size > 1 else list(trials[: self._alone])
+        size = self._advisor.choice(study.task).size_of(len(left))
+        while self._fuses(study, left, size) and not desk.draining:
+            # A cohort has one data set: those that hold out another fold come after.
+            queue = Queue(left, desk)
+            left = [*self._train_group(study, queue.first(size), queue, desk), *queue.left()]
+            size = self._advisor.choice(study.task).size_of(len(left))
+        begun = time.monotonic()
+        self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
+        self._advisor.spent(study.task, time.monotonic() - begun)
+
+    def _fuses(self, study: LeasedStudy, trials: Sequence[LeasedTrial], size: int) -> bool:
+        """A cohort reports at the ends of epochs, and all its members alike."""
+        if not trials or any(trial.report_every_steps for trial in trials):
+            return False
+        return size > 1 or self._advisor.choice(study.task).fuses_one
+
+    def discard(self, trial: LeasedTrial) -> None:
+        self._solo.discard(trial)
+
+    def _train_group(
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], queue: Queue, desk: Desk
+    ) -> list[LeasedTrial]:
+        """Train these, of one fold, together, and those of the queue that take freed places.
+
+        Those that are still to be trained, where together did not go well.
+        """
+        left: dict[str, LeasedTrial] = {}
+
+        def end(outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
+            for trial, _ in outcomes:
+                del left[trial.trial]
+            desk.end_all(outcomes)
+
+        def start(starting: Sequence[LeasedTrial]) -> None:
+            for trial in starting:
+                left[trial.trial] = trial
+                desk.start(trial, self._advisor.choice(study.task).execution(len(trials)))
+
+        def note(words: str) -> None:
+            self._advisor.note(study.task, words)
+            for trial in left.values():
+                desk.explain(trial, self._advisor.choice(study.task).execution(len(trials)))
+
+        start(trials)
+        try:
+            task = build_task(study.task, self._data_dir, trials[0].fold)
+            places = _Places(study, task, task.data(self._device), self._device)
+            for entrants in places.groups(trials, desk, self._checkpoints).values():
+                CohortTraining(
+                    Cohort(task, places.data, self._device, self._recorder),
+                    entrants,
+                    metric=objective_metric(task, study.objective),
+                    desk=desk,
+                    end=end,
+                    note=note,
+                    supply=_Refill(queue, places, start, desk),
+                    checkpoints=self._checkpoints,
+                    cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
+                ).complete()
+        except Exception as error:  # noqa: BLE001 - it may be one trial's fault: alone, it will show whose
+            log.warning("cohort_failed", trials=len(left), error=storable_error(traceback.format_exc()))
+            self._learn(study, error)
+        return list(left.values())
+
+    def _learn(self, study: LeasedStudy, error: Exception) -> None:
+        if is_out_of_memory(error):
+            self._advisor.halve(study.task)
+        else:
+            self._advisor.forbid(study.task, error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Makes leased trials members of cohorts of one task and its data."""
+
+    study: LeasedStudy
+    task: Task
+    data: TensorData
+    device: torch.device
+
+    def entrant(self, trial: LeasedTrial, desk: Desk) -> Entrant:
+        """One that begins."""
+        name, fraction = trial.trial, trial.horizon_fraction
+        member = new_member(
+            self.task, self.data, trial.schedule, trial.seed, name=name, fraction=fraction, device=self.device
+        )
+        desk.open(trial, member.horizon_steps)
+        return Entrant(trial, member, fingerprint_of(self.study, trial, member.horizon_steps))
+
+    def groups(
+        self, trials: Sequence[LeasedTrial], desk: Desk, checkpoints: Checkpoints
+    ) -> Mapping[int, list[Entrant]]:
+        """By position in an epoch: 0 for all that are new, another one for those that were saved within one."""
+        groups: dict[int, list[Entrant]] = {}
+        for trial in trials:
+            entrant = self.entrant(trial, desk)
+            resume(entrant, desk, checkpoints)
+            position = entrant.member.step % self.task.params.steps_per_epoch(self.data.train_size)
+            groups.setdefault(position, []).append(entrant)
+        return groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Refill:
+    """Makes trials of the queue members, where places of a cohort are free."""
+
+    queue: Queue
+    places: _Places
+    start: Callable[[Sequence[LeasedTrial]], object]
+    desk: Desk
+
+    def want(self, places: int) -> None:
+        self.queue.want(places)
+
+    def take(self, places: int) -> list[Entrant]:
+        taken = self.queue.take(places)
+        self.start(taken)
+        return [self.places.entrant(trial, self.desk) for trial in taken]

@@ -1,0 +1,1 @@
+"""The conversation with the server: claims, heartbeats, buffered reports, retries and drain."""

@@ -1,0 +1,66 @@
+"""The worker's log: one line per change of state, a fixed event name and keys."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+
+from lehr.terminal import clean
+from lehr.tracebacks import short_traceback
+from workers.monitor.live_table import CurrentErrors
+
+log = structlog.get_logger(__name__)
+
+
+def configure_logs(level: str, style: Literal["console", "json"], *, watched: bool = False) -> None:
+    """Log to standard error, from `level` on. `watched`: a table shows how trials go, and the log need not."""
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    structlog.configure(
+        processors=[
+            *([_without_progress] if watched else []),
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            render_exceptions,
+            _without_controls,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", CurrentErrors())),
+        cache_logger_on_first_use=True,
+    )
+
+
+render_exceptions = structlog.processors.ExceptionRenderer(lambda info: short_traceback(info[1]))
+"""Tracebacks in the log are bounded and show no variables, which may hold secrets."""
+
+
+def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if keys["event"] == "trial_progress":
+        raise structlog.DropEvent
+    return keys
+
+
+def _without_controls(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: clean(value) if isinstance(value, str) else value for key, value in keys.items()}
+
+
+def end_with_any_thread() -> None:
+    """A worker whose beats or reports died would train in vain: it ends instead, and its trials are leased again."""
+
+    def end(failure: threading.ExceptHookArgs) -> None:
+        log.error("thread_died", thread=failure.thread.name if failure.thread else None, exc_info=failure.exc_value)
+        os._exit(1)
+
+    threading.excepthook = end

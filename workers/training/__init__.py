@@ -1,0 +1,1 @@
+"""One training run: task, schedule, seed and device."""

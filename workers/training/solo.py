@@ -1,0 +1,213 @@
+"""Trains one leased trial, with its reports, directives and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+import torch
+
+from lehr.errors import Fault, InvalidValueError
+from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
+from lehr.wire.trials import Execution, Fold
+from workers.checkpoints.saving import Cadence, Checkpoints
+from workers.tasks.files import DEFAULT_DATA_DIR
+from workers.tasks.params import parse_params
+from workers.tasks.registry import find_task
+from workers.tasks.task import Task
+from workers.trainer import Desk
+from workers.training.failures import account_of
+from workers.training.outcomes import ALONE, Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.training.run import DivergedError, Run
+
+log = structlog.get_logger(__name__)
+
+
+class SoloTrainer:
+    """Trains trials one after the other on one device."""
+
+    def __init__(
+        self,
+        device: torch.device,
+        checkpoints: Checkpoints,
+        checkpoint_seconds: float,
+        *,
+        data_dir: Path = DEFAULT_DATA_DIR,
+    ) -> None:
+        self._device = device
+        self._checkpoints = checkpoints
+        self._checkpoint_seconds = checkpoint_seconds
+        self._data_dir = data_dir
+
+    @property
+    def wanted(self) -> int:
+        return 1
+
+    def train(
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk, execution: Execution = ALONE
+    ) -> None:
+        """`execution`: what to tell of how they are trained."""
+        for trial in trials:
+            if desk.draining:
+                return
+            keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
+            with structlog.contextvars.bound_contextvars(**keys):
+                desk.start(trial, execution)
+                outcome = self._outcome(study, trial, desk)
+                desk.end(trial, outcome)
+            if isinstance(outcome, Finished) and outcome.state == "FAILED":
+                # Whoever gave out the trials decides whether this process is fit for the others.
+                return
+
+    def _outcome(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> Outcome:
+        """The rim: whatever training code raises is the trial's failure, never the worker's."""
+        try:
+            return self._training(study, trial, desk).complete()
+        except (Exception, SystemExit) as error:  # noqa: BLE001
+            return Finished("FAILED", error=storable_error(account_of(error)))
+
+    def discard(self, trial: LeasedTrial) -> None:
+        """Forget the trial's checkpoint."""
+        try:
+            self._checkpoints.discard(trial.trial, trial.checkpoint)
+        except OSError as error:
+            log.warning("checkpoint_kept", error=str(error))
+
+    def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
+        task = build_task(study.task, self._data_dir, trial.fold)
+        metric = objective_metric(task, study.objective)
+        run = Run(
+            task,
+            trial.schedule,
+            trial.seed,
+            self._device,
+            trial.horizon_fraction,
+            steps=trial.horizon_steps,
+            report_every=trial.report_every_steps,
+        )
+        training = _Training(
+            run=run,
+            trial=trial,
+            metric=metric,
+            desk=desk,
+            checkpoints=self._checkpoints,
+            cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
+            fingerprint=fingerprint_of(study, trial, run.horizon_steps),
+        )
+        training.resume()
+        return training
+
+
+def build_task(document: Mapping[str, Any], data_dir: Path = DEFAULT_DATA_DIR, fold: Fold | None = None) -> Task:
+    """The task a study asks for, its data to be looked for in `data_dir`, with `fold` of it held out.
+
+    Raises InvalidValueError, for a fold that the task would not hold out as well, or InvalidParamsError.
+    """
+    task_class: Any = find_task(str(document.get("name")))
+    task: Task = task_class(parse_params(task_class.params_model, document.get("params") or {}))
+    task.data_dir = data_dir
+    if fold is not None and not task.supports_folds:
+        remedy = "Give the task supports_folds and a data() that holds out self.fold, or ask for no folds."
+        fault = Fault("objective.folds", f"the task {task.name} holds out no folds", "null", fold.count, remedy)
+        raise InvalidValueError(fault)
+    task.fold = fold
+    return task
+
+
+@dataclass(slots=True)
+class _Training:
+    """One attempt at a trial. `value` is the objective's last reported value."""
+
+    run: Run
+    trial: LeasedTrial
+    metric: str
+    desk: Desk
+    checkpoints: Checkpoints
+    cadence: Cadence
+    fingerprint: str
+    value: float | None = None
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
+        self.desk.open(self.trial, self.run.horizon_steps)
+        state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
+        if state is None:
+            return
+        self.run.restore(state["run"])
+        self.value = state["value"]
+        self.desk.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+        log.info("trial_resumed", step=self.run.step)
+
+    def complete(self) -> Outcome:
+        try:
+            while not self.run.finished:
+                ended = self._ended_from_outside()
+                if ended is not None:
+                    return ended
+                self._advance()
+        except DivergedError as error:
+            self.desk.put(self.trial.trial, [error.report])
+            return Finished("DIVERGED", error=str(error))
+        if self.value is None:
+            return Finished("DIVERGED", error=f"{self.metric} became non-finite at step {self.run.step - 1}")
+        return Finished("COMPLETED", self.value)
+
+    def _ended_from_outside(self) -> Outcome | None:
+        directive = self.desk.directive(self.trial.trial)
+        if directive == "prune":
+            return Finished("PRUNED", self.value)
+        if directive != "continue":
+            return Dropped(directive)
+        if self.desk.draining:
+            self._save()
+            return Interrupted()
+        return None
+
+    def _advance(self) -> None:
+        report = self.run.advance()
+        self.desk.step(self.trial.trial, self.run.step)
+        if report is not None:
+            # A range test evaluates no metric: its value is the loss that it ended with.
+            self.value = report.train_loss if self.trial.report_every_steps else report.metrics[self.metric]
+            self.desk.put(self.trial.trial, [report])
+        if self.cadence.due(time.monotonic()):
+            self._save()
+
+    def _save(self) -> None:
+        started = time.monotonic()
+        # Reports that are still on their way are saved too: the next attempt does not train these steps again.
+        pending = [report.model_dump_json() for report in self.desk.pending(self.trial.trial)]
+        state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
+        try:
+            place = self.checkpoints.save(self.trial.trial, self.run.step, state)
+        except OSError as error:
+            log.warning("checkpoint_failed", step=self.run.step, error=str(error))
+        else:
+            log.debug("checkpoint_saved", step=self.run.step, path=place)
+            self.desk.announce(self.trial.trial, place)
+        self.cadence.saved(started, time.monotonic())
+
+
+def objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
+    metric = str(objective.get("metric"))
+    if metric not in task.metrics:
+        bound = f"one of {', '.join(task.metrics)}"
+        fault = Fault(
+            "objective.metric", f"the task {task.name} does not report it", bound, metric, "Name one of these."
+        )
+        raise InvalidValueError(fault)
+    return metric
+
+
+def fingerprint_of(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
+    """Tells a run from all others: another database may use the same trial's name for another run."""
+    identity = [study.study_id, trial.trial, study.task, trial.schedule.to_dict(), trial.seed, horizon_steps]
+    if trial.fold is not None:
+        identity.append(trial.fold.model_dump())
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
