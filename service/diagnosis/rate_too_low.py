@@ -31,6 +31,8 @@ def rate_too_low(curve: TrialCurve) -> Finding | None:
     loss = loss.before_annealing.binned()
     middle = loss.at_spent(0.5)
     fall, late = loss.first - loss.last, middle - loss.last
+    if fall <= 0:  # one report is left before the rate has annealed
+        return None
     late_share = late / fall
     late_fall = late / middle if middle > 0 and loss.name != TRAIN_LOSS else 0.0
     if late_share < LATE_SHARE and late_fall < LATE_FALL:

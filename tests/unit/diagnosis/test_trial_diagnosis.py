@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lehr.schedules import schedule_from_dict
 from lehr.wire.studies import Direction
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
 from service.diagnosis.training_curve import TrialCurve
@@ -196,6 +197,15 @@ def test_any_curve_is_read_and_every_number_told_is_finite(values: list[float | 
         made = curve(values, shuffled, reports=len(values), state=state, steps=steps)
         for finding in diagnose(made):
             assert all(map(math.isfinite, finding.evidence.values())), finding
+
+
+@pytest.mark.parametrize("lowest", [1e-2, 1e-4, 2e-5, 1e-6])
+@pytest.mark.parametrize("reports", [5, 8, 10, 12])
+def test_a_rate_that_falls_at_once_leaves_no_division_by_zero(lowest: float, reports: int) -> None:
+    # One report is left before the rate has annealed: the loss cannot have fallen between it and itself.
+    falls_at_once = schedule_from_dict({"family": "exponential", "start_lr": lowest * 200, "end_lr": lowest})
+    made = curve(lambda progress: 2.2 - 0.4 * (1 - math.exp(-5 * progress)), schedule=falls_at_once, reports=reports)
+    assert "rate_too_low" not in [finding.code for finding in diagnose(made)]
 
 
 def test_the_trend_is_manns_statistic() -> None:
