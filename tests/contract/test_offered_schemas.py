@@ -19,7 +19,7 @@ CHAIN = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(60)} | {"d60":
 TRIPLED = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 3} for at in range(14)} | {"d14": {"type": "object"}}
 
 
-LONG = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(1500)} | {"d1500": {}}
+LONG = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(900)} | {"d900": {}}
 
 
 def offer(client: TestClient, *schemas: Any, task: str = "own:task") -> Any:
