@@ -11,8 +11,8 @@ def group_ratios(rates: Sequence[float]) -> tuple[float, ...]:
 
     The highest has the schedule's rate, so that no group exceeds it. Groups of equal rates have 1 each.
 
-    >>> group_ratios([0.1, 0.01, 0.1])
-    (1.0, 0.1, 1.0)
+    >>> group_ratios([0.5, 0.125, 0.5])
+    (1.0, 0.25, 1.0)
     >>> group_ratios([0.0, 0.0])
     (1.0, 1.0)
     """
