@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.training.outcomes import Outcome
@@ -26,8 +27,8 @@ class Desk(Protocol):
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:
         """It is trained in this way, other than `start` said."""
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
-        """Data and model are there; so many steps are to be done."""
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
+        """Data and model are there; so many steps are to be done. `data`: what was made of the data."""
 
     def step(self, trial: str, step: int) -> None:
         """So many steps are done: what tells a slow trial from one that hangs."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.data import DataSummary
 from lehr.wire.training import TrainingProgress
 from lehr.wire.trials import Execution, Fold, Purpose
 
@@ -134,12 +135,14 @@ class Report(Request):
 
 class TrialReports(TrialAttempt):
     """`checkpoint` names where this worker saved the trial; the next attempt is told it. A report of a step that was
-    reported before replaces it, so that a repeated call changes nothing.
+    reported before replaces it, so that a repeated call changes nothing. `data`: what the task made of its data; the
+    first that is sent for a study is kept with it.
     """
 
     horizon_steps: Positive
     reports: Annotated[list[Report], Field(max_length=10_000), FailFast()]
     checkpoint: Annotated[Text, Field(max_length=MAX_CHECKPOINT_CHARACTERS)] | None = None
+    data: DataSummary | None = None
 
     @model_validator(mode="after")
     def _check_steps(self) -> TrialReports:

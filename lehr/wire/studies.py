@@ -14,6 +14,7 @@ from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
 from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
+from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.objectives import Direction as Direction  # noqa: PLC0414 - studies is where others look for it
 from lehr.wire.objectives import Evaluations, ObjectiveSpec
@@ -220,7 +221,9 @@ class BestSoFar(Response):
 
 
 class Study(Response):
-    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for."""
+    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for.
+    `data`: what the task made of its data, once a worker has told.
+    """
 
     study_id: str
     name: str
@@ -232,6 +235,7 @@ class Study(Response):
     best: BestSoFar | None
     convergence: Convergence | None = None
     range_test: RangeResult | None = None
+    data: DataSummary | None = None
     horizon_steps: int | None
     revision: int
     created_at: datetime

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from lehr.errors import NotFoundError
 from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
+from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.objectives import Evaluations
@@ -70,6 +71,7 @@ class Documents:
             convergence=parts.get("convergence", lambda: convergence_document(row), None),
             range_test=parts.get("range_test", lambda: _range_result(row), None),
             reason=row.reason or _unreadable(parts) or waits_because,
+            data=None if row.data is None else DataSummary.model_validate(row.data),
             horizon_steps=row.horizon_steps,
             revision=row.revision,
             created_at=row.created_at,

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, update
 
 from lehr.wire.leases import LeaseAnswer, Renewal, ReportBatch, TrialReports
 from service.fleet import note_beat
+from service.ledger.data import note_data
 from service.ledger.fence import Holdings, examine
 from service.ledger.lifecycle import LeaseTerms, close_if_empty, requeue, touch
 from service.ledger.report_ingestion import WORTH_EXTENDING, Heard, hear
@@ -59,6 +60,7 @@ class Beats:
             holdings = examine(transaction, lease_id, batch.trials)
             note_horizon(transaction, holdings, batch.trials)
             note_progress(transaction, holdings, batch.trials)
+            note_data(transaction, holdings, batch.trials)
             self._judge(transaction, holdings)
             return holdings.answer()
 
@@ -91,7 +93,8 @@ class Beats:
         tells_progress = any(entry.progress is not None for entry in batch.trials)
         tells_horizon = heard.horizon_steps is None and any(trial.horizon_fraction == 1.0 for trial in heard.trials)
         judged = any(trial.purpose == "search" and trial.directive is None for trial in heard.trials)
-        return tells_progress or tells_horizon or (judged and self.searches.may_prune(heard.study_id))
+        tells_data = any(entry.data is not None for entry in batch.trials)
+        return tells_progress or tells_horizon or tells_data or (judged and self.searches.may_prune(heard.study_id))
 
     def _judge(self, transaction: Transaction, holdings: Holdings) -> None:
         """Ask the search, where it has a pruner, which of the trials it gives up on: none where it cannot tell."""

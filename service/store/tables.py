@@ -96,6 +96,7 @@ class StudyRow(Base):
         default=False, server_default=false(), doc="its range test is still to end, and the search to begin"
     )
     range_test: Mapped[dict[str, Any] | None] = mapped_column(doc="what it found: lehr.wire.ranges.RangeResult")
+    data: Mapped[dict[str, Any] | None] = mapped_column(doc="what its task made of it: lehr.wire.data.DataSummary")
     finalists: Mapped[list[Any] | None] = mapped_column(doc="numbers of the search trials that are confirmed")
     confirmation: Mapped[dict[str, Any] | None] = mapped_column(doc="the plan: service.answer.plan.Plan")
     convergence: Mapped[dict[str, Any] | None] = mapped_column(doc="service.answer.convergence.Convergence, if asked")

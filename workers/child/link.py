@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.child.messages import (
@@ -85,8 +86,8 @@ class Link:
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:
         self.send(Explained(trial.trial, execution))
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
-        self.send(Opened(trial.trial, horizon_steps))
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
+        self.send(Opened(trial.trial, horizon_steps, data))
 
     def step(self, trial: str, step: int) -> None:
         self._steps[trial] = step

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lehr.errors import Fault
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOffer
 from lehr.wire.trials import Execution
 from workers.monitor.trial_progress import Usage
@@ -81,6 +82,7 @@ class Explained:
 class Opened:
     trial: str
     horizon_steps: int
+    data: DataSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ class Session:
                 self._desk.start(course.trial, execution)
             case Explained(_, execution):
                 self._desk.explain(course.trial, execution)
-            case Opened(_, horizon_steps):
+            case Opened(_, horizon_steps, data):
                 course.opened = True
-                self._desk.open(course.trial, horizon_steps)
+                self._desk.open(course.trial, horizon_steps, data)
             case Saved(trial, checkpoint):
                 self._desk.announce(trial, checkpoint)
 

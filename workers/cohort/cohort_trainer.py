@@ -152,7 +152,7 @@ class _Places:
         member = new_member(
             self.task, self.data, trial.schedule, trial.seed, name=name, fraction=fraction, device=self.device
         )
-        desk.open(trial, member.horizon_steps)
+        desk.open(trial, member.horizon_steps, self.task.summary())
         return Entrant(trial, member, fingerprint_of(self.study, trial, member.horizon_steps))
 
     def groups(

@@ -12,6 +12,7 @@ from typing import Self
 import structlog
 
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Report, ReportBatch, TrialAttempt, TrialReports
 from workers.lease.directives import Board
 from workers.lease.protocol import LeaseServer
@@ -38,6 +39,7 @@ class _Mail:
     reports: list[Report] = field(default_factory=list)
     checkpoint: str | None = None
     announced: str | None = None
+    data: DataSummary | None = None
 
     @property
     def waits(self) -> bool:
@@ -50,6 +52,7 @@ class _Mail:
             horizon_steps=self.horizon_steps,
             reports=self.reports[:MAX_REPORTS_PER_CALL],
             checkpoint=self.checkpoint,
+            data=self.data,
         )
 
 
@@ -70,6 +73,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._mail: dict[str, _Mail] = {}
         self._urgent = False
+        self._told_data = False
         self._linger_seconds = LINGER_SECONDS
         self._thread = threading.Thread(target=self._run, name=f"outbox-{lease_id}", daemon=True)
 
@@ -82,10 +86,12 @@ class Outbox:
         with self._changed:
             self._changed.notify_all()
 
-    def open(self, held: TrialAttempt, horizon_steps: int) -> None:
+    def open(self, held: TrialAttempt, horizon_steps: int, data: DataSummary | None = None) -> None:
         """Begin a trial's mail."""
         with self._changed:
-            self._mail[held.trial] = _Mail(held, horizon_steps)
+            # All trials of a lease have the same data: it is sent with the first letter of the first.
+            told, self._told_data = self._told_data, self._told_data or data is not None
+            self._mail[held.trial] = _Mail(held, horizon_steps, data=None if told else data)
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
         """By trial, send these after those put before. Nothing is sent for a trial whose mail was dropped."""
@@ -163,6 +169,7 @@ class Outbox:
                 if mail is not None:
                     del mail.reports[: len(letter.reports)]
                     mail.announced = letter.checkpoint
+                    mail.data = None
             self._changed.notify_all()
 
     def _lose(self, trials: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.lease.drain import Drain
@@ -55,8 +56,8 @@ class Floor:
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:
         self._of[trial.trial].explain(trial, execution)
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
-        self._of[trial.trial].open(trial, horizon_steps)
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
+        self._of[trial.trial].open(trial, horizon_steps, data)
 
     def step(self, trial: str, step: int) -> None:
         self._of[trial].step(trial, step)

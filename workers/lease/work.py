@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import structlog
 
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import (
     Directive,
     FinishBatch,
@@ -71,9 +72,9 @@ class LeaseWork:
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:
         self._executions[trial.trial] = execution
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
         self._progress.open(trial.trial, horizon_steps)
-        self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps)
+        self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps, data)
 
     def step(self, trial: str, step: int) -> None:
         told = self._progress.step(trial, step)

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from lehr.wire.data import DataSummary
 from lehr.wire.trials import Fold
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import PrecisionName, TrainingParams
@@ -66,6 +67,10 @@ class Task(ABC):
     @abstractmethod
     def data(self, device: torch.device) -> TensorData:
         """The data, the same for every trial of these parameters and this fold."""
+
+    def summary(self) -> DataSummary | None:
+        """What was made of the data, for people; asked for after `data`. None: nothing to tell."""
+        return None
 
     @abstractmethod
     def build_model(self) -> nn.Module:

@@ -58,6 +58,7 @@ class Run:
         self._device = device
         use_precision(task.precision, device)
         self._data = task.data(device)
+        self.summary = task.summary()
         self.horizon_steps = steps or task.horizon_steps(self._data, fraction)
         self._report_every = report_every
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)

@@ -135,7 +135,7 @@ class _Training:
 
     def resume(self) -> None:
         """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
-        self.desk.open(self.trial, self.run.horizon_steps)
+        self.desk.open(self.trial, self.run.horizon_steps, self.run.summary)
         state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
         if state is None:
             return

@@ -1,7 +1,9 @@
-"""`lehr data`: the public data sets that tasks know, and how they come onto this machine. It needs no server."""
+"""`lehr data`: public data sets, how they come onto this machine, and a look at data. It needs no server."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +14,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Column, Table
 
 from lehr.cli.display import output
+from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import JsonOption, err, say
-from lehr.cli.settings import DataDirOption
+from lehr.cli.local.process import program_environment, require
+from lehr.cli.settings import DataDirOption, environment
 from lehr.datasets import DATASETS, DEFAULT_DATA_DIR, Dataset, RemoteFile, find_dataset
 from lehr.datasets.fetching import OnBytes
 from lehr.datasets.getting import get as get_dataset
+from lehr.errors import LehrError
+from lehr.wire.data import DataSummary
 
-app = typer.Typer(help="Lists and fetches the public data sets that tasks know by name.", no_args_is_help=True)
+app = typer.Typer(help="Lists and fetches public data sets, and looks at data of your own.", no_args_is_help=True)
+
+
+class LookError(LehrError):
+    """Data that cannot be read."""
 
 
 @app.command("list")
@@ -56,6 +66,44 @@ def get(
     else:
         say(f"{name} is already on this machine")
     output.write(str(there))
+
+
+@app.command("look")
+def look(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV or Parquet file, or a folder of pictures.")],
+    *,
+    target: Annotated[str | None, typer.Option("--target", help="The column to predict; else the last one.")] = None,
+    column: Annotated[list[str] | None, typer.Option("--column", help="A column to predict from; else all.")] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="A column to leave out.")] = None,
+    categories: Annotated[
+        list[str] | None, typer.Option("--categories", help="A column whose cells are words as written.")
+    ] = None,
+    decimal: Annotated[str | None, typer.Option("--decimal", metavar=".|,", help="The decimal mark.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what the tasks `tabular` and `images` would make of data on this machine. Nothing is trained."""
+    many = {"--column": column, "--drop": drop, "--categories": categories}
+    options = [f"{name}={value}" for name, values in many.items() for value in values or []]
+    options += [
+        f"{name}={value}" for name, value in (("--target", target), ("--decimal", decimal)) if value is not None
+    ]
+    found = _seen([*options, "--", file])
+    if json:
+        output.document(found.model_dump(mode="json"))
+        return
+    output.write("\n".join(data_lines(found)))
+    for doubt in found.doubts:
+        say(f"warning: {doubt}", "yellow")
+
+
+def _seen(arguments: list[str]) -> DataSummary:
+    """What the workers' program says: it has the packages that read data. Raises LookError with its words."""
+    require("workers")
+    command = [sys.executable, "-m", "workers.look", *arguments]
+    done = subprocess.run(command, env=program_environment(environment()), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LookError(done.stderr.strip() or f"the look ended with exit status {done.returncode}")
+    return DataSummary.model_validate_json(done.stdout)
 
 
 def _document(dataset: Dataset, there: Path | None, data_dir: Path) -> dict[str, object]:

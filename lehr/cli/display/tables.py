@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import out
 from lehr.cli.display.plot import draw
 from lehr.schedules import Schedule
@@ -89,12 +90,17 @@ def study_details(study: Study) -> RenderableType:
         "time left": "" if study.finished_at else duration(study.progress.eta_seconds),
         "best": Text(best_text(study).removeprefix("best ")),
         "converged": Text(_convergence_text(study)),
+        "data": Text(_data_text(study)),
     }
     for name, value in rows.items():
         if value:
             facts.add_row(Text(name, style="dim"), value)
     warnings = [Text(f"warning: {warning.message}", style="yellow") for warning in study.warnings]
     return Group(facts, *warnings)
+
+
+def _data_text(study: Study) -> str:
+    return "" if study.data is None else "\n".join(data_lines(study.data))
 
 
 def _convergence_text(study: Study) -> str:

@@ -56,6 +56,7 @@ class FakeServer:
         self.calls: Counter[str] = Counter()
         self.order: list[str] = []
         self.claims: list[tuple[str, dict[str, Any]]] = []
+        self.told_data: list[dict[str, Any]] = []
         self.lost_replies: Counter[str] = Counter()
         self.refusals: dict[str, deque[int]] = {}
         self.down = False
@@ -152,6 +153,8 @@ class FakeServer:
 
     def _report(self, trial: FakeTrial, entry: dict[str, Any]) -> str:
         trial.report_calls += 1
+        if entry.get("data") is not None:
+            self.told_data.append(entry["data"])
         trial.checkpoint = entry["checkpoint"] or trial.checkpoint
         for report in entry["reports"]:
             trial.repeated_steps += report["step"] in trial.reports

@@ -52,8 +52,9 @@ def find(name: str, side: int, data_dir: Path) -> Found:
     if size > LARGEST_BYTES:
         raise refuse(root, "it holds too much", f"at most {LARGEST_BYTES} bytes", size, "Choose a smaller side.")
     shape = Shape(channels=CHANNELS, side=side, classes=len(train))
+    counts = {name: len(paths) + len(test.get(name, ())) for name, paths in train.items()}
     read = partial(_read, train, test, train_root, test_root, shape)
-    return Found(files, shape, read, classes=tuple(train), left_out=dict(left_out))
+    return Found(files, shape, read, classes=counts, left_out=dict(left_out))
 
 
 def _parts(root: Path) -> Mapping[str, Path]:

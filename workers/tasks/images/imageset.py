@@ -44,8 +44,8 @@ class Found:
     files: list[Path]
     shape: Shape
     read: Callable[[], ImageSet]
-    classes: tuple[str, ...] = ()
-    """The names of a folder's classes, in the order of their labels."""
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """A folder's classes in the order of their labels, and how many pictures each has."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """How many files of a folder are not read, by the reason."""
 

@@ -11,18 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from lehr.errors import Fault, InvalidValueError
+from lehr.wire.data import DataSummary
 from lehr.wire.trials import Fold
 from workers.tasks.classification import Classification
 from workers.tasks.files import Stamp, refuse, stamp
 from workers.tasks.images import folders
 from workers.tasks.images.augmentation import draw, padded, shown
-from workers.tasks.images.imageset import Found, ImageSet, Part, Shape
+from workers.tasks.images.imageset import Found, ImageSet, Part
 from workers.tasks.images.models import build_model
 from workers.tasks.images.params import DataName, ImagesParams, ValidationName
 from workers.tasks.images.sources import find
 from workers.tasks.params import PrecisionName
 from workers.tasks.precision import with_precision
 from workers.tasks.splitting import split, split_fold
+from workers.tasks.summary import of_pictures
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 255.0
@@ -71,22 +73,27 @@ class Images(Classification):
         """Raises InvalidValueError where batch normalisation would meet a single value for a channel."""
         size = self.params.batch_size
         single = size == 1 or train_size % size == 1
-        if single and self.params.model == "resnet" and self._shape.side <= LEAST_SIDE:
+        if single and self.params.model == "resnet" and self._found.shape.side <= LEAST_SIDE:
             bound = f"two or more of {train_size} training pictures in each batch, or pictures wider than {LEAST_SIDE}"
             message = "the last batch of an epoch holds one picture, too few for batch normalisation"
             remedy = "Choose another batch_size, a larger side, or the model cnn."
             raise InvalidValueError(Fault("task.params.batch_size", message, bound, size, remedy))
+
+    def summary(self) -> DataSummary | None:
+        if self.params.data != "folder":
+            return None
+        return of_pictures(self.params.folder, self._found.classes, self._found.left_out)
 
     @property
     def _source(self) -> _Source:
         return _Source(self.params.data, self.params.folder, self.params.side, self.data_dir)
 
     @cached_property
-    def _shape(self) -> Shape:
-        return _find(self._source).shape
+    def _found(self) -> Found:
+        return _find(self._source)
 
     def build_model(self) -> nn.Module:
-        return with_precision(build_model(self.params, self._shape), self.params.precision)
+        return with_precision(build_model(self.params, self._found.shape), self.params.precision)
 
     def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
         if not self.params.flip and not self.params.crop:
@@ -94,7 +101,7 @@ class Images(Classification):
         return draw(train_size, seed, epoch, flip=self.params.flip, crop=self.params.crop)
 
     def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        return shown(inputs, draws, self._shape.side)
+        return shown(inputs, draws, self._found.shape.side)
 
 
 @dataclass(frozen=True, slots=True)

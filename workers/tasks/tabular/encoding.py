@@ -138,6 +138,12 @@ def _is_measured(column: Numbers | Words, goal: GoalName) -> bool:
     return goal == "regression" or (goal == "auto" and isinstance(column, np.ndarray) and not _are_classes(column))
 
 
+def class_counts(table: Table, goal: GoalName) -> dict[str, int] | None:
+    """How many rows each class has; None where the target is measured."""
+    column = table.columns[table.target]
+    return None if _is_measured(column, goal) else dict(Counter(str(value) for value in column))
+
+
 def _measures(table: Table, name: str, column: Numbers, train: Rows) -> tuple[Tensor, int]:
     others = np.delete(column, train)
     if column[train].min() == column[train].max() or others.min() == others.max():

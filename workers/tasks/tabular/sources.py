@@ -34,7 +34,11 @@ def read(file: str, files: Stamp, wanted: Wanted) -> Table:
     """Raises InvalidDataError."""
     if not files:
         return _bundled(file, wanted)
-    path = files[0][0]
+    return read_file(files[0][0], wanted)
+
+
+def read_file(path: Path, wanted: Wanted) -> Table:
+    """Raises InvalidDataError."""
     return read_parquet(path, wanted) if path.suffix.lower() in PARQUET else read_csv(path, wanted)
 
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lehr.wire.data import DataSummary
 from workers.tasks.classification import share_right
 from workers.tasks.files import Stamp
-from workers.tasks.tabular.encoding import Encoded, Question, encode
+from workers.tasks.summary import of_table
+from workers.tasks.tabular.encoding import Encoded, Question, class_counts, encode
 from workers.tasks.tabular.models import build_model
 from workers.tasks.tabular.params import TabularParams
 from workers.tasks.tabular.sources import locate, read
@@ -40,6 +42,9 @@ class Tabular(Task):
         tensors = (encoded.train_inputs, encoded.train_targets, encoded.val_inputs, encoded.val_targets)
         return TensorData(*(tensor.to(device) for tensor in tensors))
 
+    def summary(self) -> DataSummary:
+        return self._read()[1]
+
     def build_model(self) -> nn.Module:
         encoded = self._encoded()
         return build_model(self.params, encoded.train_inputs.shape[1], encoded.outputs)
@@ -56,11 +61,15 @@ class Tabular(Task):
         return {"val_score": 1 - (predicted - truth).square().sum() / (truth - truth.mean()).square().sum()}
 
     def _encoded(self) -> Encoded:
+        return self._read()[0]
+
+    def _read(self) -> tuple[Encoded, DataSummary]:
         params = self.params
         question = Question(params.goal, params.validation_fraction, params.split_seed, self.fold)
         return _read(params.file, locate(params.file, self.data_dir), params.wanted, question)
 
 
 @lru_cache(maxsize=1)
-def _read(file: str, files: Stamp, wanted: Wanted, question: Question) -> Encoded:
-    return encode(read(file, files, wanted), question)
+def _read(file: str, files: Stamp, wanted: Wanted, question: Question) -> tuple[Encoded, DataSummary]:
+    table = read(file, files, wanted)
+    return encode(table, question), of_table(table, class_counts(table, question.goal))

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.checkpoints.saving import Checkpoints
@@ -38,7 +39,7 @@ class Notebook:
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None: ...
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None: ...
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None: ...
 
     def step(self, trial: str, step: int) -> None:
         if step == self._last_step:

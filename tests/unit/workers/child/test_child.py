@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from tests.unit.workers.fake_server import COSINE
@@ -46,7 +47,7 @@ class Recorder:
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self.started.append(trial.trial)
 
-    def open(self, trial: LeasedTrial, horizon_steps: int) -> None:
+    def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
         self.reports[trial.trial] = []
         self.then()
 

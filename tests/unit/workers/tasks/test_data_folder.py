@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from lehr.wire.data import DataSummary
 from tests.unit.workers.fake_server import FakeServer, FakeTrial
 from tests.unit.workers.in_process import working
 from workers.tasks.params import InvalidParamsError
@@ -52,6 +53,25 @@ def test_a_trial_whose_data_is_missing_or_wrong_fails_by_name(task: Any, said: s
     assert trial.state == "FAILED"
     assert said.format(tmp_path) in (trial.error or "")
     assert not trial.reports
+
+
+def test_the_server_is_told_once_a_lease_what_was_made_of_the_data(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    rows = "".join(f"{row},{row % 7},{'hi' if row % 2 else 'lo'},{row % 3 or 'x'}\n" for row in range(40))
+    (tmp_path / "data" / "table.csv").write_text(f"id,age,y,code\n{rows}")
+    params = {"file": "table.csv", "target": "y", "drop": ["id"], "epochs": 2}
+    trials = [FakeTrial("t1"), FakeTrial("t2")]
+    server = FakeServer(*trials, task={"name": "tabular", "params": params})
+    server.objective["metric"] = "val_score"
+    with server, working(server, tmp_path, data_dir=tmp_path / "data"):
+        server.wait_until(lambda: all(trial.finishes for trial in trials))
+    assert [trial.state for trial in trials] == ["COMPLETED"] * 2
+    told = [DataSummary.model_validate(one) for one in server.told_data]
+    assert told
+    assert (told[0].rows, told[0].target, told[0].classes) == (40, "y", {"hi": 20, "lo": 20})
+    assert [(one.name, one.kind) for one in told[0].columns] == [("age", "numbers"), ("code", "categories")]
+    assert told[0].left_out == ["column 'id': the parameter `drop` names it"]
+    assert "65% of it are numbers" in told[0].doubts[0]
 
 
 @pytest.mark.parametrize("name", ["data (1).csv", "données.csv", "a,b;c.csv", "a b/ü.csv", "表.csv", "x'y&z.csv"])

@@ -1,0 +1,58 @@
+"""`python -m workers.look PATH`: prints what a task would make of a table or of a folder of pictures, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lehr.errors import LehrError
+from lehr.wire.data import DataSummary
+from workers.tasks.files import MissingDataError
+from workers.tasks.images import folders
+from workers.tasks.summary import of_pictures, of_table
+from workers.tasks.tabular.encoding import class_counts
+from workers.tasks.tabular.sources import read_file
+from workers.tasks.tabular.table import Wanted
+
+ANY_SIDE = 8
+"""Pictures are found by their names, and not read."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0, or 2 where the data cannot be read; then stderr says why."""
+    given = _parser().parse_args(arguments)
+    wanted = Wanted(given.target, tuple(given.column), tuple(given.drop), tuple(given.categories), given.decimal)
+    try:
+        print(look(Path(given.path), wanted).model_dump_json())
+    except LehrError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def look(path: Path, wanted: Wanted) -> DataSummary:
+    """Raises MissingDataError and InvalidDataError."""
+    if path.is_dir():
+        found = folders.find(path.resolve().name, ANY_SIDE, path.resolve().parent)
+        return of_pictures(str(path), found.classes, found.left_out)
+    if not path.is_file():
+        raise MissingDataError(path.name, [path], "Name a CSV or Parquet file, or a folder of pictures.")
+    table = read_file(path, wanted)
+    return of_table(table, class_counts(table, "auto"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m workers.look", description="What a task would make of data.")
+    parser.add_argument("path")
+    parser.add_argument("--target")
+    parser.add_argument("--column", action="append", default=[])
+    parser.add_argument("--drop", action="append", default=[])
+    parser.add_argument("--categories", action="append", default=[])
+    parser.add_argument("--decimal", choices=[".", ","])
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
