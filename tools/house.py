@@ -40,7 +40,7 @@ def main(commit: str | None) -> None:
 def figures(root: Path) -> dict[str, int]:
     """Every figure of the programs under `root`, by name."""
     counted: dict[str, int] = {}
-    imports = {program: dict(_imports(root, program)) for program in PROGRAMS}
+    imports = {program: dict(module_imports(root, program)) for program in PROGRAMS}
     for program, edges in imports.items():
         counted[f"`{program}`: lines"] = sum(len(path.read_text().splitlines()) for path in _files(root, program))
         counted[f"`{program}`: files"] = len(edges)
@@ -49,7 +49,7 @@ def figures(root: Path) -> dict[str, int]:
         counted[f"`{program}`: loose files in its root"] = sum(
             path.parent == root / program and path.name != "__init__.py" for path in _files(root, program)
         )
-    counted["import cycles"] = sum(len(_cycles(edges)) for edges in imports.values())
+    counted["import cycles"] = sum(len(cycles(edges)) for edges in imports.values())
     service = {path: path.read_text() for path in _files(root, "service")}
     counted["files that build selects on trials or reports"] = sum(map(_selects, service.values()))
     counted['reads of `spec["…"]`'] = sum(len(re.findall(r"\bspec\[\"", text)) for text in service.values())
@@ -61,7 +61,7 @@ def _files(root: Path, program: str) -> list[Path]:
     return sorted((root / program).rglob("*.py"))
 
 
-def _imports(root: Path, program: str) -> Iterator[tuple[str, set[str]]]:
+def module_imports(root: Path, program: str) -> Iterator[tuple[str, set[str]]]:
     """Each module of a program with the modules of the same program that it imports, for type checking included."""
     paths = {_module(path, root): path for path in _files(root, program)}
     for module, path in paths.items():
@@ -92,7 +92,7 @@ def _arrows(edges: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
                 yield one, other
 
 
-def _cycles(edges: dict[str, set[str]]) -> list[set[str]]:
+def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
     """The groups of modules that import each other, directly or through others."""
     reach = {module: _reachable(module, edges) for module in edges}
     groups = {

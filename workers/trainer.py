@@ -1,14 +1,50 @@
-"""Between who trains and who talks with the server: what is handed in for a trial, and what is said of it."""
+"""The interface between a trainer and the lease client: events of a trial, directives, and how a training can end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lehr.wire.data import DataSummary
-from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report
+from lehr.wire.leases import MAX_ERROR_CHARACTERS, Directive, FinishState, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
-from workers.training.outcomes import Outcome
+
+ALONE = Execution(mode="solo", together=1, reason="trials are trained one after the other")
+"""How trials are trained where nothing is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The trial has a result."""
+
+    state: FinishState
+    value: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The trial is no longer this worker's: cancelled, done elsewhere or lost."""
+
+    directive: Directive
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The worker drains; the trial is saved and to be given back."""
+
+
+Outcome = Finished | Dropped | Interrupted
+
+
+def storable_error(text: str) -> str:
+    """The text's end, where a traceback names the exception, without what the wire refuses."""
+    text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
+    if len(text) <= MAX_ERROR_CHARACTERS:
+        return text
+    mark = "[the beginning is cut]\n"
+    return mark + text[len(mark) - MAX_ERROR_CHARACTERS :]
 
 
 class Desk(Protocol):

@@ -7,7 +7,7 @@ in both; cosines and powers of numpy may differ from the C library's in the last
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lehr.schedules.sampling import count_points, spaced_steps
 
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    from lehr.schedules.base import Schedule
-
     Array = NDArray[numpy.float64]
 
 BLOCK_POINTS = 1 << 15
 """How many points are computed together: few enough for the intermediate arrays to stay in the cache."""
+
+
+class Curved(Protocol):
+    """What is needed of a schedule to compute its curve: see `lehr.schedules.base.Schedule`."""
+
+    @property
+    def momentum_levels(self) -> tuple[float, float, float] | None: ...
+    def lr_array(self, progress: Array) -> Array: ...
+    def momentum_array(self, progress: Array) -> Array | None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +39,7 @@ class CurveArray:
     momentum: Array | None
 
 
-def curve_array(schedule: Schedule, horizon: int, max_points: int | None = None) -> CurveArray:
+def curve_array(schedule: Curved, horizon: int, max_points: int | None = None) -> CurveArray:
     """What `schedule.curve` gives, as arrays.
 
     Raises InvalidValueError for more than MAX_CURVE_POINTS points, and ModuleNotFoundError without numpy.

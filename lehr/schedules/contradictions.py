@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lehr.errors import Fault
 
-if TYPE_CHECKING:
-    from lehr.schedules.base import Schedule
+
+class Rates(Protocol):
+    """The fields of a schedule that can contradict each other."""
+
+    @property
+    def start_lr(self) -> float: ...
+    @property
+    def end_lr(self) -> float: ...
+    @property
+    def peak_lr(self) -> float | None: ...
+    @property
+    def warmup_shape(self) -> str: ...
+    @property
+    def rise_fraction(self) -> float: ...
+    @property
+    def max_lr(self) -> float: ...
 
 
-def rate_faults(schedule: Schedule) -> Iterator[Fault]:
+def rate_faults(schedule: Rates) -> Iterator[Fault]:
     """What is wrong between the rates and the warm-up of a schedule whose fields are each valid alone."""
     rises = schedule.rise_fraction > 0
     if rises and schedule.peak_lr is None:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from lehr.errors import Fault
 from lehr.schedules import FAMILIES
 from lehr.schedules.documents import unknown_family
+from lehr.space.overrides import Values
 from lehr.space.ranges import Range
 
-if TYPE_CHECKING:
-    from lehr.space.space import Space
+
+class Ranges(Protocol):
+    """What is needed of a space to judge it: see `lehr.space.space.Space`."""
+
+    @property
+    def families(self) -> tuple[str, ...]: ...
+    @property
+    def start_lr(self) -> Range: ...
+    @property
+    def end_lr(self) -> Range: ...
+    @property
+    def peak_lr(self) -> Range | None: ...
+    @property
+    def warmup_fraction(self) -> Range | None: ...
+    def top_lr(self, family: str) -> Range: ...
+    def rises(self, family: str) -> bool: ...
+    def warms_up(self, family: str) -> bool: ...
+    def own_values(self, family: str) -> Mapping[str, Values]: ...
 
 
 def family_faults(families: object) -> Iterator[Fault]:
@@ -40,7 +57,7 @@ def family_faults(families: object) -> Iterator[Fault]:
             yield Fault(f"families[{index}]", "is listed twice", "each family once", name, "Leave it out.")
 
 
-def feasibility_faults(space: Space) -> Iterator[Fault]:
+def feasibility_faults(space: Ranges) -> Iterator[Fault]:
     """What makes some family's schedules impossible, each cause once."""
     seen: set[str] = set()
     for family in space.families:
@@ -50,7 +67,7 @@ def feasibility_faults(space: Space) -> Iterator[Fault]:
                 yield fault
 
 
-def _rate_faults(space: Space, family: str) -> Iterator[Fault]:
+def _rate_faults(space: Ranges, family: str) -> Iterator[Fault]:
     top = space.top_lr(family)
     if top.low > top.high:
         name = "peak_lr" if space.rises(family) and space.peak_lr is not None else "start_lr"
@@ -73,7 +90,7 @@ def _rate_faults(space: Space, family: str) -> Iterator[Fault]:
         )
 
 
-def _fit_faults(space: Space, family: str) -> Iterator[Fault]:
+def _fit_faults(space: Ranges, family: str) -> Iterator[Fault]:
     """Faults of own parameters that leave the longest rise no room."""
     own = space.own_values(family)
     rise = own.get("warmup_fraction") or (space.warmup_fraction if space.warms_up(family) else None)

@@ -17,8 +17,8 @@ from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
 from service.ranges.picture import picture
 from service.services import Provided, Services
-from service.store.study_pages import newest_first
 from service.store.tables import StudyRow
+from service.studies.study_pages import newest_first
 
 router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=StrictRoute)
 

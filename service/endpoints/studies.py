@@ -21,8 +21,8 @@ from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
-from service.store.study_pages import newest_first
 from service.store.tables import StudyRow
+from service.studies.study_pages import newest_first
 from service.transfer.origin import setting
 from service.transfer.transfer import require_target, transfer
 

@@ -18,7 +18,7 @@ from workers.child.child_trainer import ChildTrainer
 from workers.child.session import Limits
 from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings, prepare_environment
-from workers.training.outcomes import Finished
+from workers.trainer import Finished
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -32,7 +32,7 @@ from workers.child.messages import (
     Word,
 )
 from workers.monitor.trial_progress import Usage
-from workers.training.outcomes import Outcome
+from workers.trainer import Outcome
 
 PULSE_SECONDS = 0.5
 """How soon the worker learns of a step: short against any patience, long against what it costs to say."""

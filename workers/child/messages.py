@@ -12,7 +12,7 @@ from lehr.wire.leases import Directive, LeasedStudy, LeasedTrial, Report, TaskOf
 from lehr.wire.trials import Execution
 from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
-from workers.training.outcomes import Outcome
+from workers.trainer import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import threading
 import time
 from multiprocessing.connection import Connection, Pipe
 
-from workers.child.interpreter import interpreter
 from workers.child.messages import Logged, News, Order
 from workers.child.output import Output
+from workers.training.interpreter import interpreter
 
 _LAST_WORDS_SECONDS = 0.5
 """How long output of a process that is gone may still be on its way."""

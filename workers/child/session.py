@@ -34,9 +34,8 @@ from workers.child.process import TrainingProcess
 from workers.child.trial_outcome import Course
 from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
-from workers.trainer import Desk
+from workers.trainer import Desk, Finished, Interrupted, Outcome, storable_error
 from workers.training.failures import MIB, HangError, ProcessEndedError, over_limit
-from workers.training.outcomes import Finished, Interrupted, Outcome, storable_error
 
 TICK_SECONDS = 0.05
 """How long to wait for the process' news."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from lehr.wire.leases import Directive, LeasedTrial
-from workers.training.outcomes import Dropped, Finished, Outcome
+from workers.trainer import Dropped, Finished, Outcome
 
 
 @dataclass(slots=True)

@@ -22,8 +22,7 @@ from workers.cohort.replay import Recorder
 from workers.cohort.training import CohortTraining, Entrant, resume
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.task import Task, TensorData
-from workers.trainer import Desk
-from workers.training.outcomes import Outcome, storable_error
+from workers.trainer import Desk, Outcome, storable_error
 from workers.training.solo import SoloTrainer, build_task, fingerprint_of, objective_metric
 
 log = structlog.get_logger(__name__)

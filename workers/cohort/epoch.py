@@ -10,8 +10,8 @@ from torch import Tensor
 
 from workers.cohort.member import Member
 from workers.cohort.updates import Update
+from workers.tasks.randomness import generator
 from workers.tasks.task import Task
-from workers.training.randomness import generator
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from lehr.schedules import Schedule
+from workers.tasks.randomness import derived_seed
 from workers.tasks.task import Task, TensorData
-from workers.training.randomness import derived_seed
 from workers.training.rates import Rates
 
 

@@ -18,8 +18,8 @@ from typing import Any, Self
 import torch
 
 from lehr.schedules import schedule_from_dict
-from workers.child.interpreter import interpreter
 from workers.training.device import bound_memory, configure_torch
+from workers.training.interpreter import interpreter
 from workers.training.run import Run
 from workers.training.solo import build_task
 

@@ -15,9 +15,9 @@ from workers.cohort.layout import Layout
 from workers.cohort.member import Member
 from workers.cohort.stack import Stack
 from workers.tasks.params import TrainingParams
+from workers.tasks.randomness import derived_seed
 from workers.tasks.task import Task
 from workers.training.optimizers import build_optimizer, set_rates
-from workers.training.randomness import derived_seed
 
 Remembered = Mapping[int, Mapping[str, Any]]
 """What a torch optimizer keeps, by the place of each weight."""

@@ -16,8 +16,7 @@ from workers.checkpoints.saving import Cadence, Checkpoints
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
 from workers.cohort.vacancy_forecast import Outlook
-from workers.trainer import Desk
-from workers.training.outcomes import Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.trainer import Desk, Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.training.run import DivergedError
 
 log = structlog.get_logger(__name__)

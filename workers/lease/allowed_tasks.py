@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from lehr.errors import Fault
 from lehr.wire.leases import LeasedStudy, LeasedTrial
-from workers.trainer import Desk, Trainer
-from workers.training.outcomes import ALONE, Finished
+from workers.trainer import ALONE, Desk, Finished, Trainer
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from lehr.wire.trials import Execution
 from workers.lease.drain import Drain
 from workers.lease.prefetch import Ahead
 from workers.lease.work import LeaseWork
-from workers.training.outcomes import Outcome
+from workers.trainer import Outcome
 
 
 class Floor:

@@ -28,8 +28,7 @@ from workers.lease.outbox import Outbox
 from workers.lease.protocol import LeaseServer
 from workers.lease.retry import is_lost, keep_trying
 from workers.monitor.trial_progress import Progress
-from workers.trainer import Trainer
-from workers.training.outcomes import Dropped, Finished, Interrupted, Outcome
+from workers.trainer import Dropped, Finished, Interrupted, Outcome, Trainer
 
 log = structlog.get_logger(__name__)
 

@@ -4,9 +4,9 @@ from lehr.wire.trials import Fold
 from workers.tasks.classification import Classification
 from workers.tasks.files import InvalidDataError, MissingDataError
 from workers.tasks.params import HeldOutParams, TrainingParams
+from workers.tasks.randomness import generator
 from workers.tasks.splitting import split, split_fold
 from workers.tasks.task import Task, TensorData
-from workers.training.randomness import generator
 
 __all__ = [
     "Classification",

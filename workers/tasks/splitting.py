@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.trials import Fold
-from workers.training.randomness import generator
+from workers.tasks.randomness import generator
 
 
 def split(size: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,10 @@ from torch import Tensor
 from lehr.schedules import Schedule
 from lehr.wire.leases import Report
 from workers.tasks.precision import use_precision
+from workers.tasks.randomness import derived_seed, generator
 from workers.tasks.task import Task, TensorData
 from workers.training.dropout import draw_dropouts
 from workers.training.optimizers import build_optimizer, set_rates
-from workers.training.randomness import derived_seed, generator
 from workers.training.rates import Rates
 
 GLANCES = 100

@@ -21,9 +21,8 @@ from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
 from workers.tasks.registry import find_task
 from workers.tasks.task import Task
-from workers.trainer import Desk
+from workers.trainer import ALONE, Desk, Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.training.failures import account_of
-from workers.training.outcomes import ALONE, Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.training.run import DivergedError, Run
 
 log = structlog.get_logger(__name__)

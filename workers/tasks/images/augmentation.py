@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from workers.training.randomness import generator
+from workers.tasks.randomness import generator
 
 
 def padded(images: Tensor, crop: int) -> Tensor:

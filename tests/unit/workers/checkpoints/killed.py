@@ -19,8 +19,8 @@ from workers.checkpoints.storage import open_storage
 from workers.cohort.advisor import Advisor
 from workers.cohort.choice import ChoiceCache
 from workers.cohort.cohort_trainer import CohortTrainer
+from workers.trainer import Finished, Outcome
 from workers.training.device import configure_torch
-from workers.training.outcomes import Finished, Outcome
 from workers.training.solo import SoloTrainer
 
 

@@ -22,8 +22,8 @@ from workers.child.census import descendants, memory_bytes
 from workers.child.child_trainer import ChildTrainer
 from workers.child.session import Limits
 from workers.settings import WorkerSettings
+from workers.trainer import Dropped, Finished, Interrupted, Outcome
 from workers.training.failures import MIB
-from workers.training.outcomes import Dropped, Finished, Interrupted, Outcome
 
 LIMITS = Limits(hang_seconds=2.5, memory_bytes=800 * MIB, grace_seconds=0.5, drain_seconds=0.5)
 

@@ -15,7 +15,7 @@ from workers.lease.allowed_tasks import AllowedTasks
 from workers.settings import WorkerSettings
 from workers.tasks.installed import InvalidTaskError
 from workers.tasks.registry import find_task, offers
-from workers.training.outcomes import Finished
+from workers.trainer import Finished
 
 CODE = """
 from torch import nn

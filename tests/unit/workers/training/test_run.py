@@ -13,8 +13,8 @@ from lehr.schedules import schedule_from_dict
 from tests.unit.workers.training.runs import COSINE, new_run, train
 from workers.tasks.digits.params import ModelName
 from workers.tasks.params import OptimizerName
+from workers.tasks.randomness import generator
 from workers.training.optimizers import set_rates
-from workers.training.randomness import generator
 from workers.training.run import DivergedError
 
 OPTIMIZERS = get_args(OptimizerName)

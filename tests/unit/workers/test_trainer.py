@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, TrialFinish
-from workers.training.outcomes import storable_error
+from workers.trainer import storable_error
 
 
 def test_a_long_traceback_loses_its_beginning() -> None:
