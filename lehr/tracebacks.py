@@ -10,7 +10,9 @@ MOST_FRAMES = 20
 MOST_CHARACTERS = 8_000
 """Of a whole traceback: its end, where the exception that was raised stands."""
 
-_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@")
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):(?!\d+(?:/|$))[^\s@]+@")
+"""Up to the @, since a password that was not quoted may contain a slash; a port and a path are no password."""
+_PARAMETER = re.compile(r"\b(password=)[^\s&]+", re.IGNORECASE)
 
 
 def short_traceback(error: BaseException) -> str:
@@ -23,4 +25,4 @@ def short_traceback(error: BaseException) -> str:
 
 def without_passwords(text: str) -> str:
     """The text with the password of every URL in it replaced by ***."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))

@@ -151,7 +151,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _complain(status: int, message: str) -> int:
-    print(f"lehr server: {message}", file=sys.stderr)
+    print(f"lehr server: {logs.safe_line(message)}", file=sys.stderr)
     return status
 
 

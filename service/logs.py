@@ -10,7 +10,8 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import ExcInfo
 
-from lehr.tracebacks import short_traceback
+from lehr.terminal import clean
+from lehr.tracebacks import short_traceback, without_passwords
 
 UNHANDLED = "Exception in ASGI application"
 """How uvicorn begins the traceback of an error that was answered, and logged, before."""
@@ -31,6 +32,7 @@ def configure(level: str, form: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(_short),
+            _safe,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -53,6 +55,9 @@ def uvicorn_logging(level: str) -> dict[str, Any]:
 
 
 class ShortFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return safe_line(super().format(record))
+
     def formatException(self, ei: Any) -> str:
         return _short(ei)
 
@@ -78,6 +83,25 @@ class Unfailing:
     def flush(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.flush()
+
+
+def safe_line(text: str) -> str:
+    """The text without control characters and passwords of URLs."""
+    return clean(without_passwords(text))
+
+
+def _safe(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: _safe_value(value) for key, value in keys.items()}
+
+
+def _safe_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_safe_value(name): _safe_value(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe_value(member) for member in value]
+    if isinstance(value, BaseException):
+        return safe_line(str(value))
+    return safe_line(value) if isinstance(value, str) else value
 
 
 def _short(exc_info: ExcInfo) -> str:

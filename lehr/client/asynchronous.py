@@ -189,8 +189,11 @@ class AsyncClient:
         """All range tests alone, the newest first."""
         return self._items(lambda cursor: calls.range_tests(state, calls.PAGE_SIZE, cursor))
 
-    async def front(self, study_id: str, target: float, *, aims: Sequence[Aim] = ("steps",)) -> Front:
-        """The trials that reach a value of the objective soonest, and those that end better for more steps."""
+    async def front(self, study_id: str, target: float | None = None, *, aims: Sequence[Aim] = ("steps",)) -> Front:
+        """The trials that reach a value of the objective soonest, and those that end better for more steps.
+
+        `target`: default is the target of the answer's front.
+        """
         return await self._send(calls.front(study_id, target, aims))
 
     async def forecast(

@@ -138,7 +138,7 @@ def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
     return Call("GET", path("studies", study_id, "diagnosis"), _DIAGNOSIS)
 
 
-def front(study_id: str, target: float, aims: Sequence[Aim]) -> Call[Front]:
+def front(study_id: str, target: float | None, aims: Sequence[Aim]) -> Call[Front]:
     # A server of before there were aims refuses to hear of one.
     told = () if tuple(aims) == ("steps",) else tuple(aims)
     params = query(target=target) | ({"aim": list(told)} if told else {})

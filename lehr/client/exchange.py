@@ -81,7 +81,8 @@ def read(call: Call[Result], response: httpx.Response) -> Result:
         return call.read(response.status_code, response.content)
     if response.is_redirect:
         # Not followed: a POST would arrive as a GET.
-        moved = {"title": "moved", "status": response.status_code, "detail": f"Use {response.headers.get('Location')}."}
+        location = masked(response.headers.get("Location", "the server's new URL"))
+        moved = {"title": "moved", "status": response.status_code, "detail": f"Use {location}."}
         raise ServerError(response.status_code, moved)
     error = error_from(response.status_code, response.content, response.reason_phrase, on_lease=call.on_lease)
     if response.status_code in TRANSIENT_STATUSES or response.status_code == TOO_MANY_REQUESTS:

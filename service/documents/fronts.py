@@ -61,17 +61,21 @@ def front_document(transaction: Transaction, study: StudyRow, target: float, aim
 
 
 def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None) -> Front | None:
-    """The front of an answer, in both aims: of what reaches the study's own constraint on the metric, or else what the
-    best constant rate came to: its confirmed mean `baseline`, before that its value in the search (without any the
-    median). None while nothing has completed.
+    """The front of an answer, in both aims, at `default_target`. None while nothing has completed."""
+    target = default_target(transaction, study, baseline)
+    return None if target is None else front_document(transaction, study, target, BOTH)
+
+
+def default_target(transaction: Transaction, study: StudyRow, baseline: float | None) -> float | None:
+    """The study's own constraint on the metric, or else what the best constant rate came to: its confirmed mean
+    `baseline`, before that its value in the search (without any the median). None while nothing has completed.
     """
     target = _own_target(study)
-    target = baseline if target is None else target
-    if target is None:
-        known = [row for row in _best(transaction, study) if row.value is not None]
-        constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
-        target = next(constants, median(row.value for row in known) if known else None)
-    return None if target is None else front_document(transaction, study, target, BOTH)
+    if target is not None or baseline is not None:
+        return baseline if target is None else target
+    known = [row for row in _best(transaction, study) if row.value is not None]
+    constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
+    return next(constants, median(row.value for row in known) if known else None)
 
 
 def _own_target(study: StudyRow) -> float | None:

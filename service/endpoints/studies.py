@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from lehr.errors import ConflictError
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.forecasts import Forecast, ForecastRequest
 from lehr.wire.front import Aim, Front
@@ -15,12 +16,13 @@ from lehr.wire.transfer import Transfer, TransferRequest
 from service.documents.answers import answer_document, leaderboard_document
 from service.documents.diagnoses import study_diagnosis
 from service.documents.forecasts import forecast_document
-from service.documents.fronts import answer_front, front_document
+from service.documents.fronts import answer_front, default_target, front_document
 from service.documents.studies import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
+from service.store.database import Transaction
 from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first
 from service.transfer.origin import setting
@@ -133,14 +135,31 @@ def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
 def get_front(
     study_id: StudyId,
     services: Provided,
-    target: Annotated[float, Query(allow_inf_nan=False, description="the reported metric's value to reach")],
+    target: Annotated[
+        float | None,
+        Query(
+            allow_inf_nan=False,
+            description="the reported metric's value to reach; default: the target of the answer's front",
+        ),
+    ] = None,
     aim: Annotated[
         list[Aim] | None, Query(max_length=2, description="what counts beside the value; steps unless told")
     ] = None,
 ) -> Any:
     """More than one aim: the trials that reach a target soonest, and those that end better for more steps."""
     with services.database.read() as transaction:
-        return front_document(transaction, find_study(transaction, study_id), target, tuple(aim or ("steps",)))
+        study = find_study(transaction, study_id)
+        target = _answer_target(transaction, study) if target is None else target
+        return front_document(transaction, study, target, tuple(aim or ("steps",)))
+
+
+def _answer_target(transaction: Transaction, study: StudyRow) -> float:
+    """Raises ConflictError while no trial has completed."""
+    answer = answer_document(transaction, study, None)
+    target = default_target(transaction, study, answer.baseline.mean if answer.baseline else None)
+    if target is None:
+        raise ConflictError("This study has no default target yet; give one with target (lehr front: --target).")
+    return target
 
 
 @router.post("/{study_id}/forecast", response_model=Forecast)

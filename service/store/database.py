@@ -30,7 +30,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 
 from service.store.tables import Base, StudyRow, TrialRow
@@ -232,7 +232,7 @@ def _create_at_once_engine(url: URL) -> Engine:
 
 def create_engine_for(url: str) -> Engine:
     """An engine for a SQLite or PostgreSQL URL. Raises ValueError for any other."""
-    parsed = make_url(url)
+    parsed = _parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW, **SAFE)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -247,6 +247,20 @@ def create_engine_for(url: str) -> Engine:
         f"database: unsupported kind {parsed.get_backend_name()!r} (allowed: sqlite, postgresql). "
         "Give a URL such as sqlite:///lehr.sqlite or postgresql://user@host/lehr."
     )
+
+
+def _parse_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    # Neither the driver's nor SQLAlchemy's error is shown: they quote the URL, whose password may be what is wrong.
+    if parsed is None or "@" in (parsed.host or ""):
+        raise ValueError(
+            "database: the URL cannot be read. Give a URL such as sqlite:///lehr.sqlite or "
+            "postgresql://user:password@host:5432/lehr, and write @, / and : in a password as %40, %2F and %3A."
+        )
+    return parsed
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

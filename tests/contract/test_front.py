@@ -24,7 +24,7 @@ def test_the_front_goes_from_the_soonest_to_the_best(client: TestClient, worker:
 
 def test_a_front_needs_a_finite_target_and_a_study(client: TestClient) -> None:
     url = f"/v1/studies/{create(client)['study_id']}/front"
-    for params in ({}, {"target": "nan"}, {"target": "inf"}, {"target": "high"}):
+    for params in ({"target": "nan"}, {"target": "inf"}, {"target": "high"}):
         assert client.get(url, params=params).status_code == 422, params
     assert client.get("/v1/studies/none/front", params={"target": 1}).status_code == 404
 
@@ -68,3 +68,20 @@ def test_the_answer_carries_the_front_in_both_aims(client: TestClient, worker: F
     sensitivities = [item["rate_sensitivity"] for item in only["items"]]
     assert len(set(sensitivities)) == len(sensitivities)
     assert client.get(f"/v1/studies/{study}/front", params={"target": 0.5, "aim": "fun"}).status_code == 422
+
+
+def test_without_a_target_the_front_takes_the_answers(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, budget={"trials": 4, "parallel": 1}, warm_start="off")["study_id"]
+    url = f"/v1/studies/{study}"
+    refused = client.get(f"{url}/front")
+    assert refused.status_code == 409
+    assert "No trial of this study has completed yet" in refused.json()["detail"]
+    for value in (0.7, 0.9, 0.8):
+        lease = worker.claim()
+        assert lease is not None
+        worker.report(lease, 49, value)
+        worker.finish(lease, value=value)
+    answered = client.get(f"{url}/best").json()["front"]
+    assert client.get(f"{url}/front").json()["target"] == answered["target"]
+    both = client.get(f"{url}/front", params={"aim": ["steps", "rate_sensitivity"]}).json()
+    assert both == answered

@@ -62,6 +62,27 @@ def test_uvicorns_tracebacks_are_as_short() -> None:
     assert len(ShortFormatter().format(record)) < 2 * MOST_CHARACTERS
 
 
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_the_servers_lines_carry_no_controls_and_no_passwords(style: str) -> None:
+    script = (
+        "import structlog\nfrom service.logs import configure\n"
+        f"configure('info', '{style}')\n"
+        r"name = 'a\x1b]52;c;eA==\x07b\u202ec\x9bd'"
+        "\n"
+        "structlog.get_logger().info('event', name=name, names=[name], at={name: name}, "
+        "error=ValueError(name), url='http://me:hunter2@host')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.count("a]52;c;eA==bcd") == 5
+    assert "hunter2" not in done.stderr
+    assert not any(control in done.stderr for control in ("\x1b", "\x07", "\x9b", "\u202e", "\\x", "\\u"))
+
+
+def test_uvicorns_lines_carry_no_controls() -> None:
+    record = logging.LogRecord("uvicorn.error", logging.WARNING, "", 0, "%s", ("a\x1b[2Jb\u202ec",), None)
+    assert ShortFormatter().format(record) == "a[2Jbc"
+
+
 def test_a_message_of_any_size_is_cut_to_its_end() -> None:
     traceback = short_traceback(ValueError("x" * 1_000_000 + "the end"))
     assert len(traceback) < MOST_CHARACTERS + 100
@@ -73,6 +94,8 @@ def test_a_message_of_any_size_is_cut_to_its_end() -> None:
     ("url", "shown"),
     [
         ("postgresql://lehr:p%40ss@db/lehr", "postgresql://lehr:***@db/lehr"),
+        ("postgresql://lehr:p/ss@db/lehr", "postgresql://lehr:***@db/lehr"),
+        ("postgresql://db/lehr?user=me&password=p%40ss&x=1", "postgresql://db/lehr?user=me&password=***&x=1"),
         ("https://:token@host:8000/x", "https://:***@host:8000/x"),
         ("https://host:8000/a@b", "https://host:8000/a@b"),
     ],

@@ -19,7 +19,10 @@ from lehr.wire.front import Aim
 
 def front(
     study: StudyArgument,
-    target: Annotated[float, typer.Option("--target", help="The value of the objective to reach.")],
+    target: Annotated[
+        float | None,
+        typer.Option("--target", help="The value of the objective to reach; default: the answer's target."),
+    ] = None,
     robust: Annotated[
         bool, typer.Option("--robust", help="Count robustness to the rate as an aim of its own, beside the steps.")
     ] = False,
@@ -35,4 +38,4 @@ def front(
         return
     if found.items:
         output.show(front_table(found))
-    say(f"{found.reached} of {found.examined} trials reached {found.metric} {target:g}")
+    say(f"{found.reached} of {found.examined} trials reached {found.metric} {found.target:g}")

@@ -73,3 +73,24 @@ def test_a_workers_log_masks_it(tmp_path: Path) -> None:
         worker.wait(60)
     assert "http://***@127.0.0.1:9" in log.read_text()
     assert "secret" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:secret@127.0.0.1:1/x",
+        "postgresql://me:secret@127.0.0.1:port/x",
+        "postgresql://me:sec@ret@127.0.0.1:1/x",
+        "postgresql://me:sec/ret@127.0.0.1:1/x",
+        "postgresql://me:secret",
+        "postgresql://127.0.0.1:1/x?password=secret&user=me",
+        "oracle://me:secret@127.0.0.1/x",
+        "me:secret@127.0.0.1/x",
+    ],
+)
+def test_a_server_masks_the_url_of_a_database_that_it_cannot_use(url: str) -> None:
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--database", url]
+    refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert refused.returncode in (1, 2)
+    assert "database" in refused.stderr
+    assert not any(part in refused.stdout + refused.stderr for part in ("secret", "sec@", "ret@", "sec/"))
