@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--database", metavar="URL")
     serve.add_argument("--host")
     serve.add_argument("--port", type=int, help="0 takes a free one")
+    serve.add_argument("--allowed-hosts", metavar="NAME,...", help="names by which the server is reached")
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once it is bound")
     serve.add_argument("--migrate", action="store_true", help="bring the database to the newest schema first")
     serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])

@@ -15,6 +15,7 @@ from service.endpoints import fleet, leases, operations, range_tests, schedules,
 from service.http import problems
 from service.http.metrics_middleware import Measuring
 from service.http.openapi import DescribedApp
+from service.http.origins import OriginChecks
 from service.ledger.grace import Grace
 from service.ledger.lost_leases import sweep
 from service.ledger.overdue_searches import end_overdue
@@ -68,6 +69,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.add_middleware(OriginChecks, hosts=(settings.host, *settings.allowed_hosts))
     app.add_middleware(Measuring, metrics=services.metrics)
     return app
 

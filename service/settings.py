@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+HOST_NAME = re.compile(r"\*|(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?", re.IGNORECASE)
 
 
 class Settings(BaseSettings):
@@ -18,6 +21,9 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8765, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("localhost",), description="names of the server, by commas; IP addresses and `host` are always allowed"
+    )
     lease_seconds: float = Field(default=60.0, gt=0, le=86_400, description="how long a lease lasts without a beat")
     beat_seconds: float = Field(default=15.0, gt=0, le=28_800, description="how often workers are asked to beat")
     max_trials: int = Field(default=10_000, ge=1, description="the largest budget a study may ask for")
@@ -25,3 +31,16 @@ class Settings(BaseSettings):
     max_report_bytes: int = Field(default=16 * 2**20, ge=1024, description="the largest body of reports or results")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     log_format: Literal["console", "json"] = Field(default="console", description="how log lines look")
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((host for host in hosts if HOST_NAME.fullmatch(host) is None), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is no host name; give names without scheme and port, such as lehr.example")
+        return hosts

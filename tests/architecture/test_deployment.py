@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -69,6 +70,14 @@ def test_no_worker_holds_the_databases_password_and_nobody_else_has_it_written_d
     assert not {"LEHR_DATABASE", "PGPASSWORD"} & worker.keys()
     passwords = re.findall(r"PASSWORD: (.*)", document("docker-compose.yml"))
     assert all(password.startswith("${LEHR_DB_PASSWORD:?") for password in passwords)
+
+
+def test_the_server_allows_the_name_by_which_the_worker_calls_it() -> None:
+    services = _compose()["services"]
+    host = urlsplit(services["worker"]["environment"]["LEHR_SERVER"]).hostname
+    assert host in services
+    assert host in services["server"]["environment"]["LEHR_ALLOWED_HOSTS"].split(",")
+    assert services["server"]["environment"].items() > services["migrate"]["environment"].items()
 
 
 def test_the_worker_reserves_a_gpu() -> None:

@@ -15,6 +15,8 @@ from service.app import create_app
 from service.settings import Settings
 
 LEASE_SECONDS = 60.0
+TEST_HOST = "testserver"
+"""Starlette's TestClient calls the server by this name."""
 
 
 class FakeClock:
@@ -31,9 +33,8 @@ class FakeClock:
 
 
 def settings_for(url: str, **changes: Any) -> Settings:
-    return Settings.model_validate(
-        {"database": url, "lease_seconds": LEASE_SECONDS, "beat_seconds": 15.0, "log_level": "error", **changes}
-    )
+    usual = {"lease_seconds": LEASE_SECONDS, "beat_seconds": 15.0, "log_level": "error", "allowed_hosts": TEST_HOST}
+    return Settings.model_validate({"database": url, **usual, **changes})
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from lehr.errors import ServerError, UnreachableError
 
 LONGEST_PAUSE_SECONDS = 3.0
 FIRST_PAUSE_SECONDS = 0.2
-_TRANSIENT_STATUSES = frozenset({408, 425, 429})
+# 421: the server's LEHR_ALLOWED_HOSTS lacks its own name, which its operator can mend meanwhile.
+_TRANSIENT_STATUSES = frozenset({408, 421, 425, 429})
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

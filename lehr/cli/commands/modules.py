@@ -25,13 +25,23 @@ def serve(
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help="Port, 0 takes a free one; else LEHR_PORT.")
     ] = None,
+    allowed_hosts: Annotated[
+        str | None,
+        typer.Option("--allowed-hosts", metavar="NAME,…", help="Names of this server; else LEHR_ALLOWED_HOSTS."),
+    ] = None,
     port_file: Annotated[
         str | None, typer.Option("--port-file", metavar="FILE", help="Where to write the port once it is bound.")
     ] = None,
     migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database to the newest schema first.")] = False,
 ) -> None:
     """Run the server alone."""
-    options = {"--database": database, "--host": host, "--port": port, "--port-file": port_file}
+    options = {
+        "--database": database,
+        "--host": host,
+        "--port": port,
+        "--allowed-hosts": allowed_hosts,
+        "--port-file": port_file,
+    }
     become("service", ["serve", *flags(options), *(["--migrate"] if migrate else [])])
 
 

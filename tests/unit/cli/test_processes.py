@@ -262,11 +262,21 @@ def test_serve_worker_and_migrate_become_their_modules(monkeypatch: pytest.Monke
 
     became: list[list[str]] = []
     monkeypatch.setattr(modules, "become", lambda module, arguments: became.append([module, *arguments]))
-    lehr("serve", "--database", "sqlite:///x", "--port", "0", "--migrate")
+    lehr("serve", "--database", "sqlite:///x", "--port", "0", "--migrate", "--allowed-hosts", "lehr.example")
     lehr("worker", "--device", "cuda:1", "--max-trials", "4")
     lehr("migrate")
     assert became == [
-        ["service", "serve", "--database", "sqlite:///x", "--port", "0", "--migrate"],
+        [
+            "service",
+            "serve",
+            "--database",
+            "sqlite:///x",
+            "--port",
+            "0",
+            "--allowed-hosts",
+            "lehr.example",
+            "--migrate",
+        ],
         ["workers", "--device", "cuda:1", "--max-trials", "4"],
         ["service", "migrate"],
     ]

@@ -27,7 +27,8 @@ def failing(*errors: LehrError) -> tuple[Callable[[], str], list[float]]:
 
 
 @pytest.mark.parametrize(
-    "error", [UnreachableError(), ServerError(500, {}), ServerError(503, {}), ServerError(429, {})]
+    "error",
+    [UnreachableError(), ServerError(500, {}), ServerError(503, {}), ServerError(429, {}), ServerError(421, {})],
 )
 def test_what_may_pass_is_tried_again(error: LehrError) -> None:
     call, calls = failing(error, error)
