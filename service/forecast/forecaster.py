@@ -53,13 +53,14 @@ class Forecaster:
     """A law fitted to `count` curves of one horizon, last losses `spread` apart (a deviation).
 
     errors: (curves, PHASES), a loss minus what was predicted without its curve; the last column is the end's.
-    `drift`: how far off (root mean square) the ends are for laws that know the first half of every curve alone.
+    `drift`: how far off (root mean square) the ends are for laws that know the first half of every curve alone; None
+    where nothing was reported in it.
     `lowest`, `highest`: of the highest rates that were trained; `steady`: the highest of the better half.
     """
 
     law: Law
     errors: Array
-    drift: float
+    drift: float | None
     spread: float
     horizon: int
     lowest: float
@@ -104,7 +105,13 @@ class Forecaster:
         factor = (grid[-1] + 1) / self.horizon
         if (outside := self._outside(float(rates.max()), factor)) is not None:
             return outside
-        deviation = float(np.hypot(self.error, self.drift * abs(np.log2(factor))))
+        octaves = abs(float(np.log2(factor)))
+        if self.drift is None and octaves > 0:
+            message = (
+                "no training has reported in its first half, so that nothing tells how a longer or shorter one ends"
+            )
+            return Doubt("horizon_unknown", message)
+        deviation = float(np.hypot(self.error, (self.drift or 0.0) * octaves))
         return self.doubt(self.error) or self._interval(self.end(grid, rates), deviation, self.count)
 
     def follow(self, curve: LossCurve) -> Forecast | Doubt:
@@ -163,13 +170,13 @@ def _errors(curves: Sequence[LossCurve], law: Law, horizon: int) -> Array:
     return found
 
 
-def _drift(curves: Sequence[LossCurve], law: Law) -> float:
+def _drift(curves: Sequence[LossCurve], law: Law) -> float | None:
     halves = []
     for curve in curves:
         kept = curve.steps <= curve.grid[-1] / 2
         halves.append(LossCurve(curve.grid, curve.rates, curve.steps[kept], curve.losses[kept]))
     if not any(len(half.losses) for half in halves):
-        return float("inf")
+        return None
     early = fit_law(halves, law)
     missed = [curve.losses[-1] - early.predict(curve.grid, curve.rates, curve.steps[-1:])[0] for curve in curves]
     return float(np.sqrt(np.mean(np.square(missed))))

@@ -112,6 +112,21 @@ def test_a_longer_training_is_expected_to_end_lower_and_is_known_less_well() -> 
     assert twice.high - twice.low > once.high - once.low
 
 
+def test_trainings_that_report_once_at_their_end_tell_of_their_own_horizon_alone() -> None:
+    generator = np.random.default_rng(5)
+    curves = [drawn(generator, 1e-4) for _ in range(12)]
+    whole = knowing(curves)
+    late = [LossCurve(one.grid, one.rates, one.grid[-1:], one.losses[-1:]) for one in curves]
+    told = knowing(late).foresee(curves[0].grid, curves[0].rates)
+    assert isinstance(told, Forecast), told
+    assert np.isfinite([told.value, told.low, told.high]).all()
+    longer = np.linspace(0, 2 * HORIZON - 1, 200)
+    assert isinstance(whole.foresee(longer, curves[0].rates), Forecast)
+    unknown = knowing(late).foresee(longer, curves[0].rates)
+    assert isinstance(unknown, Doubt)
+    assert unknown.code == "horizon_unknown"
+
+
 def test_the_suggested_schedule_beats_what_was_trained_by_the_true_law_at_rates_that_were_trained() -> None:
     generator = np.random.default_rng(4)
     curves = [drawn(generator) for _ in range(12)]
