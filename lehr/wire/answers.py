@@ -10,23 +10,10 @@ from lehr.wire.base import Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
 from lehr.wire.front import Front
-from lehr.wire.objectives import ConstraintStanding, Evaluations
-from lehr.wire.studies import BestSoFar, Direction, StudyState
+from lehr.wire.objectives import Confirmation, ConstraintStanding, Evaluations
+from lehr.wire.studies import BestTrial, Direction, StudyState
 
 Verdict = Literal["better", "tie", "worse"]
-
-
-class Confirmation(Response):
-    """Of the answer's runs on seeds that neither the search nor the race has seen: nothing was chosen by them.
-
-    `ci95` None where fewer than two seeds count. `diverged`: how many of its runs did, and are left out of the mean.
-    """
-
-    seeds: int
-    diverged: int = 0
-    mean: float
-    std: float | None
-    ci95: tuple[float, float] | None
 
 
 class Baseline(Response):
@@ -105,8 +92,9 @@ class EqualBudget(Response):
 class LeaderboardEntry(Response):
     """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
 
-    `infeasible`: how many of them broke the study's constraints. `confirmation`: of its best finalist on fresh seeds,
-    where it has one.
+    `best`: its trial that was measured on fresh seeds, where it has one (the answer before any other), else its best
+    value of the search. `confirmation`: what this trial came to on fresh seeds; null where it was not measured.
+    `infeasible`: how many of its trials broke the study's constraints.
     """
 
     rank: int
@@ -114,18 +102,22 @@ class LeaderboardEntry(Response):
     trials: int
     diverged: int
     infeasible: int = 0
-    best: BestSoFar | None
+    best: BestTrial | None
     equal_budget: EqualBudget | None
     confirmation: Confirmation | None
 
 
 class Leaderboard(Response):
-    """The families of a study, the best first."""
+    """The families of a study, the best first.
+
+    `answer`: the trial that won the race on fresh seeds, whose family ranks first; null before there is one.
+    """
 
     study_id: str
     state: StudyState
     metric: str
     direction: Direction
+    answer: int | None = None
     items: list[LeaderboardEntry]
 
 

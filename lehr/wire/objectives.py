@@ -144,6 +144,19 @@ class Evaluations(Response):
     std: float | None
 
 
+class Confirmation(Response):
+    """Of a schedule's runs on seeds that neither the search nor the race has seen: nothing was chosen by them.
+
+    `ci95` None where fewer than two seeds count. `diverged`: how many of its runs did, and are left out of the mean.
+    """
+
+    seeds: int
+    diverged: int = 0
+    mean: float
+    std: float | None
+    ci95: tuple[float, float] | None
+
+
 class ConstraintStanding(Response):
     """How a schedule keeps to a constraint: the metric's `mean` over its `runs`, and how many of these break the
     constraint alone. `mean` null: a run did not report the metric, or as no finite number.

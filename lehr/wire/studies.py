@@ -16,8 +16,8 @@ from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, Schedu
 from lehr.wire.convergence import Convergence
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
+from lehr.wire.objectives import Confirmation, Evaluations, ObjectiveSpec
 from lehr.wire.objectives import Direction as Direction  # noqa: PLC0414 - studies is where others look for it
-from lehr.wire.objectives import Evaluations, ObjectiveSpec
 from lehr.wire.ranges import AUTO, AutoRange, RangeResult, RangeSpec, RangeTestSpec
 from lehr.wire.tasks import TaskReference
 
@@ -211,13 +211,25 @@ class Progress(Response):
     eta_seconds: float | None
 
 
-class BestSoFar(Response):
-    """`evaluations`: what `value` is the mean of; null where it was measured once."""
+class BestTrial(Response):
+    """A trial of the search and its `value` there. `evaluations`: what `value` is the mean of; null where it was
+    measured once.
+    """
 
     trial: int
     value: float
     schedule: ScheduleDocument
     evaluations: Evaluations | None = None
+
+
+class BestSoFar(BestTrial):
+    """A study's best trial: its answer's, the race's leader before that, and the search's best before the race.
+
+    `confirmation`: what it came to on fresh seeds. Null until it was measured: its `value` in the search is then all
+    that is known, and flattered by luck.
+    """
+
+    confirmation: Confirmation | None = None
 
 
 class Study(Response):

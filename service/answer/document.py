@@ -13,13 +13,12 @@ from lehr.wire.answers import (
     Answer,
     Baseline,
     Comparison,
-    Confirmation,
     Feasibility,
     Gain,
     LrCurve,
     Recommendation,
 )
-from lehr.wire.objectives import Constraint, Evaluations
+from lehr.wire.objectives import Confirmation, Constraint, Evaluations
 from lehr.wire.studies import Direction, StudyState
 from service.answer.confirmation import Confirmed, gain_over
 from service.answer.constraints import standings

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lehr.wire.answers import Confirmation, EqualBudget, LeaderboardEntry
-from lehr.wire.studies import BestSoFar, Direction
+from lehr.wire.answers import EqualBudget, LeaderboardEntry
+from lehr.wire.objectives import Confirmation
+from lehr.wire.studies import BestTrial, Direction
 from lehr.wire.trials import TrialState
 from service.answer.document import evaluations
 from service.answer.finalists import SearchTrial, best_first, loss
@@ -27,15 +28,21 @@ class FamilyTrials:
 
 
 def leaderboard(
-    trials: Sequence[SearchTrial], families: Sequence[str], direction: Direction, confirmed: dict[str, Confirmation]
+    trials: Sequence[SearchTrial],
+    families: Sequence[str],
+    direction: Direction,
+    standing: Mapping[int, Confirmation | None],
+    *,
+    answer: int | None = None,
 ) -> list[LeaderboardEntry]:
-    """The families, best first; those without a counted trial last.
+    """The families: that of the `answer` first, the others best first, those without a counted trial last.
 
     A search spends its trials unevenly, and the best of thirty is better than the best of five
     whatever the family. So the families are ranked by what the best of an equal number of their
     trials comes to: as many as the searched family with the fewest has. `families` are those searched;
     others that users enqueued are added, and compared where they have as many trials: a single one would leave
-    nothing to compare of all the others. `confirmed`: the best confirmation of each family that has one.
+    nothing to compare of all the others. `standing`: by number the trials that stand for their families, whatever
+    luckier ones there were in the search, the first of several; with what they came to on fresh seeds.
     """
     names = dict.fromkeys((*families, *(trial.schedule.family for trial in trials)))
     groups = [
@@ -47,11 +54,12 @@ def leaderboard(
     count = min((len(group.trials) for group in searched or tried), default=0)
     completed = [trial.value for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
     worst = max((loss(value, direction) for value in completed), default=math.inf)
-    found = [_entry(group, direction, count, worst, confirmed.get(group.family)) for group in groups]
+    found = [_entry(group, direction, count, worst, standing) for group in groups]
 
-    def rank(entry: LeaderboardEntry) -> tuple[float, float, str]:
+    def rank(entry: LeaderboardEntry) -> tuple[bool, float, float, str]:
+        is_behind = answer is None or entry.best is None or entry.best.trial != answer
         mean = loss(entry.equal_budget.mean if entry.equal_budget else None, direction)
-        return mean, loss(entry.best.value if entry.best else None, direction), entry.family
+        return is_behind, mean, loss(entry.best.value if entry.best else None, direction), entry.family
 
     return [entry.model_copy(update={"rank": place}) for place, entry in enumerate(sorted(found, key=rank), 1)]
 
@@ -77,9 +85,15 @@ def best_of(losses: Sequence[float], count: int) -> tuple[float, float, float]:
 
 
 def _entry(
-    group: FamilyTrials, direction: Direction, count: int, worst: float, confirmed: Confirmation | None
+    group: FamilyTrials,
+    direction: Direction,
+    count: int,
+    worst: float,
+    standing: Mapping[int, Confirmation | None],
 ) -> LeaderboardEntry:
-    best = next(iter(best_first(group.trials, direction)), None)
+    known = {trial.number: trial for trial in group.trials}
+    stands = next((known[number] for number in standing if number in known), None)
+    best = stands or next(iter(best_first(group.trials, direction)), None)
     return LeaderboardEntry(
         rank=0,
         family=group.family,
@@ -88,14 +102,14 @@ def _entry(
         infeasible=sum(trial.broken > 0 for trial in group.trials),
         best=_best(best),
         equal_budget=_equal_budget(group, direction, count, worst) if best and len(group.trials) >= count else None,
-        confirmation=confirmed,
+        confirmation=standing.get(best.number) if best else None,
     )
 
 
-def _best(trial: SearchTrial | None) -> BestSoFar | None:
+def _best(trial: SearchTrial | None) -> BestTrial | None:
     if trial is None or trial.value is None:
         return None
-    return BestSoFar(trial=trial.number, value=trial.value, schedule=trial.schedule, evaluations=evaluations(trial))
+    return BestTrial(trial=trial.number, value=trial.value, schedule=trial.schedule, evaluations=evaluations(trial))
 
 
 def _counts(trial: SearchTrial) -> bool:

@@ -130,6 +130,11 @@ class Plan:
         )
 
     @property
+    def leader(self) -> int:
+        """The answer; before there is one, who leads the race."""
+        return self.racing[0] if self.answer is None else self.answer
+
+    @property
     def numbers(self) -> tuple[int, ...]:
         """All that take part, each once."""
         racers = (each.number for each in self.contenders)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sqlalchemy import select
 
-from lehr.wire.answers import Answer, Confirmation, Leaderboard, LrCurve
-from service.answer.confirmation import Confirmed, ConfirmRun
+from lehr.wire.answers import Answer, Leaderboard, LrCurve
+from lehr.wire.objectives import Confirmation
 from service.answer.document import MAX_POINTS, Measured, StudyFacts, answer, confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.leaderboard import COUNTED, leaderboard
 from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
-from service.documents.studies import best_trial, convergence_document, spread
-from service.ledger.lifecycle import OPEN_TRIAL_STATES
+from service.documents.best import best_trial, confirmed_trials, plan_of
+from service.documents.studies import convergence_document, spread
 from service.ledger.study_phases import SEARCHED, as_search_trial, search_trials
 from service.store.database import Transaction
 from service.store.ordering import objective_of
@@ -23,10 +21,9 @@ from service.store.tables import ReportRow, StudyRow, TrialRow
 
 def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
     """The best schedule so far. Raises ConflictError while nothing has completed."""
-    plan = _plan(study)
-    trials = _trials(transaction, study, plan)
-    measured = _measured(transaction, study, plan, trials) if plan is not None else None
-    document = answer(_facts(study), _chosen(transaction, study, plan, trials), measured, points)
+    best = best_trial(transaction, study)
+    trial = None if best is None else as_search_trial(best)
+    document = answer(_facts(study), trial, _measured(transaction, study), points)
     document = document.model_copy(update={"convergence": convergence_document(study)})
     if not document.schedule.adaptive:
         return document
@@ -34,31 +31,12 @@ def answer_document(transaction: Transaction, study: StudyRow, points: int | Non
     return document.model_copy(update={"lr": _thinned(lr, points)})
 
 
-def _plan(study: StudyRow) -> Plan | None:
-    return None if study.confirmation is None else Plan.from_json(study.confirmation)
-
-
-def _trials(transaction: Transaction, study: StudyRow, plan: Plan | None) -> dict[int, SearchTrial]:
-    found = search_trials(transaction, study, plan.numbers) if plan is not None else []
-    return {trial.number: trial for trial in found}
-
-
-def _chosen(
-    transaction: Transaction, study: StudyRow, plan: Plan | None, trials: Mapping[int, SearchTrial]
-) -> SearchTrial | None:
-    """The plan's answer, or who leads the race; before it the best of the search."""
-    if plan is not None:
-        return trials[plan.racing[0] if plan.answer is None else plan.answer]
-    best = best_trial(transaction, study)
-    return next(iter(search_trials(transaction, study, [best.number])), None) if best is not None else None
-
-
-def _measured(
-    transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
-) -> Measured | None:
-    if plan.answer is None:
+def _measured(transaction: Transaction, study: StudyRow) -> Measured | None:
+    plan = plan_of(study)
+    if plan is None or plan.answer is None:
         return None
-    confirmed = _confirmed(transaction, study, plan, trials)
+    trials = _trials(transaction, study, plan)
+    confirmed = confirmed_trials(transaction, study, plan, trials)
     return Measured(
         answer=confirmed[plan.answer],
         baseline=confirmed[plan.baseline] if plan.baseline is not None else None,
@@ -66,6 +44,10 @@ def _measured(
         recommendation=recommendation(plan, trials),
         nothing_kept=plan.nothing_kept,
     )
+
+
+def _trials(transaction: Transaction, study: StudyRow, plan: Plan) -> dict[int, SearchTrial]:
+    return {trial.number: trial for trial in search_trials(transaction, study, plan.numbers)}
 
 
 def _recorded_rates(transaction: Transaction, study: StudyRow, number: int, first: float) -> list[tuple[int, float]]:
@@ -84,48 +66,26 @@ def _thinned(lr: list[tuple[int, float]], points: int | None) -> LrCurve:
     return LrCurve(step=[step for step, _ in kept], value=[rate for _, rate in kept])
 
 
-def _confirmed(
-    transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
-) -> dict[int, Confirmed]:
-    """The runs on the answer's seeds that all measured have been through, so that equal numbers are compared."""
-    query = (
-        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.measured)
-        .where(TrialRow.study_id == study.id, TrialRow.confirms.is_not(None), TrialRow.seed.in_(plan.final_seeds))
-        .order_by(TrialRow.number)
-    )
-    runs = list(transaction.session.execute(query))
-    unfinished = {seed for _, seed, state, _, _ in runs if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
-    constraints = tuple(objective_of(study).constraints)
-    return {
-        number: Confirmed(
-            trials[number],
-            tuple(
-                ConfirmRun(seed, state, value, measured)
-                for confirms, seed, state, value, measured in runs
-                if confirms == number and seed not in unfinished
-            ),
-            constraints,
-        )
-        for number in plan.measured
-    }
-
-
 def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboard:
     """The families of the study, with what is known so far."""
-    facts, plan = _facts(study), _plan(study)
-    confirmed: dict[str, Confirmation] = {}
-    if plan is not None and plan.answer is not None:
-        for each in _confirmed(transaction, study, plan, _trials(transaction, study, plan)).values():
-            # The answer comes first: of its family it is the best.
-            if (document := confirmation(each)) is not None:
-                confirmed.setdefault(each.trial.schedule.family, document)
+    facts, plan = _facts(study), plan_of(study)
+    answered = None if plan is None else plan.answer
+    standing: dict[int, Confirmation | None] = {}
+    if plan is not None:
+        confirmed = confirmed_trials(transaction, study, plan, _trials(transaction, study, plan))
+        standing = {plan.leader: None, **{number: confirmation(each) for number, each in confirmed.items()}}
     return Leaderboard(
         study_id=facts.study_id,
         state=facts.state,
         metric=facts.metric,
         direction=facts.direction,
+        answer=answered,
         items=leaderboard(
-            _ended_trials(transaction, study), study.spec["space"]["families"], facts.direction, confirmed
+            _ended_trials(transaction, study),
+            study.spec["space"]["families"],
+            facts.direction,
+            standing,
+            answer=answered,
         ),
     )
 

@@ -15,8 +15,8 @@ from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
 from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trial import diagnose
+from service.documents.best import best_trial
 from service.documents.curves import reports
-from service.documents.studies import best_trial
 from service.ledger.lifecycle import FINISHED_TRIAL_STATES
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
@@ -49,20 +49,10 @@ def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis
         _repeats(transaction, study),
     )
     of_best: list[Finding] = []
-    if (number := _best(transaction, study)) is not None:
-        best = select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == number)
-        found = _of_trial(transaction, study, transaction.session.execute(best).scalar_one(), results)
-        of_best = [finding.model_copy(update={"trial": number}) for finding in found]
+    if (best := best_trial(transaction, study)) is not None:
+        found = _of_trial(transaction, study, best, results)
+        of_best = [finding.model_copy(update={"trial": best.number}) for finding in found]
     return StudyDiagnosis(study_id=study.id, state=study.state, findings=diagnose_study(facts, of_best))
-
-
-def _best(transaction: Transaction, study: StudyRow) -> int | None:
-    """The trial of the answer; before there is one, the best so far."""
-    answer: int | None = (study.confirmation or {}).get("answer")
-    if answer is not None:
-        return answer
-    best = best_trial(transaction, study)
-    return None if best is None else best.number
 
 
 def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lehr.errors import ConflictError
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire import forecasts as wire
-from service.documents.studies import best_trial
+from service.documents.best import best_trial
 from service.forecast.forecast_cache import Forecasts, StudyForecasts
 from service.forecast.forecaster import LONGEST, Doubt, Forecast, Forecaster
 from service.store.database import Transaction

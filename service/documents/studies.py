@@ -16,21 +16,19 @@ from lehr.wire import convergence as wire
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
-from lehr.wire.objectives import Evaluations
 from lehr.wire.ranges import RangeResult, RangeTest
-from lehr.wire.studies import BestSoFar, Progress, Study, StudyState, Warning_
+from lehr.wire.studies import Progress, Study, StudyState, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
-from service.answer.plan import Plan
 from service.answer.warnings import warnings_after
+from service.documents.best import best_document, best_trial, evaluations_of, plan_of
 from service.documents.curves import reports
 from service.fleet import Fleet
 from service.ledger.lifecycle import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
 from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
-from service.store.ordering import best_first
 from service.store.tables import StudyRow, TrialRow
 from service.studies.validation import NOT_OFFERED, waiting_reason
 
@@ -67,7 +65,7 @@ class Documents:
             spec=parts.get("spec", lambda: _readable_spec(row), {}),
             warnings=warnings,
             progress=parts.get("progress", lambda: progress(row, counts), _unknown_progress(counts)),
-            best=parts.get("best", lambda: _best_document(best), None),
+            best=parts.get("best", lambda: best_document(transaction, row, best), None),
             convergence=parts.get("convergence", lambda: convergence_document(row), None),
             range_test=parts.get("range_test", lambda: _range_result(row), None),
             reason=row.reason or _unreadable(parts) or waits_because,
@@ -143,8 +141,9 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
     known = sum(counts.values())
     if study.state in FINISHED_STUDY_STATES:
         return known
-    if study.confirmation is not None:
-        return known + Plan.from_json(study.confirmation).runs_to_come
+    plan = plan_of(study)
+    if plan is not None:
+        return known + plan.runs_to_come
     search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
     confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
     measured = 1 + baseline["constant"] + len(baseline["schedules"])
@@ -193,42 +192,12 @@ def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest
     )
 
 
-def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
-    """The COMPLETED search trial with the best value of those that keep to the constraints, the earlier one of equals;
-    where none does, the one nearest to it.
-    """
-    query = (
-        select(TrialRow)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(*best_first(study))
-        .limit(1)
-    )
-    return transaction.session.execute(query).scalar_one_or_none()
-
-
 def convergence_document(study: StudyRow) -> wire.Convergence | None:
     """What a search believes that stops when it has converged; None before it was looked at."""
     if study.convergence is None:
         return None
     known = Convergence(**study.convergence)
     return wire.Convergence(**study.convergence, converged=known.converged, method=METHOD)
-
-
-def _best_document(trial: TrialRow | None) -> BestSoFar | None:
-    if trial is None or trial.value is None:
-        return None
-    return BestSoFar(
-        trial=trial.number,
-        value=trial.value,
-        schedule=schedule_from_dict(trial.schedule),
-        evaluations=_evaluations(trial),
-    )
-
-
-def _evaluations(trial: TrialRow) -> Evaluations | None:
-    if trial.evaluations is None:
-        return None
-    return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
 
 
 def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
@@ -241,10 +210,13 @@ def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
 
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
-    if best is not None and is_broken(best.violation):
+    if best is None:
+        return []
+    plan = plan_of(study)
+    if plan.nothing_kept if plan is not None else is_broken(best.violation):
         message = f"no trial has kept to the constraints so far; the nearest is trial {best.number}"
         return [Warning_(code="nothing_feasible", field="objective.constraints", message=message)]
-    if best is None or best.point is None:
+    if best.point is None:
         return []
     return warnings_after(searched_space(study), schedule_from_dict(best.schedule))
 
@@ -262,7 +234,7 @@ def trial_document(
         "trial": row.id,
         "worker": row.worker_id,
         "fold": None if row.fold is None or study.folds is None else Fold(index=row.fold, count=study.folds),
-        "evaluations": _evaluations(row),
+        "evaluations": evaluations_of(row),
         "diagnosis": diagnosis,
         "forecast": forecast,
     }

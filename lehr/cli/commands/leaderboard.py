@@ -17,7 +17,7 @@ from lehr.wire.answers import Leaderboard
 
 
 def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Show the best of each family, ranked at an equal number of trials."""
+    """Show the best of each family: the answer's first, the others ranked at an equal number of trials."""
     with Client(server) as client:
         board = client.leaderboard(find_study(client, study).study_id)
     if json:
@@ -25,19 +25,22 @@ def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOp
         return
     output.show(board_table(board))
     counts = {entry.equal_budget.trials for entry in board.items if entry.equal_budget}
+    first = "" if board.answer is None else f"first the answer, trial {board.answer}; the others are "
     if counts:
-        say(f"ranked by what the best of {counts.pop()} trials of each family comes to")
+        say(f"{first}ranked by what the best of {counts.pop()} trials of each family comes to")
 
 
 def board_table(board: Leaderboard) -> Table:
-    heads = ("", "family", "trials", "at equal budget", "95%", "best", "rates", "confirmed", "95% interval")
+    heads = (
+        "", "family", "trials", "at equal budget", "95%", "trial", "in the search", "rates", "confirmed", "95% interval"
+    )  # fmt: skip
     table = Table(*heads, box=None, pad_edge=False)
     for entry in board.items:
         equal, confirmed, best = entry.equal_budget, entry.confirmation, entry.best
         table.add_row(
             str(entry.rank), entry.family, str(entry.trials),
             number(equal.mean) if equal else "", Text(interval(equal.interval95) if equal else ""),
-            number(best.value) if best else "", rates(best.schedule) if best else "",
+            str(best.trial) if best else "", number(best.value) if best else "", rates(best.schedule) if best else "",
             number(confirmed.mean) if confirmed else "", Text(interval(confirmed.ci95) if confirmed else ""),
         )  # fmt: skip
     return table

@@ -62,21 +62,30 @@ def rates(schedule: Schedule) -> str:
 
 def best_text(study: Study) -> str:
     metric = study.spec.get("objective", {}).get("metric", "value")
-    if study.best is None:
-        return f"best {metric}: none yet"
     best = study.best
-    return f"best {metric} {best.value:.4g} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
+    if best is None:
+        return f"best {metric}: none yet"
+    known = best.confirmation
+    where = f"on {known.seeds} fresh seeds" if known else "in the search, not confirmed,"
+    value = known.mean if known else best.value
+    return f"best {metric} {value:.4g} {where} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
 
 
 def studies_table(studies: Iterable[Study]) -> Table:
     table = Table("study", "name", "state", "done", "best", "time left", "created", box=None, pad_edge=False)
     for study in studies:
         done = f"{study.progress.finished}/{study.progress.planned}"
-        best = f"{study.best.value:.4g} {study.best.schedule.family}" if study.best else ""
         left = "" if study.finished_at else duration(study.progress.eta_seconds)
         created = study.created_at.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(study.study_id, Text(study.name), state_text(study.state), done, best, left, created)
+        table.add_row(study.study_id, Text(study.name), state_text(study.state), done, _best(study), left, created)
     return table
+
+
+def _best(study: Study) -> str:
+    if study.best is None:
+        return ""
+    known, family = study.best.confirmation, study.best.schedule.family
+    return f"{known.mean:.4g} {family}" if known else f"{study.best.value:.4g} {family} (search)"
 
 
 def study_details(study: Study) -> RenderableType:

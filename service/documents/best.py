@@ -1,0 +1,90 @@
+"""Which trial of a study is its best, and what it came to on fresh seeds. Every document takes both from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from lehr.schedules import schedule_from_dict
+from lehr.wire.objectives import Evaluations
+from lehr.wire.studies import BestSoFar
+from service.answer.confirmation import Confirmed, ConfirmRun
+from service.answer.document import confirmation
+from service.answer.finalists import SearchTrial
+from service.answer.plan import Plan
+from service.ledger.lifecycle import OPEN_TRIAL_STATES
+from service.ledger.study_phases import as_search_trial
+from service.store.database import Transaction
+from service.store.ordering import best_first, objective_of
+from service.store.tables import StudyRow, TrialRow
+
+
+def plan_of(study: StudyRow) -> Plan | None:
+    """The plan of its confirmation; None before there is one."""
+    return None if study.confirmation is None else Plan.from_json(study.confirmation)
+
+
+def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
+    """The answer's trial once the race has chosen it, the leader's while the race goes on, before it the search's best.
+
+    The search's best is its COMPLETED trial with the best value of those that keep to the constraints, the earlier one
+    of equals; where none does, the one nearest to it.
+    """
+    query = select(TrialRow).where(TrialRow.study_id == study.id)
+    plan = plan_of(study)
+    if plan is not None:
+        query = query.where(TrialRow.number == plan.leader)
+    else:
+        query = query.where(TrialRow.purpose == "search", TrialRow.state == "COMPLETED").order_by(*best_first(study))
+    return transaction.session.execute(query.limit(1)).scalar_one_or_none()
+
+
+def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | None) -> BestSoFar | None:
+    """`best`: the study's `best_trial`."""
+    if best is None or best.value is None:
+        return None
+    plan = plan_of(study)
+    is_measured = plan is not None and plan.answer == best.number
+    runs = measured_runs(transaction, study, plan).get(best.number, ()) if plan is not None and is_measured else ()
+    return BestSoFar(
+        trial=best.number,
+        value=best.value,
+        schedule=schedule_from_dict(best.schedule),
+        evaluations=evaluations_of(best),
+        confirmation=confirmation(Confirmed(as_search_trial(best), runs)),
+    )
+
+
+def evaluations_of(trial: TrialRow) -> Evaluations | None:
+    """What a search trial's value is the mean of, as far as it is; None where it is one training."""
+    if trial.evaluations is None:
+        return None
+    return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
+
+
+def confirmed_trials(
+    transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
+) -> dict[int, Confirmed]:
+    """All that were measured on fresh seeds, the answer first; empty while there is no answer."""
+    constraints = tuple(objective_of(study).constraints)
+    runs = measured_runs(transaction, study, plan)
+    return {number: Confirmed(trials[number], runs.get(number, ()), constraints) for number in plan.measured}
+
+
+def measured_runs(transaction: Transaction, study: StudyRow, plan: Plan) -> dict[int, tuple[ConfirmRun, ...]]:
+    """By search trial its runs on the seeds that all measured have been through, so that equal numbers are compared."""
+    query = (
+        select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.measured)
+        # The purposes are there for the index: a search may have thousands of trials.
+        .where(TrialRow.study_id == study.id, TrialRow.purpose.in_(("confirm", "baseline")))
+        .where(TrialRow.confirms.is_not(None), TrialRow.seed.in_(plan.final_seeds))
+        .order_by(TrialRow.number)
+    )
+    found = list(transaction.session.execute(query))
+    unfinished = {seed for _, seed, state, _, _ in found if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
+    runs: dict[int, tuple[ConfirmRun, ...]] = {}
+    for number, seed, state, value, measured in found:
+        if seed not in unfinished:
+            runs[number] = (*runs.get(number, ()), ConfirmRun(seed, state, value, measured))
+    return runs
