@@ -22,7 +22,8 @@ import torch
 from torch.optim import lr_scheduler
 
 from benchmarks.setting import setting
-from lehr.schedules import FAMILIES, Schedule, torch_code
+from lehr.schedules import FAMILIES, Schedule
+from lehr.schedules.portable import torch_code
 
 START, PEAK, END = 0.1, 0.5, 0.001
 MILLION = 1_000_000

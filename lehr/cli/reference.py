@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import typer
-
-from lehr.cli.app import app
+from lehr.cli.app import COMMANDS
 from lehr.cli.failures import EXIT_CODES
 from lehr.cli.settings import VARIABLES
 
@@ -20,8 +18,7 @@ beginning of its id. Results go to stdout, progress and messages to stderr. Flag
 
 def reference() -> str:
     """The page as Markdown: each command with its arguments, options, variables and defaults."""
-    group: Any = typer.main.get_command(app)
-    parts = [HEAD, *(_command(name, group.commands[name]) for name in group.commands)]
+    parts = [HEAD, *(_command(command.name or "", command.load()) for command in COMMANDS)]
     codes = "\n".join(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items())
     parts.append(f"## Exit codes\n\n| code | meaning |\n|---|---|\n{codes}\n")
     names = ", ".join(f"`{name}`" for name in VARIABLES)

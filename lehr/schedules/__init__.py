@@ -14,6 +14,5 @@ from lehr.schedules.documents import schedule_json_schema as schedule_json_schem
 from lehr.schedules.families.plateau_state import PlateauState as PlateauState
 from lehr.schedules.fitting.fit import Candidate as Candidate
 from lehr.schedules.fitting.fit import fit as fit
-from lehr.schedules.portable.torch_closed_form import torch_code as torch_code
 from lehr.schedules.registry import *  # noqa: F403  # one registry line exports a family too
 from lehr.schedules.sampling import MAX_HORIZON_STEPS as MAX_HORIZON_STEPS

@@ -26,7 +26,7 @@ class Request(BaseModel):
 class Response(BaseModel):
     """What the server sends. Readers ignore fields they don't know, so that servers may add some."""
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True, defer_build=True)
 
 
 def _storable(text: str) -> str:

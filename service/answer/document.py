@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lehr.errors import ConflictError
-from lehr.schedules import Schedule, torch_code
-from lehr.schedules.portable import export
+from lehr.schedules import Schedule
+from lehr.schedules.portable import export, torch_code
 from lehr.wire.answers import (
     Answer,
     Baseline,

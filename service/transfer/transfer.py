@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.schedules import Schedule, torch_code
+from lehr.schedules import Schedule
+from lehr.schedules.portable import torch_code
 from lehr.wire.transfer import Rescaling, Transfer, TransferRequest
 from service.transfer.origin import Setting
 from service.transfer.rescaled import rescaled

@@ -18,22 +18,22 @@ from lehr.client.calls import Control
 
 
 def pause(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Start no new trials of a study; the running ones go on."""
+    """Pause a study: running trials finish, no new ones start."""
     _control(study, "pause", server)
 
 
 def resume(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Let a paused study go on."""
+    """Resume a paused study."""
     _control(study, "resume", server)
 
 
 def stop(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Let the running trials end, then confirm and answer."""
+    """Stop searching: let running trials finish, then confirm and answer."""
     _control(study, "stop", server)
 
 
 def cancel(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """End a study now."""
+    """Cancel a study at once."""
     _control(study, "cancel", server)
 
 
@@ -42,7 +42,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Delete a finished study with all its trials."""
+    """Delete a finished study and all its trials."""
     with Client(server) as client:
         found = find_study(client, study, newest_of_name=False)
         if not yes:
@@ -59,7 +59,7 @@ def enqueue(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Have a schedule of your own trained within the study's budget. Prints the trial's number."""
+    """Train a schedule of your own within the study's budget. Prints the trial's number."""
     inline = schedule.lstrip().startswith("{")
     document = parse(schedule, "the schedule") if inline else read_study(schedule)
     with Client(server) as client:
@@ -68,7 +68,7 @@ def enqueue(
 
 
 def tasks(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Show what can be trained."""
+    """List the tasks that can be trained."""
     with Client(server) as client:
         found = client.tasks()
     if json:
@@ -80,7 +80,7 @@ def tasks(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERV
 
 
 def workers(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Show who trains."""
+    """List the workers and what they train."""
     with Client(server) as client:
         found = client.workers()
     if json:

@@ -24,7 +24,7 @@ from lehr.datasets.getting import get as get_dataset
 from lehr.errors import LehrError
 from lehr.wire.data import DataSummary
 
-app = typer.Typer(help="Lists and fetches public data sets, and looks at data of your own.", no_args_is_help=True)
+app = typer.Typer(help="List and fetch public data sets, and look at your own data.", no_args_is_help=True)
 
 
 class LookError(LehrError):

@@ -60,7 +60,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the folder; `lehr up --data DIR` opens it.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print nothing but the answer.")] = False,
 ) -> None:
-    """Run the whole main job on the handwritten digits: post a study, search, confirm, answer. Takes about a minute."""
+    """Run a whole study on handwritten digits: submit, search, confirm, answer. Takes about a minute."""
     plan = Plan(DEFAULT_HOST, 0, WORKERS)
     plan.require_programs()
     make_anew(data)

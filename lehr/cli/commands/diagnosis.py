@@ -27,7 +27,7 @@ def diagnose(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Say what is wrong with a study, or with one trial of it, and what to do."""
+    """Report what is wrong with a study, or with one of its trials, and how to fix it."""
     with Client(server) as client:
         study_id = find_study(client, study).study_id
         findings = client.diagnosis(study_id).findings if trial is None else client.trial(study_id, trial).diagnosis

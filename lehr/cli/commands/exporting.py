@@ -32,7 +32,7 @@ def export(
     into: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the code there.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Write a schedule as code, flags or a table for a framework; what holds of it goes to stderr."""
+    """Write a schedule as code, flags or a table for a framework. What it keeps and loses goes to stderr."""
     schedules = named_schedules(name, parameters(param))
     if len(schedules) != 1:
         raise InvalidValueError(

@@ -39,7 +39,7 @@ def forecast(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Say what a schedule will come to, and what a longer or shorter training would give, where that is known."""
+    """Predict what a schedule will reach, and what a longer or shorter training would give."""
     asked = read_schedules(schedule)[0] if schedule is not None else None
     with Client(server) as client:
         found = client.forecast(find_study(client, study).study_id, asked, horizon_steps=horizon)

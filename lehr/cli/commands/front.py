@@ -29,7 +29,7 @@ def front(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Show the trials that reach a target soonest, and those that end better for more steps."""
+    """Show the trials that reach a target soonest, and those that end better but take more steps."""
     with Client(server) as client:
         aims: tuple[Aim, ...] = ("steps", "rate_sensitivity") if robust else ("steps",)
         found = client.front(find_study(client, study).study_id, target, aims=aims)

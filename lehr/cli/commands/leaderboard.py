@@ -17,7 +17,7 @@ from lehr.wire.answers import Leaderboard
 
 
 def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Show the best of each family: the answer's first, the others ranked at an equal number of trials."""
+    """Rank the families by their best trial: the answer's family first, then at an equal number of trials."""
     with Client(server) as client:
         board = client.leaderboard(find_study(client, study).study_id)
     if json:

@@ -97,7 +97,7 @@ def worker(
 
 
 def migrate(database: DatabaseOption = None) -> None:
-    """Bring a database to the newest schema. `lehr up` does it by itself."""
+    """Upgrade a database to the newest schema. `lehr up` does this itself."""
     become("service", ["migrate", *flags({"--database": database})])
 
 

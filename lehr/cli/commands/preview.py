@@ -38,7 +38,7 @@ def preview(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture there instead.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw schedules in the terminal, several in one drawing. Rates that are not given are made up."""
+    """Draw one or more schedules in the terminal. Rates that are not given get example values."""
     given = {"start_lr": start_lr, "end_lr": end_lr, "peak_lr": peak_lr, "warmup_fraction": warmup_fraction}
     values = {name: value for name, value in given.items() if value is not None} | parameters(param)
     schedules = [schedule for name in names for schedule in named_schedules(name, values)]

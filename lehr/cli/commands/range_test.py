@@ -42,7 +42,7 @@ def range_test(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Sweep a task's learning rate, and show where the loss falls, is lowest and is lost."""
+    """Sweep a task's learning rate: show where the loss starts to fall, is lowest, and diverges."""
     request = _request(file, task, param or [])
     request |= {name: value for name, value in {"steps": steps, "seeds": seeds}.items() if value is not None}
     with Client(server) as client:
@@ -57,7 +57,7 @@ def range_test(
 
 
 def range_tests(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Show all range tests alone, the newest first."""
+    """List the standalone range tests, newest first."""
     with Client(server) as client:
         found = list(client.range_tests())
     if json:

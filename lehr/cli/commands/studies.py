@@ -1,8 +1,7 @@
-"""Commands about studies: submit, watch, status, best."""
+"""Commands that submit a study, follow it and show its answer."""
 
 from __future__ import annotations
 
-from itertools import islice
 from json import dumps
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from lehr.cli.commands.diagnosis import show_findings
 from lehr.cli.display import output, tables
 from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.progress import view
-from lehr.cli.display.reasons import show_reasons
 from lehr.cli.failures import FAILED, INTERRUPTED
 from lehr.cli.follow import follow
 from lehr.cli.inputs.study_file import read_study
@@ -28,7 +26,6 @@ from lehr.wire.studies import Study
 
 WATCH_TIMEOUT_SECONDS = 10.0
 PICTURE_POINTS = 200
-SHOWN_RUNNING = 16
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginning of an id, or name.")]
 
@@ -40,7 +37,7 @@ def submit(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Post a study. Prints its id."""
+    """Submit a study. Prints its id."""
     spec = read_study(file)
     with Client(server) as client:
         if validate_only:
@@ -58,37 +55,10 @@ def submit(
 
 
 def watch(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
-    """Watch a study until it has finished. Ctrl-C ends watching, not the study."""
+    """Follow a study until it finishes. Ctrl-C stops following, not the study."""
     with Client(server) as client:
         found = find_study(client, study)
     _watch(found, server, json)
-
-
-def status(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Id, beginning of an id, or name.")] = None,
-    json: JsonOption = False,
-    server: ServerOption = settings.DEFAULT_SERVER,
-) -> None:
-    """Show all studies, or one with its counts, its best, its warnings, and why trials failed."""
-    with Client(server) as client:
-        if study is not None:
-            found = find_study(client, study)
-            if json:
-                output.document(found.model_dump(mode="json"))
-                return
-            output.show(tables.study_details(found))
-            _show_running(client, found)
-            show_reasons(client, found)
-            if found.best is not None:
-                show_findings(client.diagnosis(found.study_id).findings)
-            return
-        studies = list(client.studies())
-    if json:
-        output.document([each.model_dump(mode="json") for each in studies])
-    elif studies:
-        output.show(tables.studies_table(studies))
-    else:
-        say("no studies yet; `lehr submit FILE` posts one")
 
 
 def best(
@@ -101,7 +71,7 @@ def best(
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
-    """Show the best schedule, how sure that is, and code that uses it."""
+    """Show the best schedule, how certain that is, and code that uses it."""
     with Client(server) as client:
         answer = client.best(find_study(client, study).study_id, points=points or (None if json else PICTURE_POINTS))
     if code is not None:
@@ -110,13 +80,6 @@ def best(
         output.document(answer.model_dump(mode="json"))
     else:
         _show_answer(answer)
-
-
-def _show_running(client: Client, study: Study) -> None:
-    """A study's trials under way; the first ones, where a cohort is large."""
-    if study.progress.trials.get("RUNNING"):
-        running = islice(client.trials(study.study_id, state="RUNNING", page_size=SHOWN_RUNNING), SHOWN_RUNNING)
-        output.show(tables.running_table(running))
 
 
 def _write_code(answer: Answer, framework: str) -> None:

@@ -41,7 +41,7 @@ def up(
     device: DeviceOption = "auto",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show logs here, not in DIR/logs.")] = False,
 ) -> None:
-    """Run server and workers on this machine, with SQLite. Ctrl-C ends them; the studies stay and go on next time."""
+    """Run a server and workers on this machine, with SQLite. Ctrl-C ends them; studies stay and continue next time."""
     try:
         with running(data, Plan(host, port, workers, device, verbose)) as fleet:
             say(f"lehr is up on {fleet.url}, data in {data}. Ctrl-C ends it; studies go on at the next `lehr up`.")

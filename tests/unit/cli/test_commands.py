@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 import lehr as package
-from lehr.cli.app import app
+from lehr.cli.app import COMMANDS
 from lehr.cli.inputs.schedule_file import complete
 from lehr.cli.reference import reference
 from lehr.schedules import FAMILIES
@@ -18,7 +19,7 @@ from tests.unit.cli.conftest import Stub, lehr
 from tests.unit.client.stub import NOW, page, study, trial
 
 ROOT = Path(__file__).parents[3]
-GROUP: Any = typer.main.get_command(app)
+LOADED: dict[str, Any] = {str(command.name): command.load() for command in COMMANDS}
 SPEC = "name: mine\ntask: {name: digits}\nobjective: {metric: val_accuracy, direction: maximize}\nbudget: {trials: 5}\n"
 ANSWER: dict[str, Any] = {
     "study_id": "s1", "state": "COMPLETED", "metric": "val_accuracy", "direction": "maximize", "trial": 2,
@@ -39,17 +40,28 @@ FAULT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("command", sorted(GROUP.commands))
+@pytest.mark.parametrize("command", sorted(LOADED))
 def test_every_command_has_help(command: str) -> None:
     result = lehr(command, "--help")
     assert result.exit_code == 0
     assert "Usage" in result.stdout
 
 
+def test_the_list_of_commands_gives_the_first_line_of_each_ones_help() -> None:
+    summaries = {command.name: command.help for command in COMMANDS}
+    assert summaries == {name: command.help.split("\n\n")[0] for name, command in LOADED.items()}
+
+
+def test_listing_the_commands_imports_none_of_them() -> None:
+    code = "import sys, lehr.cli.app; print([n for n in sys.modules if n.startswith(('lehr.cli.commands', 'httpx'))])"
+    listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert listed.stdout.strip() == "[]"
+
+
 def test_every_option_says_what_it_does() -> None:
     silent = [
         f"{name} {parameter.name}"
-        for name, command in GROUP.commands.items()
+        for name, command in LOADED.items()
         for parameter in command.params
         if not parameter.help
     ]
@@ -62,7 +74,7 @@ def test_the_reference_page_is_the_code() -> None:
 
 
 def test_the_commands_are_those_of_the_design_and_no_fewer() -> None:
-    assert set(GROUP.commands) >= {
+    assert set(LOADED) >= {
         "up", "serve", "worker", "submit", "watch", "status", "best", "preview", "migrate", "demo", "export",
     }  # fmt: skip
 

@@ -30,9 +30,9 @@ from lehr.schedules import (
     family_json_schema,
     schedule_from_dict,
     schedule_json_schema,
-    torch_code,
     warmed_up,
 )
+from lehr.schedules.portable import torch_code
 from lehr.space import Space
 from tests.support.schedules import compositions
 

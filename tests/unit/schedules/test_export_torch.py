@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lehr.errors import InvalidValueError
-from lehr.schedules import FAMILIES, Cosine, OneCycle, schedule_from_dict, torch_code
+from lehr.schedules import FAMILIES, Cosine, OneCycle, schedule_from_dict
+from lehr.schedules.portable import torch_code
 from tests.support.schedules import CLOSED_FORM, schedules
 
 families = pytest.mark.parametrize("family", CLOSED_FORM)

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lehr.errors import InvalidScheduleError, InvalidSpaceError, InvalidValueError
-from lehr.schedules import Plateau, PlateauState, schedule_from_dict, torch_code
+from lehr.schedules import Plateau, PlateauState, schedule_from_dict
+from lehr.schedules.portable import torch_code
 from lehr.space import Space
 from lehr.wire.base import MetricName
 
