@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,34 @@ if TYPE_CHECKING:
     from workers.settings import WorkerSettings
 
 
+_FLAGS: tuple[tuple[str, str, Callable[[str], float | str], str], ...] = (
+    ("--server", "URL", str, "Server URL (default http://127.0.0.1:8765)"),
+    ("--device", "auto|cpu|mps|cuda:N", str, "Device to train on (default auto)"),
+    ("--name", "NAME", str, "Name shown in lists of workers (default host/process)"),
+    ("--tasks", "NAME,…", str, "Tasks to offer; those built in by default"),
+    ("--data-dir", "DIR", str, "Folder that holds the data sets (default lehr-data/datasets)"),
+    ("--checkpoints", "DIR|URL", str, "Where checkpoints are stored (default lehr-data/checkpoints)"),
+    ("--checkpoint-seconds", "S", float, "Seconds between two checkpoints of a trial (default 60)"),
+    ("--hang-seconds", "S", float, "Fail a trial that makes no step for this many seconds (default 600)"),
+    ("--memory-limit-mib", "MIB", float, "Most memory that training may use (default no limit)"),
+    ("--gpu-memory-share", "F", float, "Share of the GPU's memory to use, above 0 to 1 (default no limit)"),
+    ("--max-trials", "K", int, "Trials to lease at once (default 1)"),
+    ("--cohort", "auto|off|K", str, "Trials to train together as one model (default off)"),
+    ("--probe-after", "S", float, "Seconds that a task trains alone before `--cohort auto` measures it (default 20)"),
+    ("--processes", "N", int, "Maximum number of concurrent training processes (default 4 on a GPU, else 1)"),
+    ("--calibration", "DIR", str, "Folder of measured cohort sizes (default lehr-data/calibration)"),
+    ("--cuda-graphs", "auto|off", str, "Replay training steps as CUDA graphs (default auto)"),
+    ("--threads", "N", int, "CPU threads for each operation (default 1)"),
+    ("--log-level", "debug|info|warning|error", str, "Least severe messages to log (default info)"),
+    ("--log-format", "console|json", str, "Form of the log (default console)"),
+)
+_SETTINGS = {"--name": "worker_name", "--max-trials": "trials_per_lease"}
+"""Flags whose setting has another name."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 when drained, 1 when the server refuses this worker, 2 for wrong settings."""
-    given = {name: value for name, value in vars(_parser().parse_args(arguments)).items() if value is not None}
+    given = {name: value for name, value in vars(parser().parse_args(arguments)).items() if value is not None}
     drain = Drain()
     drain.install()
     # Imported late, so that `--help` and a signal during start-up are answered at once.
@@ -76,41 +101,16 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The flags, which are those of `lehr worker`."""
+    flags = argparse.ArgumentParser(
         prog="python -m workers",
         description="Train trials for a lehr server. Each flag can also be set as LEHR_<SETTING>.",
     )
-    parser.add_argument("--server", metavar="URL", help="the server (default http://127.0.0.1:8765)")
-    parser.add_argument("--device", metavar="auto|cpu|mps|cuda:N", help="where to train (default auto)")
-    parser.add_argument("--name", dest="worker_name", help="what people call this worker (default host/process)")
-    parser.add_argument("--checkpoints", metavar="DIR|URL", help="for saving trials (default lehr-data/checkpoints)")
-    parser.add_argument("--data-dir", metavar="DIR", help="where data sets are looked for (default lehr-data/datasets)")
-    parser.add_argument(
-        "--checkpoint-seconds", type=float, metavar="S", help="between two saves of a trial (default 60)"
-    )
-    parser.add_argument("--hang-seconds", type=float, metavar="S", help="without a step: ends a trial (default 600)")
-    parser.add_argument("--memory-limit-mib", type=float, metavar="M", help="that training may use (default: no limit)")
-    parser.add_argument("--gpu-memory-share", type=float, metavar="F", help="of the GPU, 0 to 1 (default: no limit)")
-    parser.add_argument(
-        "--max-trials", dest="trials_per_lease", type=int, metavar="K", help="trials to take at once (default 1)"
-    )
-    parser.add_argument(
-        "--cohort", metavar="auto|off|K", help="trials to train together (default off; auto: as many as are fastest)"
-    )
-    parser.add_argument(
-        "--probe-after", type=float, metavar="S", help="that a task trains alone before it is measured (default 20)"
-    )
-    parser.add_argument(
-        "--processes", type=int, metavar="N", help="at once, at most, with --cohort auto (default 4 on a GPU, else 1)"
-    )
-    parser.add_argument("--calibration", metavar="DIR", help="what was measured (default lehr-data/calibration)")
-    parser.add_argument("--cuda-graphs", metavar="auto|off", help="replay steps on a GPU (default auto)")
-    parser.add_argument("--tasks", metavar="NAME,...", help="tasks to offer (default: those built in)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads per operation (default 1)")
-    parser.add_argument("--log-level", metavar="debug|info|warning|error", help="default info")
-    parser.add_argument("--log-format", metavar="console|json", help="default console")
-    return parser
+    for flag, metavar, kind, text in _FLAGS:
+        setting = _SETTINGS.get(flag, flag.removeprefix("--").replace("-", "_"))
+        flags.add_argument(flag, dest=setting, metavar=metavar, type=kind, help=text)
+    return flags
 
 
 if __name__ == "__main__":

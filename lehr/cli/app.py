@@ -112,7 +112,7 @@ class RootGroup(LehrGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = {command.name: command for command in COMMANDS}
+        self.commands = {str(command.name): command for command in COMMANDS}
 
 
 app = typer.Typer(

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
-from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_when_event_set,
+    wait_random_exponential,
+)
 
 from lehr.client.call import Call
-from lehr.errors import ServerError
+from lehr.errors import ServerError, UnreachableError
 
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
 TRANSIENT_STATUSES = frozenset({502, 503, 504})
 TOO_MANY_REQUESTS = 429
+PASSING_STATUSES = frozenset({408, 421, 425, TOO_MANY_REQUESTS})
+"""Refusals of the moment, not of the call: time-outs, early data (RFC 8470) and rate limits. 421: the server's
+LEHR_ALLOWED_HOSTS lacks its own name, which its operator can add meanwhile."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+T = TypeVar("T")
+log = logging.getLogger("lehr.client")
 
 
 class TransientAnswer(Exception):
@@ -36,8 +55,8 @@ class Retry:
 
     attempts: int = 6
     seconds: float = 30.0
-    first_pause_seconds: float = 0.2
-    longest_pause_seconds: float = 5.0
+    first_pause_seconds: float = FIRST_PAUSE_SECONDS
+    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
 
 
 def policy(retry: Retry, call: Call[Any]) -> dict[str, Any]:
@@ -68,3 +87,40 @@ def _may_be_repeated(call: Call[Any]) -> Callable[[BaseException], bool]:
         return isinstance(error, NEVER_SENT)
 
     return decide
+
+
+def _warn(error: UnreachableError | ServerError) -> None:
+    log.warning("%s Trying again until it answers.", error)
+
+
+def keep_trying(
+    call: Callable[[], T],
+    give_up: threading.Event,
+    on_first_failure: Callable[[UnreachableError | ServerError], None] = _warn,
+) -> T:
+    """The call's result, repeated until the server answers or `give_up` is set.
+
+    For calls that nothing may lose, on top of what a client itself repeats. Pauses have full jitter, so that a cluster
+    does not return to a restarted server all at once. Raises what the call raised last once given up, and at once what
+    no repetition can mend.
+    """
+
+    def report(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if state.attempt_number == 1 and isinstance(error, UnreachableError | ServerError):
+            on_first_failure(error)
+
+    return Retrying(
+        retry=retry_if_exception(_may_pass),
+        wait=wait_random_exponential(multiplier=FIRST_PAUSE_SECONDS, max=LONGEST_PAUSE_SECONDS),
+        stop=stop_when_event_set(give_up),
+        sleep=sleep_using_event(give_up),
+        before_sleep=report,
+        reraise=True,
+    )(call)
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, ServerError):
+        return error.status >= 500 or error.status in PASSING_STATUSES
+    return isinstance(error, UnreachableError)

@@ -17,9 +17,9 @@ from typing import Any, Self, SupportsIndex
 
 from lehr.client import Client
 from lehr.client.exchange import DEFAULT_URL
+from lehr.client.retries import keep_trying
 from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole
 from lehr.script.ranks import require_one_asker
-from lehr.script.retry import keep_trying
 from lehr.script.trial import ScriptTrial
 from lehr.wire.leases import Claim, Lease, TaskOffer, WorkerInfo
 from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudySpec

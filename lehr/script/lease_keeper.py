@@ -6,8 +6,8 @@ import threading
 import time
 
 from lehr.client import Client
+from lehr.client.retries import keep_trying
 from lehr.errors import LostLeaseError, NotFoundError, ServerError, UnreachableError
-from lehr.script.retry import keep_trying
 from lehr.wire.leases import Directive, Lease, LeaseAnswer, Renewal, Report, ReportBatch, TrialAttempt, TrialReports
 
 REPORTS_PER_CALL = 1000

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Any, Self, SupportsFloat, SupportsIndex
 
 from lehr.client import Client
+from lehr.client.retries import keep_trying
 from lehr.errors import ConflictError, LostLeaseError, NotFoundError
 from lehr.schedules import Plateau, PlateauState, Schedule
 from lehr.schedules.sampling import progress_at
 from lehr.script.lease_keeper import Keeper
 from lehr.script.reported import TRAIN_LOSS, Reported
-from lehr.script.retry import keep_trying
 from lehr.script.values import as_checkpoint, as_epoch, as_number, as_step
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, FinishBatch, FinishState, Lease, Renewal, Report, TrialFinish
 from lehr.wire.trials import Fold, Purpose

@@ -17,6 +17,99 @@ DatabaseOption = Annotated[
     typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql://…; else LEHR_DATABASE."),
 ]
 
+_Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="Server URL; else LEHR_SERVER.")]
+_Device = Annotated[
+    str | None, typer.Option("--device", metavar="auto|cpu|mps|cuda:N", help="Device to train on; else LEHR_DEVICE.")
+]
+_Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="Name shown in lists of workers; else LEHR_WORKER_NAME.")
+]
+_Tasks = Annotated[
+    str | None,
+    typer.Option("--tasks", metavar="NAME,…", help="Tasks to offer; those built in by default; else LEHR_TASKS."),
+]
+_DataDir = Annotated[
+    str | None, typer.Option("--data-dir", metavar="DIR", help="Folder that holds the data sets; else LEHR_DATA_DIR.")
+]
+_Checkpoints = Annotated[
+    str | None,
+    typer.Option("--checkpoints", metavar="DIR|URL", help="Where checkpoints are stored; else LEHR_CHECKPOINTS."),
+]
+_CheckpointSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--checkpoint-seconds",
+        metavar="S",
+        help="Seconds between two checkpoints of a trial; else LEHR_CHECKPOINT_SECONDS.",
+    ),
+]
+_HangSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--hang-seconds",
+        metavar="S",
+        help="Fail a trial that makes no step for this many seconds; else LEHR_HANG_SECONDS.",
+    ),
+]
+_MemoryLimitMib = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-limit-mib", metavar="MIB", help="Most memory that training may use; else LEHR_MEMORY_LIMIT_MIB."
+    ),
+]
+_GpuMemoryShare = Annotated[
+    float | None,
+    typer.Option(
+        "--gpu-memory-share",
+        metavar="F",
+        help="Share of the GPU's memory to use, above 0 to 1; else LEHR_GPU_MEMORY_SHARE.",
+    ),
+]
+_MaxTrials = Annotated[
+    int | None,
+    typer.Option("--max-trials", metavar="K", min=1, help="Trials to lease at once; else LEHR_TRIALS_PER_LEASE."),
+]
+_Cohort = Annotated[
+    str | None,
+    typer.Option("--cohort", metavar="auto|off|K", help="Trials to train together as one model; else LEHR_COHORT."),
+]
+_ProbeAfter = Annotated[
+    float | None,
+    typer.Option(
+        "--probe-after",
+        metavar="S",
+        help="Seconds that a task trains alone before `--cohort auto` measures it; else LEHR_PROBE_AFTER.",
+    ),
+]
+_Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes", metavar="N", min=1, help="Maximum number of concurrent training processes; else LEHR_PROCESSES."
+    ),
+]
+_Calibration = Annotated[
+    str | None,
+    typer.Option("--calibration", metavar="DIR", help="Folder of measured cohort sizes; else LEHR_CALIBRATION."),
+]
+_CudaGraphs = Annotated[
+    str | None,
+    typer.Option(
+        "--cuda-graphs", metavar="auto|off", help="Replay training steps as CUDA graphs; else LEHR_CUDA_GRAPHS."
+    ),
+]
+_Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="CPU threads for each operation; else LEHR_THREADS.")
+]
+_LogLevel = Annotated[
+    str | None,
+    typer.Option(
+        "--log-level", metavar="debug|info|warning|error", help="Least severe messages to log; else LEHR_LOG_LEVEL."
+    ),
+]
+_LogFormat = Annotated[
+    str | None, typer.Option("--log-format", metavar="console|json", help="Form of the log; else LEHR_LOG_FORMAT.")
+]
+
 
 def serve(
     *,
@@ -46,54 +139,30 @@ def serve(
 
 
 def worker(
+    context: typer.Context,
     *,
-    server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Whom to work for; else LEHR_SERVER.")
-    ] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto, cpu or cuda:N; else LEHR_DEVICE.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="Its name in lists; else LEHR_WORKER_NAME.")] = None,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option("--checkpoints", metavar="DIR|URL", help="Where trials are saved; else LEHR_CHECKPOINTS."),
-    ] = None,
-    data_dir: Annotated[
-        str | None, typer.Option("--data-dir", metavar="DIR", help="Where data sets lie; else LEHR_DATA_DIR.")
-    ] = None,
-    gpu_memory_share: Annotated[
-        float | None,
-        typer.Option("--gpu-memory-share", metavar="F", help="Of the GPU's memory; else LEHR_GPU_MEMORY_SHARE."),
-    ] = None,
-    max_trials: Annotated[int | None, typer.Option("--max-trials", min=1, help="Trials to lease at once.")] = None,
-    cohort: Annotated[
-        str | None, typer.Option("--cohort", metavar="auto|off|K", help="Trials to train together; else LEHR_COHORT.")
-    ] = None,
-    cuda_graphs: Annotated[
-        str | None,
-        typer.Option("--cuda-graphs", metavar="auto|off", help="Replay steps on a GPU; else LEHR_CUDA_GRAPHS."),
-    ] = None,
-    processes: Annotated[
-        int | None,
-        typer.Option("--processes", min=1, metavar="N", help="To train in at once; else LEHR_PROCESSES."),
-    ] = None,
-    tasks: Annotated[
-        str | None, typer.Option("--tasks", metavar="NAME,…", help="What it may train; else LEHR_TASKS.")
-    ] = None,
+    server: _Server = None,
+    device: _Device = None,
+    name: _Name = None,
+    tasks: _Tasks = None,
+    data_dir: _DataDir = None,
+    checkpoints: _Checkpoints = None,
+    checkpoint_seconds: _CheckpointSeconds = None,
+    hang_seconds: _HangSeconds = None,
+    memory_limit_mib: _MemoryLimitMib = None,
+    gpu_memory_share: _GpuMemoryShare = None,
+    max_trials: _MaxTrials = None,
+    cohort: _Cohort = None,
+    probe_after: _ProbeAfter = None,
+    processes: _Processes = None,
+    calibration: _Calibration = None,
+    cuda_graphs: _CudaGraphs = None,
+    threads: _Threads = None,
+    log_level: _LogLevel = None,
+    log_format: _LogFormat = None,
 ) -> None:
     """Run one worker."""
-    options = {
-        "--server": server,
-        "--device": device,
-        "--name": name,
-        "--checkpoints": checkpoints,
-        "--data-dir": data_dir,
-        "--gpu-memory-share": gpu_memory_share,
-        "--max-trials": max_trials,
-        "--cohort": cohort,
-        "--cuda-graphs": cuda_graphs,
-        "--processes": processes,
-        "--tasks": tasks,
-    }
-    become("workers", flags(options))
+    become("workers", flags({f"--{name.replace('_', '-')}": value for name, value in context.params.items()}))
 
 
 def migrate(database: DatabaseOption = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import lehr as package
+import workers.__main__
 from lehr.cli.app import COMMANDS
 from lehr.cli.inputs.schedule_file import complete
 from lehr.cli.reference import reference
@@ -66,6 +68,19 @@ def test_every_option_says_what_it_does() -> None:
         if not parameter.help
     ]
     assert silent == []
+
+
+def test_lehr_worker_has_the_flags_of_the_workers_own_program() -> None:
+    own = {
+        action.option_strings[0]: (action.metavar, re.sub(r" \(default .*\)$", "", action.help or ""))
+        for action in workers.__main__.parser()._actions
+        if action.dest != "help"
+    }
+    offered = {
+        parameter.opts[0]: (parameter.metavar, re.sub(r"; else LEHR_\w+\.$", "", parameter.help))
+        for parameter in LOADED["worker"].params
+    }
+    assert offered == own
 
 
 def test_the_reference_page_is_the_code() -> None:

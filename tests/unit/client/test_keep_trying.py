@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
+from lehr.client.retries import keep_trying
 from lehr.errors import LehrError, LostLeaseError, ServerError, UnreachableError
-from workers.lease.retry import keep_trying
 
 
 def failing(*errors: LehrError) -> tuple[Callable[[], str], list[float]]:
@@ -32,7 +32,7 @@ def failing(*errors: LehrError) -> tuple[Callable[[], str], list[float]]:
 )
 def test_what_may_pass_is_tried_again(error: LehrError) -> None:
     call, calls = failing(error, error)
-    assert keep_trying(call, threading.Event(), "report") == "answer"
+    assert keep_trying(call, threading.Event()) == "answer"
     assert len(calls) == 3
 
 
@@ -40,7 +40,7 @@ def test_what_may_pass_is_tried_again(error: LehrError) -> None:
 def test_what_cannot_pass_is_raised_at_once(error: LehrError) -> None:
     call, calls = failing(error, error)
     with pytest.raises(type(error)):
-        keep_trying(call, threading.Event(), "report")
+        keep_trying(call, threading.Event())
     assert len(calls) == 1
 
 
@@ -50,13 +50,13 @@ def test_giving_up_ends_the_pause_and_raises_the_last_error() -> None:
     threading.Timer(0.3, give_up.set).start()
     began = time.monotonic()
     with pytest.raises(UnreachableError):
-        keep_trying(call, give_up, "report")
+        keep_trying(call, give_up)
     assert time.monotonic() - began < 1.0
     assert len(calls) < 50
 
 
 def test_pauses_are_drawn_anew_each_time() -> None:
     call, calls = failing(*[UnreachableError()] * 4)
-    keep_trying(call, threading.Event(), "report")
+    keep_trying(call, threading.Event())
     pauses = [round(b - a, 3) for a, b in pairwise(calls)]
     assert len(set(pauses)) > 2
