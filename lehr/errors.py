@@ -5,7 +5,8 @@ Errors know nothing of HTTP; the server keeps one table from class to status.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,19 @@ class Fault:
         """The same fault, its field named from one level further out."""
         field = f"{prefix}.{self.field}" if self.field else prefix
         return Fault(field, self.message, self.bound, self.value, self.remedy)
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
+    """The known word that an unknown one was probably meant to be; None where none is near. Case does not count."""
+    by_lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1) if isinstance(name, str) else []
+    return by_lower[near[0]] if near else None
+
+
+def suggest(name: object, known: Iterable[str], what: str) -> str:
+    """A remedy that names the known word nearest to an unknown one."""
+    near = nearest(name, known)
+    return f"Did you mean {near}?" if near else f"Choose {what} from the list."
 
 
 class InvalidValueError(LehrError, ValueError):

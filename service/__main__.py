@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,20 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings(**given)
         create_engine_for(settings.database).dispose()
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        return _complain(2, f"settings: {faults}")
+        return _complain(
+            2, "; ".join(f"{_flag(str(fault['loc'][0]), given)}: {fault['msg']}" for fault in error.errors())
+        )
     except (ArgumentError, ValueError, ImportError) as error:
         return _complain(2, str(error))
     logs.configure(settings.log_level, settings.log_format)
     command: dict[str, Any] = {"serve": _serve, "migrate": _migrate, "openapi": _print_openapi}
     status: int = command[options.command](settings, options)
     return status
+
+
+def _flag(setting: str, given: Collection[str]) -> str:
+    """The flag or the variable that a setting came from."""
+    return f"--{setting.replace('_', '-')}" if setting in given else f"LEHR_{setting.upper()}"
 
 
 def _parser() -> argparse.ArgumentParser:

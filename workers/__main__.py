@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from workers.lease.drain import Drain
@@ -55,15 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = WorkerSettings(**given)
     except ValidationError as error:
         for detail in error.errors():
-            field, got = detail["loc"][0], detail["input"]
+            field, got = str(detail["loc"][0]), detail["input"]
             shown = masked(str(got)) if field == "server" else got
-            print(f"workers: {field}: {detail['msg']} (got {shown!r})", file=sys.stderr)
+            print(f"workers: {_flag(field, given)}: {detail['msg']} (got {shown!r})", file=sys.stderr)
         return 2
     prepare_environment()
-    return _work(settings, drain)
+    return _work(settings, drain, given)
 
 
-def _work(settings: WorkerSettings, drain: Drain) -> int:
+def _flag(setting: str, given: Collection[str]) -> str:
+    """The flag or the variable that a setting came from."""
+    flags = {_SETTINGS.get(flag, flag[2:].replace("-", "_")): flag for flag, *_ in _FLAGS}
+    return flags[setting] if setting in given else f"LEHR_{setting.upper()}"
+
+
+def _work(settings: WorkerSettings, drain: Drain, given: Collection[str]) -> int:
     import structlog
 
     from lehr.client.exchange import masked
@@ -95,7 +102,8 @@ def _work(settings: WorkerSettings, drain: Drain) -> int:
         log.error("training_process_ended", error=str(error))
         return 1
     except InvalidValueError as error:
-        print(f"workers: {error}", file=sys.stderr)
+        settings_named = [replace(fault, field=_flag(fault.field, given)) for fault in error.faults]
+        print(f"workers: {InvalidValueError(settings_named)}", file=sys.stderr)
         return 2
     log.info("worker_stopped")
     return 0

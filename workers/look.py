@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from workers.tasks.tabular.table import Wanted
 
 ANY_SIDE = 8
 """Pictures are found by their names, and not read."""
+FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "drop", "categories", "decimal")}}
+"""Of the parameters of the task `tabular`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     wanted = Wanted(given.target, tuple(given.column), tuple(given.drop), tuple(given.categories), given.decimal)
     try:
-        print(look(Path(given.path), wanted).model_dump_json())
+        print(_with_flags(look(Path(given.path), wanted).model_dump_json()))
     except LehrError as error:
-        print(error, file=sys.stderr)
+        print(_with_flags(str(error)), file=sys.stderr)
         return 2
     return 0
 
@@ -41,6 +44,11 @@ def look(path: Path, wanted: Wanted) -> DataSummary:
         raise MissingDataError(path.name, [path], "Name a CSV or Parquet file, or a folder of pictures.")
     table = read_file(path, wanted)
     return of_table(table, class_counts(table, "auto"))
+
+
+def _with_flags(text: str) -> str:
+    """What tasks say about their parameters, with this program's flags instead."""
+    return re.sub(r"(?:the parameter )?`(\w+)`", lambda name: FLAGS.get(name[1], name[0]), text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -50,7 +50,7 @@ def failure_text(error: LehrError) -> Text:
     if isinstance(error, ServerError):
         title, detail = error.problem.get("title", "error"), error.problem.get("detail", "")
         text.append(f"{title} ({error.status})", style="bold")
-        if detail and not (faults and all(fault.message in detail for fault in faults)):
+        if detail and not (faults and faults[0].message in detail):
             text.append(f": {detail}", style="not bold")
     elif faults:
         text.append("refused" if len(faults) == 1 else f"{len(faults)} values refused", style="bold")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lehr.errors import Fault, InvalidValueError
+from lehr.errors import Fault, InvalidValueError, suggest
 
 DEFAULT_DATA_DIR = Path("lehr-data/datasets")
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
@@ -162,5 +162,7 @@ def find_dataset(name: str) -> Dataset:
     """Raises InvalidValueError for a name that is not in the catalogue."""
     if name not in DATASETS:
         known = ", ".join(DATASETS)
-        raise InvalidValueError(Fault("NAME", "no such data set", f"one of {known}", name, "Name one of these."))
+        raise InvalidValueError(
+            Fault("NAME", "no such data set", f"one of {known}", name, suggest(name, DATASETS, "one"))
+        )
     return DATASETS[name]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from lehr.errors import Fault, InvalidScheduleError
+from lehr.errors import Fault, InvalidScheduleError, suggest
 from lehr.schedules.base import Schedule
 from lehr.schedules.compositions.composition import MAX_DEPTH, Composed
 from lehr.schedules.parameters import field_fault, parameter_of
@@ -65,12 +64,6 @@ def _composed(composition: type[Composed], document: Mapping[Any, object], depth
 def unknown_family(field: str, name: object) -> Fault:
     """The fault of a family that does not exist, with the nearest one that does."""
     return Fault(field, "is not a family", "one of " + ", ".join(FAMILIES), name, suggest(name, FAMILIES, "a family"))
-
-
-def suggest(name: object, known: Iterable[str], what: str) -> str:
-    """A remedy that names the known word nearest to an unknown one."""
-    near = difflib.get_close_matches(name, list(known), n=1) if isinstance(name, str) else []
-    return f"Did you mean {near[0]}?" if near else f"Choose {what} from the list."
 
 
 def _field_faults(kind: type[Schedule], values: Mapping[Any, object]) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from lehr.schedules.documents import suggest
+from lehr.errors import suggest
 from lehr.script.values import LARGEST, MetricReader
 from lehr.wire.leases import Report
 

@@ -7,10 +7,10 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from lehr.errors import Fault
+from lehr.errors import Fault, suggest
 from lehr.schedules import FAMILIES
 from lehr.schedules.base import Schedule
-from lehr.schedules.documents import suggest, unknown_family
+from lehr.schedules.documents import unknown_family
 from lehr.schedules.parameters import Parameter, parameter_of
 from lehr.space.ranges import Range, range_faults
 

@@ -28,8 +28,8 @@ from lehr.errors import (
     LehrError,
     LostLeaseError,
     NotFoundError,
+    suggest,
 )
-from lehr.schedules.documents import suggest
 from service.http.strict_json import MAX_FAULTS, MalformedBodyError
 from service.store.outages import outage
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from lehr.errors import Fault
-from lehr.schedules.documents import suggest
+from lehr.errors import Fault, suggest
 
 MAX_BYTES = 64 * 1024
 """Of one task's schema, as JSON."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import Any
 
 import jsonschema
 
-from lehr.errors import Fault, InvalidStudyError
-from lehr.schedules.documents import suggest
+from lehr.errors import Fault, InvalidStudyError, nearest, suggest
 from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.ranges import AUTO, RangeTestSpec
 from lehr.wire.studies import StudySpec, Warning_
@@ -247,8 +245,8 @@ def _task_warnings(spec: StudySpec, task: KnownTask | None, known_tasks: Sequenc
     reason = waiting_reason(spec.task.name, task, spec.objective.folds)
     if reason is None:
         return []
-    near = difflib.get_close_matches(spec.task.name, known_tasks, n=1) if task is None else []
-    message = f"{reason}; did you mean {near[0]}?" if near else reason
+    near = nearest(spec.task.name, known_tasks) if task is None else None
+    message = f"{reason}; did you mean {near}?" if near else reason
     return [Warning_(code="task_not_offered", field="task.name", message=message)]
 
 

@@ -21,7 +21,7 @@ from lehr.cli.settings import DataDirOption, environment
 from lehr.datasets import DATASETS, DEFAULT_DATA_DIR, Dataset, RemoteFile, find_dataset
 from lehr.datasets.fetching import OnBytes
 from lehr.datasets.getting import get as get_dataset
-from lehr.errors import LehrError
+from lehr.errors import Fault, InvalidValueError, LehrError
 from lehr.wire.data import DataSummary
 
 app = typer.Typer(help="List and fetch public data sets, and look at your own data.", no_args_is_help=True)
@@ -87,6 +87,8 @@ def look(
     options += [
         f"{name}={value}" for name, value in (("--target", target), ("--decimal", decimal)) if value is not None
     ]
+    if decimal not in (None, ".", ","):
+        raise InvalidValueError(Fault("--decimal", "is no decimal mark", ". or ,", decimal, "Give one of the two."))
     found = _seen([*options, "--", file])
     if json:
         output.document(found.model_dump(mode="json"))

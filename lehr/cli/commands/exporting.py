@@ -9,6 +9,7 @@ import typer
 
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.schedule_file import named_schedules, parameters
 from lehr.errors import Fault, InvalidValueError, LehrError
 from lehr.schedules.portable import FRAMEWORKS
@@ -38,7 +39,8 @@ def export(
         raise InvalidValueError(
             Fault("FILE", "holds several schedules", "one schedule", len(schedules), "Export one at a time.")
         )
-    exported = export_schedule(schedules[0], to, horizon)
+    with naming({"framework": "--to", "horizon_steps": "--horizon"}):
+        exported = export_schedule(schedules[0], to, horizon)
     if json:
         document = {"framework": exported.framework, "code": exported.code, "exact": exported.exact}
         output.document({**document, "form": exported.form, "note": exported.note})

@@ -14,6 +14,7 @@ from lehr.cli.commands.studies import StudyArgument
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.tables import interval, number, rates
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.schedule_file import read_schedules
 from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
@@ -21,6 +22,8 @@ from lehr.client import Client
 from lehr.errors import ConflictError
 from lehr.wire.forecasts import Forecast
 from lehr.wire.horizon import MAX_HORIZON_STEPS
+
+FLAGS = {"schedule": "--schedule", "horizon_steps": "--horizon"}
 
 
 def forecast(
@@ -42,7 +45,8 @@ def forecast(
     """Predict what a schedule will reach, and what a longer or shorter training would give."""
     asked = read_schedules(schedule)[0] if schedule is not None else None
     with Client(server) as client:
-        found = client.forecast(find_study(client, study).study_id, asked, horizon_steps=horizon)
+        with naming(FLAGS):
+            found = client.forecast(find_study(client, study).study_id, asked, horizon_steps=horizon)
         if enqueue:
             _enqueue(client, found)
     if json:

@@ -11,6 +11,7 @@ from lehr.cli.commands.studies import StudyArgument
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.tables import front_table
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
@@ -30,7 +31,7 @@ def front(
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
     """Show the trials that reach a target soonest, and those that end better but take more steps."""
-    with Client(server) as client:
+    with Client(server) as client, naming({"target": "--target"}):
         aims: tuple[Aim, ...] = ("steps", "rate_sensitivity") if robust else ("steps",)
         found = client.front(find_study(client, study).study_id, target, aims=aims)
     if json:

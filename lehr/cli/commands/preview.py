@@ -19,6 +19,12 @@ from lehr.schedules.portable.picture import Line, describe, picture
 from lehr.wire.schedules import MAX_HORIZON_STEPS, MAX_PREVIEW_POINTS
 
 PLOT_POINTS = 1000
+FLAGS = {
+    "start_lr": "--start-lr",
+    "end_lr": "--end-lr",
+    "peak_lr": "--peak-lr",
+    "warmup_fraction": "--warmup-fraction",
+}
 NAMES = "Families, and JSON or YAML files that hold schedules; - reads stdin. Families: " + ", ".join(FAMILIES) + "."
 
 
@@ -41,7 +47,7 @@ def preview(
     """Draw one or more schedules in the terminal. Rates that are not given get example values."""
     given = {"start_lr": start_lr, "end_lr": end_lr, "peak_lr": peak_lr, "warmup_fraction": warmup_fraction}
     values = {name: value for name, value in given.items() if value is not None} | parameters(param)
-    schedules = [schedule for name in names for schedule in named_schedules(name, values)]
+    schedules = [schedule for name in names for schedule in named_schedules(name, values, FLAGS)]
     curves = [schedule.curve(horizon, points if json else PLOT_POINTS) for schedule in schedules]
     if json:
         output.document(_document(schedules, curves, horizon))

@@ -16,6 +16,7 @@ from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.plot import draw
 from lehr.cli.display.tables import unicode_output
 from lehr.cli.failures import FAILED
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import read_study, scalar
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
@@ -25,6 +26,7 @@ from lehr.wire.studies import FINISHED_STUDY_STATES
 
 KEPT = ("name", "task", "priority", "low", "high", "steps", "seeds")
 """Of a file: what else a study says is not for a range test."""
+TASK_FLAGS = {"name": "--task", "task.name": "--task", "task.params": "--param"}
 POLL_SECONDS = 0.5
 MARGIN_LOSS = 1.1
 """Losses above where it began, by this much of the fall, are drawn at the upper edge."""
@@ -44,9 +46,11 @@ def range_test(
 ) -> None:
     """Sweep a task's learning rate: show where the loss starts to fall, is lowest, and diverges."""
     request = _request(file, task, param or [])
-    request |= {name: value for name, value in {"steps": steps, "seeds": seeds}.items() if value is not None}
+    options = {name: value for name, value in {"steps": steps, "seeds": seeds}.items() if value is not None}
+    flags = {name: f"--{name}" for name in options} | (TASK_FLAGS if task is not None else {})
     with Client(server) as client:
-        found = client.create_range_test(request)
+        with naming(flags):
+            found = client.create_range_test(request | options)
         say(f"range test {found.range_test_id} is {found.state}")
         while found.state not in FINISHED_STUDY_STATES:
             time.sleep(POLL_SECONDS)

@@ -14,6 +14,7 @@ from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.progress import view
 from lehr.cli.failures import FAILED, INTERRUPTED
 from lehr.cli.follow import follow
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import read_study
 from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
@@ -72,7 +73,7 @@ def best(
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
     """Show the best schedule, how certain that is, and code that uses it."""
-    with Client(server) as client:
+    with Client(server) as client, naming({"points": "--points"}):
         answer = client.best(find_study(client, study).study_id, points=points or (None if json else PICTURE_POINTS))
     if code is not None:
         _write_code(answer, code)
@@ -90,7 +91,8 @@ def _write_code(answer: Answer, framework: str) -> None:
     if answer.horizon_steps is None:
         bound = "a study whose number of steps is known"
         raise InvalidValueError(Fault("--code", "cannot be written yet", bound, framework, "Wait for a report."))
-    exported = export(answer.schedule, framework, answer.horizon_steps)
+    with naming({"framework": "--code"}):
+        exported = export(answer.schedule, framework, answer.horizon_steps)
     output.write(exported.code)
     say(exported.note if exported.exact else f"not exact: {exported.note}")
 

@@ -14,11 +14,25 @@ from lehr.cli.commands.studies import StudyArgument
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.tables import rates
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
-from lehr.errors import Fault, InvalidValueError
+from lehr.errors import Fault, InvalidValueError, suggest
 from lehr.wire.transfer import Transfer
+
+FLAGS = {
+    "horizon_steps": "--steps",
+    "batch_size": "--batch-size",
+    "width": "--width",
+    "optimizer": "--optimizer",
+    "horizon_rule": "--rule horizon",
+    "batch_rule": "--rule batch",
+    "width_rule": "--rule width",
+    "origin.horizon_steps": "--from steps",
+    "origin.batch_size": "--from batch",
+    "origin.width": "--from width",
+}
 
 
 def transfer(
@@ -45,7 +59,7 @@ def transfer(
     sizes = _pairs("--from", origin, ("steps", "batch", "width"))
     names = {"steps": "horizon_steps", "batch": "batch_size", "width": "width"}
     document: dict[str, Any] = {**told, "origin": {names[what]: _whole(size) for what, size in sizes.items()}}
-    with Client(server) as client:
+    with Client(server) as client, naming(FLAGS):
         moved = client.transfer(find_study(client, study).study_id, document)
     if json:
         output.document(moved.model_dump(mode="json"))
@@ -59,7 +73,8 @@ def _pairs(option: str, given: list[str] | None, known: tuple[str, ...]) -> dict
         what, equals, value = each.partition("=")
         if what not in known or not equals:
             bound = " or ".join(f"{name}=…" for name in known)
-            raise InvalidValueError(Fault(option, "is not understood", bound, each, "Write it in this form."))
+            remedy = "Write it in this form." if what in known else suggest(what, known, "one")
+            raise InvalidValueError(Fault(option, "is not understood", bound, each, remedy))
         pairs[what] = value
     return pairs
 

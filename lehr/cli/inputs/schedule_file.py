@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import STDIN, StudyFileError, read_document, scalar
 from lehr.errors import Fault, InvalidScheduleError, InvalidValueError
 from lehr.schedules import FAMILIES, Schedule, schedule_from_dict
@@ -14,11 +15,16 @@ TOP_LR = 0.1
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
-def named_schedules(name: str, given: dict[str, Any]) -> list[Schedule]:
-    """The schedules of a family's name, a file's, or `-` for stdin; `given` completes a family."""
+def named_schedules(name: str, given: dict[str, Any], flags: Mapping[str, str] | None = None) -> list[Schedule]:
+    """The schedules of a family's name, a file's, or `-` for stdin; `given` completes a family.
+
+    `flags`: the options of the fields that have one; the others are given by --param.
+    """
     if name == STDIN or name.endswith(SUFFIXES) or (name not in FAMILIES and Path(name).is_file()):
         return read_schedules(name)
-    return [complete(name, given)]
+    by_param = {field: f"--param {field}" for field in given}
+    with naming({"family": "FAMILY", **by_param, **(flags or {})}):
+        return [complete(name, given)]
 
 
 def read_schedules(name: str) -> list[Schedule]:

@@ -6,7 +6,7 @@ import re
 
 from lehr.cli.display.output import say
 from lehr.client import Client
-from lehr.errors import ConflictError, NotFoundError
+from lehr.errors import ConflictError, NotFoundError, nearest
 from lehr.wire.base import ID_PATTERN
 from lehr.wire.studies import Study
 
@@ -40,7 +40,9 @@ def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> Stu
         return named[0]
     begun = named or [each for each in studies if text and each.study_id.startswith(text)]
     if not begun:
-        raise NoSuchStudyError(f"No study has the id or name {text!r}. `lehr status` lists them.")
+        near = nearest(text, [name for each in studies for name in (each.name, each.study_id)])
+        meant = f"Did you mean {near}? " if near else ""
+        raise NoSuchStudyError(f"No study has the id or name {text!r}. {meant}`lehr status` lists them.")
     if len(begun) > 1:
         ids = ", ".join(each.study_id for each in begun[:MOST_NAMED]) + (", …" if len(begun) > MOST_NAMED else "")
         raise AmbiguousStudyError(f"{len(begun)} studies are meant by {text!r}: {ids}. Give one's id.")

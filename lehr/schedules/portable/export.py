@@ -8,9 +8,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
-from lehr.errors import Fault, InvalidValueError
+from lehr.errors import Fault, InvalidValueError, suggest
 from lehr.schedules.base import Schedule
-from lehr.schedules.documents import suggest
 from lehr.schedules.portable import (
     deepspeed,
     keras,

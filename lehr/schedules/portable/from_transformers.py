@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lehr.errors import Fault, InexpressibleError, InvalidValueError
+from lehr.errors import Fault, InexpressibleError, InvalidValueError, suggest
 from lehr.schedules.base import Schedule
-from lehr.schedules.documents import suggest
 from lehr.schedules.portable.reading import as_number, refuse, speaking_of
 from lehr.schedules.portable.transformers_named import IGNORES_KEYWORDS, KEYWORDS, NAMES, READERS, Settings
 from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole

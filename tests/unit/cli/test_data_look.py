@@ -33,7 +33,7 @@ def test_a_table_is_told_by_columns_classes_and_target(tmp_path: Path) -> None:
         "1 columns of categories: size",
         "target y",
         "2 classes: hi 20, lo 20",
-        "left out: column 'id': the parameter `drop` names it",
+        "left out: column 'id': --drop names it",
     ):
         assert line in shown
     code, shown = look(str(path), "--target", "age", "--json")

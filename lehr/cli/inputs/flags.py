@@ -1,0 +1,44 @@
+"""Refusals of what was given as an option name the option, not the field that it is sent in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from lehr.errors import Fault, InvalidValueError, ServerError
+
+_NAME = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)*(?![\w-])")
+
+
+@contextmanager
+def naming(flags: Mapping[str, str]) -> Iterator[None]:
+    """Renames fields in refusals, those of the server too. `flags`: the option of each field; a field inside one
+    (`task.params.epochs` in `task.params`) follows its option.
+    """
+    try:
+        yield
+    except InvalidValueError as refused:
+        refused.faults = tuple(_renamed(fault, flags) for fault in refused.faults)
+        if isinstance(refused, ServerError):
+            refused.problem = {**refused.problem, "detail": _prose(str(refused.problem.get("detail", "")), flags)}
+        raise
+
+
+def _renamed(fault: Fault, flags: Mapping[str, str]) -> Fault:
+    bound = _NAME.sub(lambda name: flags.get(name[0], name[0]), fault.bound)
+    message, remedy = _prose(fault.message, flags), _prose(fault.remedy, flags)
+    return replace(fault, field=_field(fault.field, flags), message=message, bound=bound, remedy=remedy)
+
+
+def _field(field: str, flags: Mapping[str, str]) -> str:
+    for outer in sorted(flags, key=len, reverse=True):
+        if field == outer or field.startswith((f"{outer}.", f"{outer}[")):
+            return f"{flags[outer]} {field[len(outer) :].lstrip('.')}".rstrip()
+    return field
+
+
+def _prose(text: str, flags: Mapping[str, str]) -> str:
+    """Only names with an underscore: others are words as well."""
+    return _NAME.sub(lambda name: flags.get(name[0], name[0]) if "_" in name[0] else name[0], text)
