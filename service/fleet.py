@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import defer
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.fleet import Task, Worker
@@ -123,6 +124,8 @@ class Fleet:
         """Those that describe the task first, and of these the one of the worker seen last."""
         query = (
             select(OfferRow, WorkerRow.last_seen_at)
+            # Read for the one that describes the task: every worker brings the same large schema.
+            .options(defer(OfferRow.params_schema), defer(OfferRow.metrics))
             .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
             .where(OfferRow.task_name == name)
             .order_by(OfferRow.params_schema.is_(None), WorkerRow.last_seen_at.desc(), WorkerRow.id)

@@ -24,7 +24,7 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudySummary
 from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
@@ -90,8 +90,8 @@ class Client:
             return self._send(calls.validate_study(spec))
         return self._send(calls.create_study(spec, idempotency_key or exchange.fresh_key()))
 
-    def studies(self, *, state: str | None = None) -> Iterator[Study]:
-        """All studies, page by page as they are read."""
+    def studies(self, *, state: str | None = None) -> Iterator[StudySummary]:
+        """All studies in short, page by page as they are read; `study` has the spec and the rest of one."""
         return self._items(lambda cursor: calls.studies(state, calls.PAGE_SIZE, cursor))
 
     def study(self, study_id: str) -> Study:

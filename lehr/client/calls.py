@@ -17,7 +17,7 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
-from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudySummary
 from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
@@ -28,7 +28,7 @@ PAGE_SIZE = 500
 
 _STUDY = TypeAdapter(Study)
 _RESOLVED = TypeAdapter(ResolvedStudy)
-_STUDIES = TypeAdapter(Page[Study])
+_STUDIES = TypeAdapter(Page[StudySummary])
 _TRIAL = TypeAdapter(Trial)
 _TRIALS = TypeAdapter(Page[Trial])
 _CURVE = TypeAdapter(Curve)
@@ -76,7 +76,7 @@ def range_tests(state: str | None, limit: int, cursor: str | None) -> Call[Page[
     return Call("GET", path("range-tests"), _RANGE_TESTS, params=query(state=state, limit=limit, cursor=cursor))
 
 
-def studies(state: str | None, limit: int, cursor: str | None) -> Call[Page[Study]]:
+def studies(state: str | None, limit: int, cursor: str | None) -> Call[Page[StudySummary]]:
     return Call("GET", path("studies"), _STUDIES, params=query(state=state, limit=limit, cursor=cursor))
 
 

@@ -232,27 +232,32 @@ class BestSoFar(BestTrial):
     confirmation: Confirmation | None = None
 
 
-class Study(Response):
-    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for.
-    `data`: what the task made of its data, once a worker has told.
-    """
+class StudySummary(Response):
+    """A study in a list."""
 
     study_id: str
     name: str
     state: StudyState
     reason: str | None = None
-    spec: dict[str, Any]
-    warnings: list[Warning_]
     progress: Progress
     best: BestSoFar | None
-    convergence: Convergence | None = None
-    range_test: RangeResult | None = None
-    data: DataSummary | None = None
     horizon_steps: int | None
     revision: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class Study(StudySummary):
+    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for.
+    `data`: what the task made of its data, once a worker has told.
+    """
+
+    spec: dict[str, Any]
+    warnings: list[Warning_]
+    convergence: Convergence | None = None
+    range_test: RangeResult | None = None
+    data: DataSummary | None = None
 
 
 class StudyDiagnosis(Response):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -17,15 +17,16 @@ from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.ranges import RangeResult, RangeTest
-from lehr.wire.studies import Progress, Study, StudyState, Warning_
+from lehr.wire.studies import Study, StudyState, StudySummary, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
 from service.answer.warnings import warnings_after
 from service.documents.best import best_document, best_trial, evaluations_of, plan_of
 from service.documents.curves import reports
-from service.fleet import Fleet
-from service.ledger.lifecycle import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
+from service.documents.progress import count_trials, progress, unknown_progress
+from service.fleet import Fleet, KnownTask
+from service.ledger.lifecycle import FINISHED_STUDY_STATES
 from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
@@ -35,52 +36,74 @@ from service.studies.validation import NOT_OFFERED, waiting_reason
 Row = TypeVar("Row")
 
 STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
-TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
 
 
 @dataclass(frozen=True)
 class Documents:
+    """What cannot be read of a row is left out, and named in the reason: a list must not fail for one study."""
+
     fleet: Fleet
 
     def study(self, transaction: Transaction, study_id: str) -> Study:
         """Raises NotFoundError."""
-        return self.studies(transaction, [find_study(transaction, study_id)])[0]
-
-    def studies(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[Study]:
-        counts = _counts(transaction, [row.id for row in rows])
-        return [self._study(transaction, row, counts.get(row.id, {})) for row in rows]
-
-    def _study(self, transaction: Transaction, row: StudyRow, counts: dict[str, int]) -> Study:
-        """What cannot be read of the row is left out, and named in the reason: a list must not fail for one study."""
+        row = find_study(transaction, study_id)
         parts = Parts(row.id)
         best = parts.get("best", lambda: best_trial(transaction, row), None)
-        waits_because = parts.get("reason", lambda: self._waits_because(transaction, row), None)
+        waits_because = parts.get("reason", lambda: _waits_because(row, partial(self.fleet.task, transaction)), None)
         waits = waits_because is not None
         none: list[Warning_] = []
         warnings = parts.get("warnings", lambda: _standing_warnings(row, waits=waits) + _best_warnings(row, best), none)
         return Study(
-            study_id=row.id,
-            name=row.name,
-            state=parts.get("state", lambda: STATE.validate_python(row.state), "FAILED"),
             spec=parts.get("spec", lambda: _readable_spec(row), {}),
             warnings=warnings,
-            progress=parts.get("progress", lambda: progress(row, counts), _unknown_progress(counts)),
+            **_facts(parts, row, count_trials(transaction, [row.id]).get(row.id, {})),
             best=parts.get("best", lambda: best_document(transaction, row, best), None),
             convergence=parts.get("convergence", lambda: convergence_document(row), None),
             range_test=parts.get("range_test", lambda: _range_result(row), None),
             reason=row.reason or _unreadable(parts) or waits_because,
             data=None if row.data is None else DataSummary.model_validate(row.data),
-            horizon_steps=row.horizon_steps,
-            revision=row.revision,
-            created_at=row.created_at,
-            started_at=row.started_at,
-            finished_at=row.finished_at,
         )
 
-    def _waits_because(self, transaction: Transaction, row: StudyRow) -> str | None:
-        if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
-            return None
-        return waiting_reason(row.task_name, self.fleet.task(transaction, row.task_name), row.folds)
+    def summaries(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[StudySummary]:
+        """The items of a list of studies, whose outlines suffice."""
+        counts = count_trials(transaction, [row.id for row in rows])
+        # Many studies have the same task.
+        task_of = cache(partial(self.fleet.task, transaction))
+        return [_summary(transaction, row, counts.get(row.id, {}), task_of) for row in rows]
+
+
+def _summary(
+    transaction: Transaction, row: StudyRow, counts: dict[str, int], task_of: Callable[[str], KnownTask | None]
+) -> StudySummary:
+    parts = Parts(row.id)
+    best = parts.get("best", lambda: best_trial(transaction, row), None)
+    waits_because = parts.get("reason", lambda: _waits_because(row, task_of), None)
+    return StudySummary(
+        **_facts(parts, row, counts),
+        best=parts.get("best", lambda: best_document(transaction, row, best), None),
+        reason=row.reason or _unreadable(parts) or waits_because,
+    )
+
+
+def _facts(parts: Parts, row: StudyRow, counts: dict[str, int]) -> dict[str, Any]:
+    """What a study's document and its item in a list have in common."""
+    return {
+        "study_id": row.id,
+        "name": row.name,
+        "state": parts.get("state", lambda: STATE.validate_python(row.state), "FAILED"),
+        "progress": parts.get("progress", lambda: progress(row, counts), unknown_progress(counts)),
+        "horizon_steps": row.horizon_steps,
+        "revision": row.revision,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+    }
+
+
+def _waits_because(row: StudyRow, task_of: Callable[[str], KnownTask | None]) -> str | None:
+    if row.state in FINISHED_STUDY_STATES or row.state == "PAUSED":
+        return None
+    return waiting_reason(row.task_name, task_of(row.task_name), row.folds)
 
 
 def _readable_spec(row: StudyRow) -> dict[str, Any]:
@@ -101,66 +124,12 @@ def _unreadable(parts: Parts) -> str | None:
     return f"the database's row of this study cannot be read in full ({names}); the server's log says why"
 
 
-def _unknown_progress(counts: dict[str, int]) -> Progress:
-    trials = {state: counts.get(state, 0) for state in TRIAL_STATES}
-    known = sum(trials.values())
-    finished = sum(trials[state] for state in FINISHED_TRIAL_STATES)
-    return Progress(trials=trials, planned=known, finished=finished, fraction=0.0, eta_seconds=None)
-
-
 def find_study(transaction: Transaction, study_id: str) -> StudyRow:
     """Raises NotFoundError."""
     study = transaction.session.get(StudyRow, study_id)
     if study is None:
         raise NotFoundError(f"there is no study {study_id}")
     return study
-
-
-def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
-    """How far a study is; the time left assumes that trainings to come last as those that ended."""
-    finished = sum(counts.get(state, 0) for state in FINISHED_TRIAL_STATES)
-    planned = _planned(study, counts)
-    trained = finished - counts.get("CANCELLED", 0)
-    eta = None
-    if study.state in FINISHED_STUDY_STATES:
-        eta = 0.0
-    elif trained > 0:
-        eta = study.trained_seconds / trained * (planned - finished) / max(1, counts.get("RUNNING", 0))
-    is_over = study.state in FINISHED_STUDY_STATES
-    return Progress(
-        trials={state: counts.get(state, 0) for state in TRIAL_STATES},
-        planned=planned,
-        finished=finished,
-        fraction=1.0 if is_over else min(1.0, finished / planned if planned else 0.0),
-        eta_seconds=eta,
-    )
-
-
-def _planned(study: StudyRow, counts: dict[str, int]) -> int:
-    """All trainings: the budget, and the confirmation's (at most, until its race is over)."""
-    known = sum(counts.values())
-    if study.state in FINISHED_STUDY_STATES:
-        return known
-    plan = plan_of(study)
-    if plan is not None:
-        return known + plan.runs_to_come
-    search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
-    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
-    measured = 1 + baseline["constant"] + len(baseline["schedules"])
-    sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
-    return search + sweeps + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
-
-
-def _counts(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
-    query = (
-        select(TrialRow.study_id, TrialRow.state, func.count())
-        .where(TrialRow.study_id.in_(study_ids), TrialRow.evaluations.is_(None))
-        .group_by(TrialRow.study_id, TrialRow.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for study_id, state, count in transaction.session.execute(query):
-        counts.setdefault(study_id, {})[state] = count
-    return counts
 
 
 def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) -> list[RangeTest]:

@@ -11,7 +11,7 @@ from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.forecasts import Forecast, ForecastRequest
 from lehr.wire.front import Aim, Front
 from lehr.wire.problems import Page
-from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState
+from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState, StudySummary
 from lehr.wire.transfer import Transfer, TransferRequest
 from service.documents.answers import answer_document, leaderboard_document
 from service.documents.diagnoses import study_diagnosis
@@ -23,6 +23,7 @@ from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
 from service.store.database import Transaction
+from service.store.study_outlines import read_outlines
 from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first
 from service.transfer.origin import setting
@@ -50,18 +51,18 @@ def create_study(
     return _study(services, study_id)
 
 
-@router.get("", response_model=Page[Study])
+@router.get("", response_model=Page[StudySummary])
 def list_studies(
     services: Provided,
     state: Annotated[list[StudyState] | None, Query(description="only studies in one of these states")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Any:
-    """Studies, the newest first; range tests alone are none."""
+    """Studies in short, the newest first; range tests alone are none."""
     query = newest_first(StudyRow.budget_trials > 0, state, limit, cursor)
     with services.database.read() as transaction:
-        rows = transaction.session.execute(query).scalars().all()
-        documents = services.documents.studies(transaction, rows[:limit])
+        rows = read_outlines(transaction, query)
+        documents = services.documents.summaries(transaction, rows[:limit])
     return page(rows, limit, documents, "created_at", "id")
 
 

@@ -12,7 +12,7 @@ from lehr.cli.commands.diagnosis import show_findings
 from lehr.cli.display import output, tables
 from lehr.cli.display.output import JsonOption, say
 from lehr.cli.display.reasons import show_reasons
-from lehr.cli.inputs.study_names import find_study
+from lehr.cli.inputs.study_names import find_whole_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.wire.studies import Study
@@ -28,7 +28,7 @@ def status(
     """List all studies, or show one: its counts, best schedule, warnings, and why trials failed."""
     with Client(server) as client:
         if study is not None:
-            found = find_study(client, study)
+            found = find_whole_study(client, study)
             if json:
                 output.document(found.model_dump(mode="json"))
                 return

@@ -16,7 +16,7 @@ from lehr.cli.failures import FAILED, INTERRUPTED
 from lehr.cli.follow import follow
 from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import read_study
-from lehr.cli.inputs.study_names import find_study
+from lehr.cli.inputs.study_names import find_study, find_whole_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.client.exchange import masked
@@ -58,7 +58,7 @@ def submit(
 def watch(study: StudyArgument, json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
     """Follow a study until it finishes. Ctrl-C stops following, not the study."""
     with Client(server) as client:
-        found = find_study(client, study)
+        found = find_whole_study(client, study)
     _watch(found, server, json)
 
 

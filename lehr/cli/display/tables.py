@@ -17,7 +17,7 @@ from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.front import Front
 from lehr.wire.objectives import ConstraintStanding
-from lehr.wire.studies import Study
+from lehr.wire.studies import Study, StudySummary
 from lehr.wire.training import CELLS, LONGEST_SECONDS, in_cells
 from lehr.wire.trials import Trial
 
@@ -71,7 +71,7 @@ def best_text(study: Study) -> str:
     return f"best {metric} {value:.4g} {where} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
 
 
-def studies_table(studies: Iterable[Study]) -> Table:
+def studies_table(studies: Iterable[StudySummary]) -> Table:
     table = Table("study", "name", "state", "done", "best", "time left", "created", box=None, pad_edge=False)
     for study in studies:
         done = f"{study.progress.finished}/{study.progress.planned}"
@@ -81,7 +81,7 @@ def studies_table(studies: Iterable[Study]) -> Table:
     return table
 
 
-def _best(study: Study) -> str:
+def _best(study: StudySummary) -> str:
     if study.best is None:
         return ""
     known, family = study.best.confirmation, study.best.schedule.family

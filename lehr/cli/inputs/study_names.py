@@ -8,7 +8,7 @@ from lehr.cli.display.output import say
 from lehr.client import Client
 from lehr.errors import ConflictError, NotFoundError, nearest
 from lehr.wire.base import ID_PATTERN
-from lehr.wire.studies import Study
+from lehr.wire.studies import Study, StudySummary
 
 MOST_NAMED = 5
 
@@ -21,7 +21,7 @@ class AmbiguousStudyError(ConflictError):
     """More than one study is meant."""
 
 
-def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> Study:
+def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> StudySummary:
     """The study with this id, else this name, else whose id begins so.
 
     Of several with the same name the newest is taken, or none where `newest_of_name` is False:
@@ -47,3 +47,9 @@ def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> Stu
         ids = ", ".join(each.study_id for each in begun[:MOST_NAMED]) + (", …" if len(begun) > MOST_NAMED else "")
         raise AmbiguousStudyError(f"{len(begun)} studies are meant by {text!r}: {ids}. Give one's id.")
     return begun[0]
+
+
+def find_whole_study(client: Client, text: str) -> Study:
+    """The same, with its spec, its warnings and its data, which lists do not have."""
+    found = find_study(client, text)
+    return found if isinstance(found, Study) else client.study(found.study_id)

@@ -195,6 +195,7 @@ def test_a_study_is_found_by_id_by_its_beginning_and_by_name(stub: Stub, text: s
 def test_the_newest_of_a_name_is_shown_but_none_is_cancelled(stub: Stub) -> None:
     old, new = study(study_id="a1"), study(study_id="b2", created_at="2026-02-02T00:00:00Z")
     stub.on("GET /v1/studies", page(new, old))
+    stub.on("GET /v1/studies/b2", new)
     assert "b2" in lehr("status", "mine", "--server", stub.url).stdout
     result = lehr("cancel", "mine", "--server", stub.url)
     assert result.exit_code == 1

@@ -1,0 +1,69 @@
+"""How far a study is."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from lehr.wire.studies import Progress
+from service.documents.best import plan_of
+from service.ledger.lifecycle import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
+from service.store.database import Transaction
+from service.store.tables import StudyRow, TrialRow
+
+TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
+
+
+def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
+    """How far a study is; the time left assumes that trainings to come last as those that ended."""
+    finished = sum(counts.get(state, 0) for state in FINISHED_TRIAL_STATES)
+    planned = _planned(study, counts)
+    trained = finished - counts.get("CANCELLED", 0)
+    eta = None
+    if study.state in FINISHED_STUDY_STATES:
+        eta = 0.0
+    elif trained > 0:
+        eta = study.trained_seconds / trained * (planned - finished) / max(1, counts.get("RUNNING", 0))
+    is_over = study.state in FINISHED_STUDY_STATES
+    return Progress(
+        trials={state: counts.get(state, 0) for state in TRIAL_STATES},
+        planned=planned,
+        finished=finished,
+        fraction=1.0 if is_over else min(1.0, finished / planned if planned else 0.0),
+        eta_seconds=eta,
+    )
+
+
+def _planned(study: StudyRow, counts: dict[str, int]) -> int:
+    """All trainings: the budget, and the confirmation's (at most, until its race is over)."""
+    known = sum(counts.values())
+    if study.state in FINISHED_STUDY_STATES:
+        return known
+    plan = plan_of(study)
+    if plan is not None:
+        return known + plan.runs_to_come
+    search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
+    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
+    measured = 1 + baseline["constant"] + len(baseline["schedules"])
+    sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
+    return search + sweeps + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
+
+
+def count_trials(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
+    """Trainings by study and state."""
+    query = (
+        select(TrialRow.study_id, TrialRow.state, func.count())
+        .where(TrialRow.study_id.in_(study_ids), TrialRow.evaluations.is_(None))
+        .group_by(TrialRow.study_id, TrialRow.state)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for study_id, state, count in transaction.session.execute(query):
+        counts.setdefault(study_id, {})[state] = count
+    return counts
+
+
+def unknown_progress(counts: dict[str, int]) -> Progress:
+    """Of a study whose row does not tell what is planned."""
+    trials = {state: counts.get(state, 0) for state in TRIAL_STATES}
+    known = sum(trials.values())
+    finished = sum(trials[state] for state in FINISHED_TRIAL_STATES)
+    return Progress(trials=trials, planned=known, finished=finished, fraction=0.0, eta_seconds=None)

@@ -1,0 +1,58 @@
+"""Studies for lists: without the long parts of their rows, of which a spec alone may have a megabyte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ColumnElement, Select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import defer
+from sqlalchemy.orm.attributes import set_committed_value
+
+from service.store.database import Transaction
+from service.store.tables import StudyRow
+
+LONG = (StudyRow.spec, StudyRow.warnings, StudyRow.convergence, StudyRow.range_test, StudyRow.data)
+PARTS = ("objective", "confirm", "range_test", "constant", "schedules")
+"""Of the spec, in the order of the statements below; the last two are the baseline's, the schedules only counted."""
+
+
+class _Outline(ColumnElement[list[Any]]):
+    """The parts of a study's spec that are short, as a JSON array; null for a spec that is no JSON."""
+
+    type = JSON()
+    inherit_cache = True
+
+
+@compiles(_Outline, "sqlite")
+def _outline_in_sqlite(_outline: _Outline, _compiler: Any, **_options: Any) -> str:
+    return """CASE WHEN json_valid(studies.spec) THEN json_array(
+        json_extract(studies.spec, '$.objective'), json_extract(studies.spec, '$.confirm'),
+        json_extract(studies.spec, '$.range_test'), json_extract(studies.spec, '$.baseline.constant'),
+        json_array_length(studies.spec, '$.baseline.schedules')) END"""
+
+
+@compiles(_Outline, "postgresql")
+def _outline_in_postgresql(_outline: _Outline, _compiler: Any, **_options: Any) -> str:
+    return """json_build_array(
+        studies.spec -> 'objective', studies.spec -> 'confirm',
+        studies.spec -> 'range_test', studies.spec #> '{baseline,constant}',
+        CASE json_typeof(studies.spec #> '{baseline,schedules}') WHEN 'array'
+        THEN json_array_length(studies.spec #> '{baseline,schedules}') ELSE 0 END)"""
+
+
+def read_outlines(transaction: Transaction, query: Select[StudyRow]) -> list[StudyRow]:
+    """The studies of a query. Their specs hold what tells how many trainings are planned and which is the best."""
+    without_long = query.options(*(defer(column, raiseload=True) for column in LONG)).add_columns(_Outline())
+    rows = []
+    for study, outline in transaction.session.execute(without_long):
+        set_committed_value(study, "spec", _spec(outline or [None] * len(PARTS)))
+        rows.append(study)
+    return rows
+
+
+def _spec(outline: list[Any]) -> dict[str, Any]:
+    spec = dict(zip(PARTS, outline, strict=True))
+    constant, schedules = spec.pop("constant"), spec.pop("schedules")
+    baseline = None if constant is None else {"constant": bool(constant), "schedules": [None] * (schedules or 0)}
+    return {**spec, "baseline": baseline}
