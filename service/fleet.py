@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -85,12 +86,12 @@ class Fleet:
             for row in rows
         ]
 
-    def tasks(self, transaction: Transaction, after_name: str, limit: int) -> list[Task]:
-        """By name, beginning after one."""
+    def tasks(self, transaction: Transaction, after_name: str, limit: int) -> Iterator[Task]:
+        """By name, beginning after one; each is read when it is asked for."""
         names = select(OfferRow.task_name).where(OfferRow.task_name > after_name).distinct()
         some = transaction.session.execute(names.order_by(OfferRow.task_name).limit(limit)).scalars().all()
         known = (self._described(name, self._offers(transaction, name)) for name in some)
-        return [
+        return (
             Task(
                 name=task.name,
                 params_schema=task.params_schema,
@@ -100,7 +101,7 @@ class Fleet:
                 folds=task.folds,
             )
             for task in known
-        ]
+        )
 
     def task(self, transaction: Transaction, name: str) -> KnownTask | None:
         """The task as live workers offer it, or as it is built in; None where neither is known.

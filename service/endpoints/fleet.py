@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.problems import Page
 from service.endpoints.parameters import Cursor, Limit
-from service.http.pagination import DEFAULT_LIMIT, decode_cursor, page
+from service.http.pagination import DEFAULT_LIMIT, decode_cursor, fill, page
 from service.http.strict_json import StrictRoute
 from service.services import Provided
 
@@ -22,7 +22,8 @@ def list_tasks(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor 
     after_name = decode_cursor(cursor, str)[0] if cursor is not None else ""
     with services.database.read() as transaction:
         tasks = services.fleet.tasks(transaction, after_name, limit + 1)
-    return page(tasks, limit, tasks, "name")
+        read, count = fill(tasks, limit, lambda task: len(task.model_dump_json()))
+    return page(read, count, read, "name")
 
 
 @router.get("/workers", response_model=Page[Worker])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import closing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,12 +15,15 @@ from lehr.wire.studies import StudyState
 from service.documents.studies import find_study, range_test_documents
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.negotiation import JSON, SVG, negotiate
-from service.http.pagination import DEFAULT_LIMIT, page
+from service.http.pagination import DEFAULT_LIMIT, fill, page
 from service.http.strict_json import StrictRoute
 from service.ranges.picture import picture
 from service.services import Provided, Services
 from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first
+
+ROWS_AT_ONCE = 20
+"""Read from the database: a page may end long before its limit."""
 
 router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=StrictRoute)
 
@@ -44,9 +49,10 @@ def list_range_tests(
     """Range tests alone, the newest first; those that studies began with are in the studies."""
     query = newest_first(StudyRow.budget_trials == 0, state, limit, cursor)
     with services.database.read() as transaction:
-        rows = transaction.session.execute(query).scalars().all()
-        documents = range_test_documents(transaction, rows[:limit])
-    return page(rows, limit, documents, "created_at", "id")
+        with closing(transaction.session.scalars(query, execution_options={"yield_per": ROWS_AT_ONCE})) as rows:
+            read, count = fill(rows, limit, _size)
+        documents = range_test_documents(transaction, read[:count])
+    return page(read, count, documents, "created_at", "id")
 
 
 @router.get(
@@ -63,6 +69,10 @@ def get_range_test(study_id: StudyId, http: Request, services: Provided) -> Any:
     if document.result is None:
         raise ConflictError("the sweeps of this range test have not ended; ask for its picture when they have")
     return Response(picture(document.result, document.name).encode(), media_type=SVG, headers={"Vary": "Accept"})
+
+
+def _size(study: StudyRow) -> int:
+    return len(json.dumps([study.spec, study.range_test]))
 
 
 def _document(services: Services, study_id: str) -> RangeTest:

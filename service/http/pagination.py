@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from lehr.errors import Fault, InvalidValueError
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+PAGE_BYTES = 2**20
+"""Of entries that may be large a page holds this much, or one entry, though `limit` allows for more."""
+
+Entry = TypeVar("Entry")
 
 
 def encode_cursor(*position: int | str) -> str:
@@ -53,6 +57,21 @@ def page(rows: Sequence[Any], limit: int, documents: Sequence[Any], *position: s
         last = rows[limit - 1]
         cursor = encode_cursor(*(_plain(getattr(last, name)) for name in position))
     return {"items": list(documents)[:limit], "next_cursor": cursor}
+
+
+def fill(entries: Iterable[Entry], limit: int, size: Callable[[Entry], int]) -> tuple[list[Entry], int]:
+    """The entries of a page, and the one after them where there is one; and how many are the page's.
+
+    `size`: of an entry, in bytes. Entries beyond are not read.
+    """
+    read: list[Entry] = []
+    total = 0
+    for entry in entries:
+        read.append(entry)
+        total += size(entry)
+        if len(read) > 1 and (len(read) > limit or total > PAGE_BYTES):
+            return read, len(read) - 1
+    return read, len(read)
 
 
 def _plain(value: Any) -> int | str:

@@ -82,3 +82,58 @@ def test_a_list_of_studies_neither_carries_nor_loads_what_is_long(client: TestCl
     assert len(answer.json()["items"]) == 20
     assert len(answer.content) < 20 * 2000
     assert peak < 5 * MIB
+
+
+def pages(client: TestClient, path: str, limit: int = 500) -> list[Any]:
+    """The answers, up to the last page."""
+    answers: list[Any] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answers.append(client.get(path, params={"limit": limit, **({"cursor": cursor} if cursor else {})}))
+        cursor = answers[-1].json()["next_cursor"]
+    return answers
+
+
+def test_a_page_of_tasks_ends_at_a_megabyte_and_the_next_goes_on(client: TestClient) -> None:
+    schema = {"type": "object", "description": "x" * 60_000}
+    for at in range(0, 24, 3):
+        offers = [{"name": f"my:task{number:02}", "params_schema": schema} for number in range(at, at + 3)]
+        FakeWorker(client, f"w-{at}", offers).claim()
+    answers = pages(client, "/v1/tasks")
+    assert [len(answer.json()["items"]) for answer in answers] == [17, 7]
+    assert max(len(answer.content) for answer in answers) < 1.1 * MIB
+    names = [task["name"] for answer in answers for task in answer.json()["items"]]
+    assert names == [f"my:task{number:02}" for number in range(24)]
+    assert [len(answer.json()["items"]) for answer in pages(client, "/v1/tasks", limit=10)] == [10, 10, 4]
+
+
+def test_a_task_that_many_workers_offer_is_read_once(client: TestClient) -> None:
+    offer = {"name": "my:task", "params_schema": {"type": "object", "description": "x" * 60_000}}
+    for number in range(100):
+        FakeWorker(client, f"w-{number}", [offer]).claim()
+    tracemalloc.start()
+    try:
+        (task,) = client.get("/v1/tasks").json()["items"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (task["workers"], task["params_schema"]) == (100, offer["params_schema"])
+    assert peak < 3 * MIB
+
+
+def test_a_page_of_range_tests_ends_at_a_megabyte_and_the_next_goes_on(client: TestClient) -> None:
+    task = {"name": "any:task", "params": {"text": "x" * 60_000}}
+    made = [client.post("/v1/range-tests", json={"task": task, "name": f"test {number}"}) for number in range(24)]
+    answers = pages(client, "/v1/range-tests")
+    assert [len(answer.json()["items"]) for answer in answers] == [17, 7]
+    assert max(len(answer.content) for answer in answers) < 1.1 * MIB
+    listed = [test["range_test_id"] for answer in answers for test in answer.json()["items"]]
+    assert set(listed) == {answer.json()["range_test_id"] for answer in made}
+    assert len(listed) == 24
+
+
+def test_an_entry_larger_than_a_page_is_a_page(client: TestClient) -> None:
+    for _ in range(2):
+        client.post("/v1/range-tests", json={"task": {"name": "any:task", "params": {}}})
+    enlarge(client, "spec", padding="x" * (2 * MIB))
+    assert [len(answer.json()["items"]) for answer in pages(client, "/v1/range-tests")] == [1, 1]
