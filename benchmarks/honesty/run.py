@@ -127,7 +127,7 @@ def confirm(
     for number, each in enumerate(trained):
         value = world.value(each.index, each.seed)
         trials.append(SearchTrial(number, world.schedules[each.index], _state(value), value))
-    plan = Plan.of(trials, world.direction, top=top, seeds=seeds, search_seed=0)
+    plan = Plan.of(trials, world.direction, SPACE, top=top, seeds=seeds, search_seed=0)
     left = iter(fresh)
     places: dict[int, int] = {}
     losses: dict[int, dict[int, float]] = {}

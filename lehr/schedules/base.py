@@ -118,6 +118,18 @@ class Schedule(ABC):
         return self.warmup_fraction
 
     @property
+    def unused_fields(self) -> frozenset[str]:
+        """Fields that need no choice, the others being as they are: the curve does not depend on them, or there is no
+        warm-up.
+        """
+        unused = {"end_lr"} if not self.decays else set()
+        if self.warmup_fraction == 0:
+            unused.add("warmup_fraction")
+        if self.rise_fraction == 0:
+            unused.add("warmup_shape")
+        return frozenset(unused)
+
+    @property
     def momentum_levels(self) -> Levels | None:
         """The momenta that mirror the first rate, the highest and the last; None where it is left alone."""
         return None

@@ -24,6 +24,15 @@ def equals(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=NOTHING)
 
 
+def alike(one: object, other: object) -> bool:
+    """Whether two values of a schedule's field are equal; numbers, also those in lists, but for rounding."""
+    if isinstance(one, float) and isinstance(other, float):
+        return equals(one, other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return one == other
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Values from `low` to `high`, both included; equal ends fix the value."""

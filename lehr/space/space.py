@@ -7,7 +7,6 @@ and none is clamped or rejected, which would distort what the sampler learns.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -22,9 +21,9 @@ from lehr.space.ranges import (
     DEFAULT_END_LR,
     DEFAULT_START_LR,
     RATE,
-    ROUNDING,
     WARMUP_FRACTION,
     Range,
+    alike,
     log_point,
     log_position,
     range_faults,
@@ -108,6 +107,18 @@ class Space:
         """What the family's own parameters are drawn from."""
         latest_rise = self.warmup_fraction.high if self.warmup_fraction and self.warms_up(family) else 0.0
         return values_of(FAMILIES[family], self.parameters, latest_rise)
+
+    def drawn(self, family: str) -> dict[str, Values]:
+        """By field what the family's schedules are drawn from; empty for a family that is not in the space."""
+        if family not in self.families:
+            return {}
+        top = "peak_lr" if self.rises(family) else "start_lr"
+        drawn: dict[str, Values] = {"start_lr": self.start_lr, top: self.top_lr(family), **self.own_values(family)}
+        if FAMILIES[family].decays:
+            drawn["end_lr"] = self.end_lr
+        if self.warmup_fraction is not None and self.warms_up(family):
+            drawn["warmup_fraction"] = self.warmup_fraction
+        return drawn
 
     def followed_metrics(self) -> dict[str, tuple[str, ...]]:
         """The metrics that the adaptive families' schedules follow here, by family."""
@@ -257,11 +268,5 @@ def _differences(wanted: Schedule, nearest: Schedule) -> list[Fault]:
     return [
         Fault(each.name, "lies outside the space", f"the nearest there is {found!r}", value, "Choose one inside.")
         for each in fields(wanted)
-        if not _alike(value := getattr(wanted, each.name), found := getattr(nearest, each.name))
+        if not alike(value := getattr(wanted, each.name), found := getattr(nearest, each.name))
     ]
-
-
-def _alike(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=ROUNDING)
-    return one == other

@@ -60,7 +60,7 @@ class Feasibility(Response):
 class Tied(Response):
     """A schedule that the race could not tell from its best one.
 
-    `behind`: by how much it was worse there, in the metric. `fields`: how many fields it takes to write down.
+    `behind`: by how much it was worse there, in the metric. `fields`: how many of its fields there are to choose.
     `rate_sensitivity`: by how much the metric is expected to be worse with its rates twice or half as high.
     """
 

@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from lehr.space import Space
 from lehr.wire.studies import Direction
+from service.answer.complexity import complexity
 from service.answer.feasibility import candidates, outside
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
@@ -21,7 +23,7 @@ SEARCH = -1
 @dataclass(frozen=True, slots=True)
 class Contender:
     """A search trial that takes part. `estimate`: its expected loss after the search, None where nothing told it.
-    `burden`: what there is to write down and to get right, least is best: its fields, and what a wrong rate costs.
+    `complexity`: how many of its fields there are to choose, then what a wrong rate costs; less is simpler.
     """
 
     number: int
@@ -30,7 +32,7 @@ class Contender:
     sensitivity: float | None
 
     @property
-    def burden(self) -> tuple[float, ...]:
+    def complexity(self) -> tuple[float, ...]:
         return (self.fields, self.sensitivity or 0.0)
 
 
@@ -83,6 +85,7 @@ class Plan:
         cls,
         trials: Sequence[SearchTrial],
         direction: Direction,
+        space: Space,
         *,
         top: int,
         seeds: int,
@@ -91,7 +94,7 @@ class Plan:
         compared: Sequence[int] = (),
         constrained: bool = False,
     ) -> Plan:
-        """The plan for a search that has ended with at least one COMPLETED trial.
+        """The plan for a search of `space` that has ended with at least one COMPLETED trial.
 
         The race may spend (`top` - 1) `seeds` trainings, fewer where fewer race. Then
         the answer, the baseline and those that it is to be compared with train with `seeds` fresh seeds each.
@@ -109,7 +112,7 @@ class Plan:
             Contender(
                 trial.number,
                 estimates.get(trial.number),
-                len(trial.schedule.to_dict()),
+                complexity(trial.schedule, space),
                 sensitivity.at(trial.schedule),
             )
             for trial in racers
@@ -184,10 +187,10 @@ class Plan:
         return plan, [Run(number, seed) for seed in fresh for number in racing]
 
     def _measure(self, standing: Sequence[Place]) -> tuple[Plan, list[Run]]:
-        burden = {each.number: each.burden for each in self.contenders}
+        complexities = {each.number: each.complexity for each in self.contenders}
         plan = replace(
             self,
-            answer=simplest(standing, burden) if standing else self.racing[0],
+            answer=simplest(standing, complexities) if standing else self.racing[0],
             tied=tuple((place.racer, place.gap) for place in standing if place.tied),
             final_seeds=self._fresh_seeds(self.seeds),
         )

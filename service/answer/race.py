@@ -86,15 +86,15 @@ def survivors(order: Sequence[Place], racing: Sequence[int]) -> list[int]:
     return [place.racer for place in ordered[: math.ceil(len(racing) / 2)] if place.tied]
 
 
-def simplest(order: Sequence[Place], burden: Mapping[int, tuple[float, ...]]) -> int:
-    """Of those within half a standard error of the leader, the one whose `burden` is least; the better one of equals.
+def simplest(order: Sequence[Place], complexity: Mapping[int, tuple[float, ...]]) -> int:
+    """Of those within half a standard error of the leader, the one of the least `complexity`; the better one of equals.
 
     After the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
     Trees (1984), section 3.4.3. All that are tied would be too many: what few seeds cannot tell apart
     may differ, and a whole standard error, too, costs more than the simplicity is worth.
     """
     near = [place for place in order if place.gap == 0 or (place.error is not None and place.gap <= NEAR * place.error)]
-    return min(near, key=lambda place: (*burden[place.racer], place.gap)).racer
+    return min(near, key=lambda place: (*complexity[place.racer], place.gap)).racer
 
 
 def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray, int]:

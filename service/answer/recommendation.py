@@ -57,5 +57,5 @@ def _message(code: Code, tied: list[Tied], chosen: Schedule) -> str:
     best = tied[0].schedule
     return (
         f"{which}; of those within half a standard error of the best mean, a {best.family}'s, the {chosen.family} is "
-        "the simplest: the fewest fields, then the least sensitive to its rate"
+        "the simplest: the fewest values to choose, then the least sensitive to its rate"
     )

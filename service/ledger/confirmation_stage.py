@@ -13,6 +13,7 @@ from service.answer.constraints import Measured, mean_measured, violation
 from service.answer.finalists import SearchTrial, loss
 from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
 from service.ledger.lifecycle import touch
+from service.ranges.bounds import searched_space
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
 from service.store.ordering import objective_of
@@ -27,6 +28,7 @@ def start(transaction: Transaction, study: StudyRow, trials: Sequence[SearchTria
     plan = Plan.of(
         trials,
         study.spec["objective"]["direction"],
+        searched_space(study).to_space(),
         top=confirm["top"],
         seeds=confirm["seeds"],
         search_seed=study.spec["sampler"]["seed"],

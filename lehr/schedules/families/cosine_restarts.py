@@ -53,6 +53,10 @@ class CosineRestarts(Shaped):
         search=(0.25, 1.0),
     )
 
+    @property
+    def unused_fields(self) -> frozenset[str]:
+        return super().unused_fields | ({"cycle_growth", "cycle_decay"} if self.cycles == 1 else set())
+
     def _body(self, progress: float, levels: Levels) -> float:
         x = self._after_rise(progress)
         begins = self._begins

@@ -52,6 +52,10 @@ class KDecay(Shaped):
         "float", "the polynomial's power, above 0", default=1.0, low=0.0, high=100.0, open_low=True
     )
 
+    @property
+    def unused_fields(self) -> frozenset[str]:
+        return super().unused_fields | ({"power"} if self.curve_shape == "cosine" else set())
+
     def _body(self, progress: float, levels: Levels) -> float:
         bent = self._after_rise(progress) ** self.k
         if self.curve_shape == "cosine":

@@ -65,6 +65,10 @@ class Piecewise(Shaped):
     def max_lr(self) -> float:
         return self._limits(self.levels)[1]
 
+    @property
+    def unused_fields(self) -> frozenset[str]:
+        return super().unused_fields | ({"interpolation"} if not self.knots else set())
+
     @classmethod
     def fits_after_rise(cls, name: str, value: Any, rise_fraction: float) -> bool:
         return name != "knots" or not value or bool(value[0] > rise_fraction)

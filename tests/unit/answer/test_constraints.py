@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lehr.schedules import Constant, Cosine
+from lehr.space import Space
 from lehr.wire.objectives import Constraint
 from service.answer.constraints import standings, steps_until, violation
 from service.answer.feasibility import candidates
 from service.answer.finalists import SearchTrial, best_first
 from service.answer.plan import Plan, Violations
 
+SPACE = Space.of()
 COST = Constraint(metric="cost", at_most=2.0)
 SCORE = Constraint(metric="score", at_least=0.5)
 BETWEEN = Constraint(metric="cost", at_least=1.0, at_most=2.0)
@@ -90,14 +92,14 @@ def test_what_kept_to_a_constraint_by_luck_is_left_out_where_enough_others_did()
 
 def test_without_anything_that_keeps_to_them_the_nearest_are_chosen() -> None:
     trials = [trial(at, 0.1 + at, float(at), 1.0 - 0.1 * at) for at in range(5)]
-    plan = Plan.of(trials, "maximize", top=2, seeds=2, search_seed=0, with_constant=False, constrained=True)
+    plan = Plan.of(trials, "maximize", SPACE, top=2, seeds=2, search_seed=0, with_constant=False, constrained=True)
     assert plan.nothing_kept
     assert plan.racing == (4, 3)
 
 
 def test_an_answer_that_its_measuring_refutes_makes_room_for_the_next_and_the_nearest_stands_in_the_end() -> None:
     trials = [trial(at, 0.1 + at, float(at), -0.1) for at in range(3)]
-    plan = Plan.of(trials, "maximize", top=3, seeds=2, search_seed=0, with_constant=False, constrained=True)
+    plan = Plan.of(trials, "maximize", SPACE, top=3, seeds=2, search_seed=0, with_constant=False, constrained=True)
     most, spent = plan.runs_to_come, 0
     losses: dict[int, dict[int, float]] = {}
     broken = {0: 0.1, 1: 0.3, 2: 0.2}

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from lehr.schedules import Constant, Cosine, Linear, Schedule
+from lehr.space import Space
 from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan, Run
 from service.answer.recommendation import recommendation
 from service.answer.statistics import paired_gain
+
+SPACE = Space.of()
 
 
 def trial(number: int, value: float, schedule: Schedule | None = None) -> SearchTrial:
@@ -42,7 +45,7 @@ def play(
 def test_a_confirmation_ends_within_its_stated_budget(top: int, seeds: int, count: int) -> None:
     generator = np.random.default_rng(top * 100 + seeds)
     trials = [constant(0, 0.5), *(trial(number, 0.5 - 0.01 * number) for number in range(1, count))]
-    plan = Plan.of(trials, "minimize", top=top, seeds=seeds, search_seed=3)
+    plan = Plan.of(trials, "minimize", SPACE, top=top, seeds=seeds, search_seed=3)
     planned = plan.runs_to_come
     assert planned <= (min(top, count) + 1) * seeds, "few schedules to choose from are worth few trainings"
     ended, runs = play(plan, dict.fromkeys(range(count), 0.5), generator, 0.1)
@@ -59,7 +62,7 @@ def test_the_best_wins_a_race_that_the_luckiest_search_trial_entered_first() -> 
     trials = [constant(0, 0.6), trial(1, 0.1), trial(2, 0.3), trial(3, 0.4)]
     means = {0: 0.6, 1: 0.5, 2: 0.2, 3: 0.45}
     answers = [
-        play(Plan.of(trials, "minimize", top=3, seeds=5, search_seed=seed), means, generator, 0.05)[0].answer
+        play(Plan.of(trials, "minimize", SPACE, top=3, seeds=5, search_seed=seed), means, generator, 0.05)[0].answer
         for seed in range(40)
     ]
     assert answers.count(2) >= 36
@@ -73,7 +76,7 @@ def test_the_stated_value_of_the_chosen_one_of_many_equals_is_unbiased_and_seldo
         values = 0.5 + 0.1 * generator.normal(size=6)
         trials = [constant(0, values[0]), *(trial(number, values[number]) for number in range(1, 6))]
         losses: dict[int, dict[int, float]] = {}
-        plan = Plan.of(trials, "minimize", top=3, seeds=5, search_seed=study)
+        plan = Plan.of(trials, "minimize", SPACE, top=3, seeds=5, search_seed=study)
         while True:
             plan, runs = plan.next(losses)
             if not runs:
@@ -94,7 +97,7 @@ def test_the_stated_value_of_the_chosen_one_of_many_equals_is_unbiased_and_seldo
 
 def test_a_racer_that_diverged_where_another_completed_is_out_unless_all_did() -> None:
     trials = [trial(number, 0.1 * number) for number in range(4)]
-    plan, runs = Plan.of(trials, "minimize", top=4, seeds=4, search_seed=0, with_constant=False).next({})
+    plan, runs = Plan.of(trials, "minimize", SPACE, top=4, seeds=4, search_seed=0, with_constant=False).next({})
     losses = {run.number: {run.seed: 0.1 * run.number} for run in runs if run.number != 0}
     after, _ = plan.next(losses, broken={0})
     assert after.answer == 1
@@ -104,7 +107,7 @@ def test_a_racer_that_diverged_where_another_completed_is_out_unless_all_did() -
 
 def test_without_a_baseline_only_the_answer_is_measured_and_own_schedules_are() -> None:
     trials = [trial(0, 0.5), constant(1, 0.1), trial(2, 0.3)]
-    plan = Plan.of(trials, "minimize", top=1, seeds=2, search_seed=0, with_constant=False, compared=(0, 9))
+    plan = Plan.of(trials, "minimize", SPACE, top=1, seeds=2, search_seed=0, with_constant=False, compared=(0, 9))
     plan, runs = plan.next({})
     assert plan.measured == (1, 0)
     assert len(runs) == 4
@@ -116,7 +119,9 @@ def test_the_simplest_of_the_tied_is_recommended_with_the_reason() -> None:
     trials = [constant(0, 0.5), trial(1, 0.499, warmed)]
     codes = set()
     for seed in range(30):
-        plan, _ = play(Plan.of(trials, "minimize", top=2, seeds=8, search_seed=seed), {0: 0.5, 1: 0.5}, generator, 0.05)
+        plan, _ = play(
+            Plan.of(trials, "minimize", SPACE, top=2, seeds=8, search_seed=seed), {0: 0.5, 1: 0.5}, generator, 0.05
+        )
         why = recommendation(plan, {each.number: each for each in trials})
         codes.add(why.code)
         if why.code == "simplest_of_tied":
@@ -125,3 +130,18 @@ def test_the_simplest_of_the_tied_is_recommended_with_the_reason() -> None:
             assert why.tied[0].behind == 0 < why.tied[1].behind
             assert "the constant is the simplest" in why.message
     assert "simplest_of_tied" in codes
+
+
+def test_a_constant_wins_a_tie_with_a_linear_schedule() -> None:
+    """Both are as good on every seed of the race but for noise, which leaves the linear one ahead by a hair."""
+    linear = Linear(start_lr=0.2, end_lr=0.001)
+    plan = Plan.of([constant(0, 0.5), trial(1, 0.5, linear)], "minimize", SPACE, top=2, seeds=4, search_seed=0)
+    assert [contender.fields for contender in sorted(plan.contenders, key=lambda each: each.number)] == [1, 2]
+    plan, runs = plan.next({})
+    seeds = sorted({run.seed for run in runs})
+    luck = np.random.default_rng(2).normal(scale=0.01, size=(2, len(seeds)))
+    luck -= luck.mean(axis=1, keepdims=True) + np.array([[0.0], [0.001]])
+    losses = {number: dict(zip(seeds, (0.5 + luck[number]).tolist(), strict=True)) for number in (0, 1)}
+    plan, _ = plan.next(losses)
+    assert plan.tied[0][0] == 1
+    assert plan.answer == 0
