@@ -1,12 +1,14 @@
-"""Text that is safe to print on a terminal: names, errors and answers are written by others."""
+"""What terminals show: text without commands to them, for names and errors are written by others, and whole rows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
 """C0 without tab and line feed, DEL, C1, separators and directions of Unicode, and halves of characters."""
@@ -36,3 +38,71 @@ class CleanConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(clean(segment.text), segment.style)
+
+
+class Rows:
+    """A table whose rows stay whole on a narrow terminal.
+
+    Where a line is too short for them, the columns `ids` are cut to the beginning of each id, then the columns `spare`
+    are left out one after the other; where that does not suffice, a row is printed over several lines, whole.
+    """
+
+    GAP = 2
+    ID_CHARACTERS = 8
+    """Of a random id: enough to name it in a command."""
+
+    def __init__(self, *heads: str, ids: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
+        self._heads = heads
+        self._ids = ids
+        self._spare = spare
+        self._rows: list[list[Text]] = []
+
+    def add_row(self, *cells: str | Text) -> None:
+        """Cells from the left; those to the right of them are empty."""
+        filled = [*cells, *[""] * (len(self._heads) - len(cells))]
+        self._rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        for heads, rows in self._forms():
+            if self._width(heads, rows) <= options.max_width:
+                table = Table(*heads, box=None, pad_edge=False)
+                for row in rows:
+                    table.add_row(*row)
+                yield table
+                return
+        for row in self._rows:
+            yield from self._stacked(row, options.max_width)
+
+    def _forms(self) -> Iterator[tuple[list[str], list[list[Text]]]]:
+        """Heads and rows, from the widest form to the narrowest."""
+        yield list(self._heads), self._rows
+        for left_out in range(len(self._spare) + 1):
+            heads = [head for head in self._heads if head not in self._spare[:left_out]]
+            yield (
+                heads,
+                [[self._short(head, cell) for head, cell in self._named(row) if head in heads] for row in self._rows],
+            )
+
+    def _named(self, row: Sequence[Text]) -> Iterator[tuple[str, Text]]:
+        return zip(self._heads, row, strict=True)
+
+    def _short(self, head: str, cell: Text) -> Text:
+        is_id = head in self._ids and " " not in cell.plain
+        return cell[: self.ID_CHARACTERS] if is_id else cell
+
+    def _width(self, heads: Sequence[str], rows: Sequence[Sequence[Text]]) -> int:
+        columns: Iterable[tuple[Text, ...]] = zip([Text(head) for head in heads], *rows, strict=True)
+        return sum(max(cell.cell_len for cell in column) + self.GAP for column in columns) - self.GAP
+
+    def _stacked(self, row: Sequence[Text], width: int) -> Iterator[Text]:
+        line = Text()
+        for head, cell in self._named(row):
+            if not cell:
+                continue
+            piece = Text.assemble((f"{head} " if head else "", "dim"), cell)
+            if line and line.cell_len + self.GAP + piece.cell_len > width:
+                yield line
+                line = Text(" " * self.GAP) + piece
+            else:
+                line = line + Text(" " * self.GAP if line else "") + piece
+        yield line

@@ -33,7 +33,7 @@ class LehrGroup(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except LehrError as error:
-            err.print(failure_text(error), soft_wrap=True)
+            err.print(failure_text(error), soft_wrap=not err.is_terminal)
             raise typer.Exit(exit_code(error)) from None
 
 

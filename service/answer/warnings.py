@@ -115,8 +115,8 @@ def _budget_warnings(spec: StudySpec) -> Iterator[Warning_]:
         yield Warning_(
             code="parallel_high",
             field="budget.parallel",
-            message=f"with {parallel} of {trials} trials at once most are chosen before results are known; "
-            f"lower parallel to {max(1, trials // 4)} for a better search",
+            message=f"with {min(parallel, trials)} of {trials} trials at once most are chosen before results are "
+            f"known; lower parallel to {max(1, trials // 4)} for a better search",
         )
 
 

@@ -8,10 +8,9 @@ from typing import Literal
 
 from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from lehr.terminal import CleanConsole
+from lehr.terminal import CleanConsole, Rows
 from lehr.wire.training import CELLS, in_cells
 from workers.monitor.trial_progress import Progress
 
@@ -72,7 +71,7 @@ class Picture:
         lines = self._progress.lines()
         if not lines:
             return Text("waiting for a trial", style="dim")
-        table = Table("study", "trial", "family", *CELLS, box=None, pad_edge=False)
+        table = Rows("study", "trial", "family", *CELLS, ids=("study",), spare=("memory", "busy", "family"))
         for line in lines[:SHOWN_TRIALS]:
             number, family = str(line.trial.number), line.trial.schedule.family
             table.add_row(line.study, number, family, *in_cells(line.progress))

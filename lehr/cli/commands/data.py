@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-from rich.table import Column, Table
 
 from lehr.cli.display import output
 from lehr.cli.display.data_lines import data_lines
@@ -22,6 +21,7 @@ from lehr.datasets import DATASETS, DEFAULT_DATA_DIR, Dataset, RemoteFile, find_
 from lehr.datasets.fetching import OnBytes
 from lehr.datasets.getting import get as get_dataset
 from lehr.errors import Fault, InvalidValueError, LehrError
+from lehr.terminal import Rows
 from lehr.wire.data import DataSummary
 
 app = typer.Typer(help="List and fetch public data sets, and look at your own data.", no_args_is_help=True)
@@ -38,8 +38,7 @@ def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, json: JsonOption =
     if json:
         output.document([_document(dataset, found[dataset.name], data_dir) for dataset in DATASETS.values()])
         return
-    place = Column("on this machine", overflow="fold")
-    table = Table("name", "what", "MB", place, box=None, pad_edge=False)
+    table = Rows("name", "what", "MB", "on this machine")
     for dataset in DATASETS.values():
         there = found[dataset.name]
         size = f"{dataset.size_bytes / 1e6:.0f}"
@@ -93,7 +92,7 @@ def look(
     if json:
         output.document(found.model_dump(mode="json"))
         return
-    output.write("\n".join(data_lines(found)))
+    output.lines("\n".join(data_lines(found)))
     for doubt in found.doubts:
         say(f"warning: {doubt}", "yellow")
 

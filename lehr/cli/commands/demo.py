@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from lehr.cli.commands.up import DEFAULT_HOST, running
@@ -22,6 +21,7 @@ from lehr.cli.follow import follow
 from lehr.cli.local.supervisor import Fleet, Plan
 from lehr.client import Client
 from lehr.errors import LehrError
+from lehr.terminal import Rows
 from lehr.wire.answers import Answer
 from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
@@ -108,15 +108,14 @@ def _search(client: Client, fleet: Fleet) -> Study:
     return study
 
 
-def _comparison(answer: Answer, trials: Iterable[Trial]) -> Table:
+def _comparison(answer: Answer, trials: Iterable[Trial]) -> Rows:
     """The best trial of each family, then what confirmation made of the winner and of the best constant rate."""
-    table = Table("", "rates", answer.metric, "95% interval", box=None, pad_edge=False)
+    table = Rows("", "rates", answer.metric, "95% interval")
     best: dict[str, Trial] = {}
     for trial in trials:
         best.setdefault(trial.schedule.family, trial)
     for family, trial in best.items():
         table.add_row(f"best {family}", rates(trial.schedule), number(trial.value), "")
-    table.add_section()
     if answer.confirmation:
         confirmed = answer.confirmation
         what = f"winner, on {confirmed.seeds} fresh seeds: {answer.schedule.family}"

@@ -6,7 +6,6 @@ from json import dumps
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from lehr.cli import settings
@@ -20,6 +19,7 @@ from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.errors import ConflictError
+from lehr.terminal import Rows
 from lehr.wire.forecasts import Forecast
 from lehr.wire.horizon import MAX_HORIZON_STEPS
 
@@ -65,7 +65,7 @@ def _enqueue(client: Client, found: Forecast) -> None:
 def _show(found: Forecast) -> None:
     title = f"{found.schedule.family} {rates(found.schedule)} over {found.horizon_steps} steps"
     output.show(Text(title, style="bold"))
-    table = Table("loss", "at the end", "90% interval", "rests on", box=None, pad_edge=False)
+    table = Rows("loss", "at the end", "90% interval", "rests on")
     for loss in found.losses:
         known = f"{loss.curves} trainings" if loss.doubt is None else "not known"
         table.add_row(loss.name, number(loss.value), Text(interval(loss.interval90)), known)
@@ -74,7 +74,7 @@ def _show(found: Forecast) -> None:
         if loss.doubt is not None:
             say(f"{loss.name} is not known: {loss.doubt.message}", "yellow")
     if len(found.horizons) > 1:
-        longer = Table("steps", found.losses[0].name, "90% interval", box=None, pad_edge=False)
+        longer = Rows("steps", found.losses[0].name, "90% interval")
         for each in found.horizons:
             longer.add_row(str(each.horizon_steps), number(each.value), Text(interval(each.interval90)))
         output.show(longer)

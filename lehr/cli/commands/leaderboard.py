@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.table import Table
 from rich.text import Text
 
 from lehr.cli import settings
@@ -13,6 +12,7 @@ from lehr.cli.display.tables import interval, number, rates
 from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
+from lehr.terminal import Rows
 from lehr.wire.answers import Leaderboard
 
 
@@ -30,11 +30,11 @@ def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOp
         say(f"{first}ranked by what the best of {counts.pop()} trials of each family comes to")
 
 
-def board_table(board: Leaderboard) -> Table:
+def board_table(board: Leaderboard) -> Rows:
     heads = (
         "", "family", "trials", "at equal budget", "95%", "trial", "in the search", "rates", "confirmed", "95% interval"
     )  # fmt: skip
-    table = Table(*heads, box=None, pad_edge=False)
+    table = Rows(*heads, spare=("95%", "95% interval", "trials"))
     for entry in board.items:
         equal, confirmed, best = entry.equal_budget, entry.confirmation, entry.best
         table.add_row(

@@ -10,8 +10,7 @@ import typer
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption
 from lehr.cli.display.overlay import overlay
-from lehr.cli.display.plot import draw
-from lehr.cli.display.tables import unicode_output
+from lehr.cli.display.tables import plot, plot_width, unicode_output
 from lehr.cli.inputs.schedule_file import named_schedules, parameters
 from lehr.errors import LehrError
 from lehr.schedules import FAMILIES, Curve, Schedule
@@ -77,22 +76,22 @@ def _document(schedules: list[Schedule], curves: list[Curve], horizon: int) -> d
 
 
 def _draw_one(schedule: Schedule, curve: Curve, log: bool) -> None:
-    plain = not unicode_output()
-    lines = [f"{schedule.family}: {schedule.formula}", *draw(curve.step, curve.lr, log=log, plain=plain)]
+    lines = [f"{schedule.family}: {schedule.formula}", *plot(curve.step, curve.lr, log=log)]
     if curve.momentum:
-        lines += ["", "momentum", *draw(curve.step, curve.momentum, height=5, plain=plain)]
-    output.write("\n".join(lines))
+        lines += ["", "momentum", *plot(curve.step, curve.momentum, height=5)]
+    output.lines("\n".join(lines))
 
 
 def _draw_all(schedules: list[Schedule], curves: list[Curve], log: bool) -> None:
     coloured = output.out.is_terminal and not output.out.no_color and unicode_output()
     names = [describe(schedule) for schedule in schedules]
-    output.show(overlay([(curve.step, curve.lr) for curve in curves], names, log=log, coloured=coloured))
+    lines = [(curve.step, curve.lr) for curve in curves]
+    output.show(overlay(lines, names, width=plot_width(), log=log, coloured=coloured))
     swung = [(curve.step, curve.momentum, name) for curve, name in zip(curves, names, strict=True) if curve.momentum]
     if swung:
         output.write("\nmomentum")
         shown = [(step, momentum) for step, momentum, _ in swung]
-        output.show(overlay(shown, [name for *_, name in swung], height=5, coloured=coloured))
+        output.show(overlay(shown, [name for *_, name in swung], width=plot_width(), height=5, coloured=coloured))
 
 
 def _save(path: Path, text: str) -> None:

@@ -7,20 +7,19 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from lehr.cli import settings
 from lehr.cli.display import output
 from lehr.cli.display.output import JsonOption, say
-from lehr.cli.display.plot import draw
-from lehr.cli.display.tables import unicode_output
+from lehr.cli.display.tables import plot
 from lehr.cli.failures import FAILED
 from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import read_study, scalar
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.errors import Fault, InvalidValueError
+from lehr.terminal import Rows
 from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeTest
 from lehr.wire.studies import FINISHED_STUDY_STATES
 
@@ -70,7 +69,7 @@ def range_tests(json: JsonOption = False, server: ServerOption = settings.DEFAUL
     if not found:
         say("no range tests yet; `lehr range-test FILE` makes one")
         return
-    table = Table("range test", "name", "task", "state", "bounds", box=None, pad_edge=False)
+    table = Rows("range test", "name", "task", "state", "bounds", ids=("range test",))
     for each in found:
         known = each.result if each.result is not None and each.result.found else None
         bounds = f"{known.bounds.low:g} to {known.bounds.high:g}" if known and known.bounds else ""
@@ -106,7 +105,7 @@ def _tell(found: RangeTest, json: bool) -> None:
         return
     result = found.result
     if result.curve is not None:
-        output.write("\n".join(curve_lines(result.curve)))
+        output.lines("\n".join(curve_lines(result.curve)))
     say(result.reason)
     if result.found:
         output.show(_points(result))
@@ -120,12 +119,12 @@ def curve_lines(curve: RangeCurve) -> list[str]:
     decades = [math.log10(lr) for lr in curve.lr]
     return [
         "loss by log10 of the rate",
-        *draw(decades, [min(loss, top) for loss in curve.loss], plain=not unicode_output()),
+        *plot(decades, [min(loss, top) for loss in curve.loss]),
     ]
 
 
-def _points(result: RangeResult) -> Table:
-    table = Table("point", "rate", "over seeds", box=None, pad_edge=False)
+def _points(result: RangeResult) -> Rows:
+    table = Rows("point", "rate", "over seeds")
     for name in ("steepest", "valley", "minimum", "divergence", "held_out_minimum"):
         point: RangePoint | None = getattr(result, name)
         if point is not None:

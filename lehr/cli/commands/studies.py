@@ -46,7 +46,7 @@ def submit(
             return
         study = client.create_study(spec)
         _warn(study.warnings)
-        say(f"study {study.name} is {study.state}; watch it: {_again('watch', study, server)}")
+        output.hint(f"study {study.name} is {study.state}; watch it:", _again("watch", study, server))
         if not watch:
             output.document(study.model_dump(mode="json")) if json else output.write(study.study_id)
             return
@@ -115,7 +115,7 @@ def _watch(study: Study, server: str, json: bool) -> None:
                 last = sighting.study
                 screen.show(sighting)
     except KeyboardInterrupt:
-        say(f"\nthe study goes on; watch it again: {_again('watch', study, server)}")
+        output.hint("\nthe study goes on; watch it again:", _again("watch", study, server))
         raise typer.Exit(INTERRUPTED) from None
     _conclude(last, server, json)
 
@@ -127,7 +127,7 @@ def _conclude(study: Study, server: str, json: bool) -> None:
         try:
             with Client(server) as client:
                 _show_answer(client.best(study.study_id, points=PICTURE_POINTS))
-            say(f"the whole answer: {_again('best', study, server)} --json")
+            output.hint("the whole answer:", f"{_again('best', study, server)} --json")
         except ConflictError:
             say(f"study {study.name} is {study.state}: no trial completed")
     if study.state == "COMPLETED" and study.reason:

@@ -6,7 +6,6 @@ from json import dumps
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from lehr.cli import settings
@@ -19,6 +18,7 @@ from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.errors import Fault, InvalidValueError, suggest
+from lehr.terminal import Rows
 from lehr.wire.transfer import Transfer
 
 FLAGS = {
@@ -87,7 +87,7 @@ def _whole(text: str) -> int:
 
 def _show(moved: Transfer) -> None:
     output.show(Text(f"{moved.schedule.family} {rates(moved.schedule)} over {moved.horizon_steps} steps", style="bold"))
-    table = Table("", "from", "to", "rates times", "rule", "rests on", box=None, pad_edge=False)
+    table = Rows("", "from", "to", "rates times", "rule", "rests on")
     for change in moved.rescalings:
         rule = Text(f"{change.rule}: {change.formula}")
         told = (f"{change.factor:.4g}", rule, Text(f"{change.rests_on} ({change.source})"))

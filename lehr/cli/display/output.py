@@ -29,6 +29,11 @@ def show(renderable: RenderableType) -> None:
     console.print(renderable, markup=False)
 
 
+def lines(text: str) -> None:
+    """Lines of a result: a terminal breaks them between words, a pipe does not."""
+    out.print(Text(text), soft_wrap=not out.is_terminal)
+
+
 def write(text: str) -> None:
     """A result as it is, less control characters."""
     text = clean(text)
@@ -47,7 +52,16 @@ def document(value: Any) -> None:
 
 def say(message: str, style: str = "") -> None:
     """A message. Square brackets are kept: bounds are written with them."""
-    err.print(Text(message, style=style), soft_wrap=True)
+    err.print(Text(message, style=style), soft_wrap=not err.is_terminal)
+
+
+def hint(message: str, command: str) -> None:
+    """A message that ends with a command to paste, which is never broken: where it is too long it has its own line."""
+    whole = f"{message} {command}"
+    fits = not err.is_terminal or Text(whole).cell_len <= err.width
+    say(whole if fits else message)
+    if not fits:
+        err.print(Text(command), soft_wrap=True)
 
 
 def confirm(question: str) -> None:

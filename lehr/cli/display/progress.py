@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from lehr.cli.display.output import err, say
@@ -87,9 +87,10 @@ def _headline(study: Study) -> Text:
 
 def _bar(study: Study) -> RenderableType:
     progress = study.progress
-    row = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=max(progress.planned, 1), completed=progress.finished, width=BAR_WIDTH)
-    row.add_row(bar, f"{progress.finished}/{progress.planned} trials done", _running(study), _time_left(study))
+    row = Table.grid(Column(max_width=BAR_WIDTH), Column(no_wrap=True), padding=(0, 2), expand=True)
+    bar = ProgressBar(total=max(progress.planned, 1), completed=progress.finished)
+    done = f"{progress.finished}/{progress.planned} trials done"
+    row.add_row(bar, f"{done}  {_running(study)}  {_time_left(study)}")
     return row
 
 

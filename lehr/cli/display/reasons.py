@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import islice
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lehr.cli.display import output
 from lehr.client import Client
+from lehr.terminal import Rows
 from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
 
@@ -25,11 +25,11 @@ def show_reasons(client: Client, study: Study) -> None:
         output.show(reasons_table(failed))
 
 
-def reasons_table(failed: Iterable[Trial]) -> Table:
+def reasons_table(failed: Iterable[Trial]) -> Rows:
     numbers: dict[str, list[int]] = defaultdict(list)
     for trial in failed:
         numbers[_reason(trial)].append(trial.number)
-    table = Table("failed", Column("because", overflow="fold"), box=None, pad_edge=False)
+    table = Rows("failed", "because")
     for reason, which in numbers.items():
         others = f" and {len(which) - 1} more" if len(which) > 1 else ""
         table.add_row(f"{which[0]}{others}", Text(reason, style="red"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Group, RenderableType
@@ -13,6 +13,7 @@ from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import out
 from lehr.cli.display.plot import draw
 from lehr.schedules import Schedule
+from lehr.terminal import Rows
 from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
 from lehr.wire.front import Front
@@ -27,6 +28,9 @@ STATE_STYLES = {
 }  # fmt: skip
 FRONT_ROWS = 5
 """Of an answer's front; all of it: `lehr front`."""
+PLOT_WIDTH = 60
+PLOT_LABELS = 12
+"""Characters that the ends of y need beside a plot."""
 VERDICTS = {
     "better": "better than the best constant rate",
     "tie": "a tie with the best constant rate: the difference may be chance",
@@ -71,8 +75,9 @@ def best_text(study: Study) -> str:
     return f"best {metric} {value:.4g} {where} by trial {best.trial}: {best.schedule.family} {rates(best.schedule)}"
 
 
-def studies_table(studies: Iterable[StudySummary]) -> Table:
-    table = Table("study", "name", "state", "done", "best", "time left", "created", box=None, pad_edge=False)
+def studies_table(studies: Iterable[StudySummary]) -> Rows:
+    heads = ("study", "name", "state", "done", "best", "time left", "created")
+    table = Rows(*heads, ids=("study",), spare=("created", "time left"))
     for study in studies:
         done = f"{study.progress.finished}/{study.progress.planned}"
         left = "" if study.finished_at else duration(study.progress.eta_seconds)
@@ -121,8 +126,9 @@ def _convergence_text(study: Study) -> str:
     return f"{yes}, after {known.trials} trials: {expected}, the regret at most {known.regret_bound:.2g}"
 
 
-def trials_table(trials: Iterable[Trial], metric: str) -> Table:
-    table = Table("trial", "purpose", "family", "rates", "state", metric, "took", box=None, pad_edge=False)
+def trials_table(trials: Iterable[Trial], metric: str) -> Rows:
+    heads = ("trial", "purpose", "family", "rates", "state", metric, "took")
+    table = Rows(*heads, spare=("took", "purpose", "rates"))
     for trial in trials:
         took = trial.finished_at - trial.started_at if trial.finished_at and trial.started_at else None
         table.add_row(
@@ -134,7 +140,7 @@ def trials_table(trials: Iterable[Trial], metric: str) -> Table:
 
 def answer_details(answer: Answer) -> RenderableType:
     """The answer with its confirmation, its comparison with the best constant rate, and a picture."""
-    table = Table("", answer.metric, "95% interval", box=None, pad_edge=False)
+    table = Rows("", answer.metric, "95% interval")
     how = f", mean of {answer.evaluations.count} evaluations" if answer.evaluations else ""
     table.add_row(f"in the search (trial {answer.trial}{how})", number(answer.value), "")
     if answer.confirmation:
@@ -158,7 +164,7 @@ def answer_details(answer: Answer) -> RenderableType:
     if (front := _front(answer)) is not None:
         parts.append(front)
     if answer.lr and len(answer.lr.step) > 1:
-        parts.append(Text("\n".join(draw(answer.lr.step, answer.lr.value, height=8, plain=not unicode_output()))))
+        parts.append(Text("\n".join(plot(answer.lr.step, answer.lr.value, height=8))))
     return Group(*parts)
 
 
@@ -172,17 +178,15 @@ def _remarks(answer: Answer, *, is_constant: bool) -> Iterator[str]:
         yield f"why this one: {answer.recommendation.message}"
 
 
-def _add_constraints(table: Table, answer: Answer) -> None:
+def _add_constraints(table: Rows, answer: Answer) -> None:
     for each in answer.feasibility.constraints if answer.feasibility else ():
         how = "" if each.satisfied else ": broken"
         table.add_row(f"{bounds_text(each)}{how}", number(each.mean), Text(interval(each.ci95)))
 
 
-def front_table(front: Front) -> Table:
+def front_table(front: Front) -> Rows:
     """The trials that no other beats, the soonest first."""
-    table = Table(
-        "trial", "steps to it", front.metric, "wrong rate costs", "family", "rates", box=None, pad_edge=False
-    )  # fmt: skip
+    table = Rows("trial", "steps to it", front.metric, "wrong rate costs", "family", "rates")
     for item in front.items:
         cells = (f"{item.steps:g}", number(item.value), number(item.rate_sensitivity))
         table.add_row(str(item.trial), *cells, item.schedule.family, rates(item.schedule))
@@ -205,15 +209,15 @@ def bounds_text(constraint: ConstraintStanding) -> str:
     return f"{constraint.metric} {' and '.join(bounds)}"
 
 
-def tasks_table(tasks: Iterable[Task]) -> Table:
-    table = Table("task", "workers", "live", "metrics", box=None, pad_edge=False)
+def tasks_table(tasks: Iterable[Task]) -> Rows:
+    table = Rows("task", "workers", "live", "metrics")
     for task in tasks:
         table.add_row(task.name, str(task.workers), _yes(task.live), ", ".join(task.metrics or []))
     return table
 
 
-def workers_table(workers: Iterable[Worker]) -> Table:
-    table = Table("worker", "device", "live", "trials", "last seen", "tasks", box=None, pad_edge=False)
+def workers_table(workers: Iterable[Worker]) -> Rows:
+    table = Rows("worker", "device", "live", "trials", "last seen", "tasks")
     for worker in workers:
         seen = worker.last_seen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         tasks = Text(", ".join(worker.tasks))
@@ -223,9 +227,9 @@ def workers_table(workers: Iterable[Worker]) -> Table:
     return table
 
 
-def training_table(workers: Iterable[Worker]) -> Table:
+def training_table(workers: Iterable[Worker]) -> Rows:
     """What each of them trains."""
-    table = Table("worker", "study", "trial", "family", *CELLS, box=None, pad_edge=False)
+    table = Rows("worker", "study", "trial", "family", *CELLS, ids=("study",), spare=("memory", "busy"))
     for worker in workers:
         name = Text(worker.name)
         for each in worker.training:
@@ -236,9 +240,9 @@ def training_table(workers: Iterable[Worker]) -> Table:
     return table
 
 
-def running_table(trials: Iterable[Trial]) -> Table:
+def running_table(trials: Iterable[Trial]) -> Rows:
     """How trials under way go."""
-    table = Table("running", "purpose", "family", "rates", *CELLS, box=None, pad_edge=False)
+    table = Rows("running", "purpose", "family", "rates", *CELLS, spare=("memory", "busy", "purpose"))
     for trial in trials:
         about = (str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule))
         table.add_row(*about, *in_cells(trial.progress, trial.step, trial.horizon_steps))
@@ -247,6 +251,16 @@ def running_table(trials: Iterable[Trial]) -> Table:
 
 def unicode_output() -> bool:
     return out.encoding.lower().replace("-", "").startswith("utf")
+
+
+def plot_width() -> int:
+    """Characters of a plot: 60, or what a narrow terminal leaves beside the labels."""
+    return min(PLOT_WIDTH, max(PLOT_LABELS, out.width - PLOT_LABELS)) if out.is_terminal else PLOT_WIDTH
+
+
+def plot(x: Sequence[float], y: Sequence[float], *, height: int = 12, log: bool = False) -> list[str]:
+    """Lines of a plot that suits the terminal."""
+    return draw(x, y, width=plot_width(), height=height, log=log, plain=not unicode_output())
 
 
 def _yes(live: bool) -> Text:

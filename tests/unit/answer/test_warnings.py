@@ -48,6 +48,13 @@ def test_what_is_unwise_is_warned_about(changes: dict[str, Any], code: str, fiel
     assert codes(spec(**changes))[code] == field
 
 
+def test_no_more_trials_run_at_once_than_there_are() -> None:
+    """The default of `parallel` is above the smallest budgets."""
+    few = spec(budget={"trials": 4}, space={"families": ["constant"]}, sampler={"name": "gp"})
+    (message,) = [one.message for one in warnings_before(few) if one.code == "parallel_high"]
+    assert message.startswith("with 4 of 4 trials at once")
+
+
 def test_the_bound_to_widen_is_named() -> None:
     space = SpaceSpec(start_lr=RangeSpec(low=1e-4, high=1.0), end_lr=RangeSpec(low=1e-6, high=1e-1))
     found = warnings_after(space, Cosine(start_lr=0.95, end_lr=1.05e-6))

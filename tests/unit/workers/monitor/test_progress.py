@@ -137,6 +137,24 @@ def test_the_picture_has_a_row_for_each_trial_and_says_when_there_is_none() -> N
     assert said.rindex("\x1b[?25h") > said.rindex("\x1b[?25l"), "the cursor is there again"
 
 
+@pytest.mark.parametrize("width", [80, 60])
+def test_a_narrow_terminal_shows_whole_rows(width: int) -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    screen = io.StringIO()
+    picture = Picture(progress, Console(file=screen, width=width))
+    for number in range(12):
+        progress.start("0123456789abcdef" * 2, leased(number))
+        progress.open(f"t{number}", 100_000)
+    progress.measured(Usage(3 << 30, 0.97))
+    picture._console.print(picture.table())
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for part in ("01234567", "and 4 more"):
+        assert part in screen.getvalue()
+    assert len(lines) == 10, "a head, eight trials, and how many more"
+
+
 @pytest.mark.parametrize(
     ("style", "level", "watched"), [("console", "info", True), ("json", "info", False), ("console", "debug", False)]
 )
