@@ -42,8 +42,10 @@ class ParzenModel:
         self._family_choices = optuna_study.choices(space.families)
         self._shared = self._shared_distributions()
         self._own = {family: self._own_distributions(family) for family in space.families}
-        self._tpe: dict[tuple[str, ...], optuna_study.Tpe] = {}
-        self._told: dict[int, tuple[Observation, Any]] = {}
+        self._spaces = {
+            family: {_FAMILY: self._family_choices, **self._shared, **self._own[family]} for family in space.families
+        }
+        self._only_values = {family: self._values_unless_searched(family) for family in space.families}
 
     def draw_family(self, results: Iterable[Observation], pending: Iterable[Observation], number: int) -> str:
         """The family to try next. `results` are informative and, like `pending`, have points."""
@@ -89,11 +91,7 @@ class ParzenModel:
         return str(self._draw_tpe(trials, {_FAMILY: self._family_choices}, number, _FAMILY)[_FAMILY])
 
     def _draw_tpe(self, trials: Sequence[Any], space: dict[str, Any], number: int, purpose: str) -> dict[str, Any]:
-        """Of parameters with the same names: they have the same ranges, and are drawn from the same kind of trials."""
-        names = tuple(space)
-        if names not in self._tpe:
-            self._tpe[names] = optuna_study.Tpe(space)
-        return self._tpe[names].draw(trials, draw_seed("tpe", self._seed, number, purpose))
+        return optuna_study.draw_tpe(trials, space, number, draw_seed("tpe", self._seed, number, purpose))
 
     def _rates_of(self, family: str) -> set[str]:
         return {_shared_name(one.name) for one in self._coordinates[family]} & self._shared.keys()
@@ -115,18 +113,11 @@ class ParzenModel:
         own = (one for one in self._coordinates[family] if _shared_name(one.name) not in self._shared)
         return {one.name: optuna_study.distribution(one) for one in own}
 
+    def _values_unless_searched(self, family: str) -> dict[str, Any]:
+        return {_FAMILY: family, _TOP: self._space.top_lr(family).low, _END: 0.0 if FAMILIES[family].decays else 1.0}
+
     def _trials(self, observations: Sequence[Observation]) -> list[Any]:
-        """The observations as Optuna's trials, made once each and kept while they are asked for."""
-        known = self._told
-        self._told = {}
-        trials = []
-        for one in observations:
-            kept, trial = known.get(one.number, (None, None))
-            if kept is not one:
-                trial = self._frozen(one)
-            self._told[one.number] = one, trial
-            trials.append(trial)
-        return trials
+        return [self._frozen(one) for one in observations]
 
     def _frozen(self, observation: Observation) -> Any:
         """A trial with the shared coordinates and its family's own.
@@ -136,11 +127,9 @@ class ParzenModel:
         everything diverged, the search moves towards low rates. So does what broke the constraints, by how much it did,
         and always less than what DIVERGED.
         """
-        family, number = observation.family, observation.number
+        number, space = observation.number, self._spaces[observation.family]
         own = {_shared_name(name): value for name, value in (observation.point or {}).items()}
-        top = self._space.top_lr(family)
-        params = {_FAMILY: family, _TOP: top.low, _END: 1.0 if not FAMILIES[family].decays else 0.0, **own}
-        space = {_FAMILY: self._family_choices, **self._shared, **self._own[family]}
+        params = self._only_values[observation.family] | own
         params = {name: params[name] for name in space}
         if observation.state == "DIVERGED":
             widest = min(self._space.top_lr(one).low for one in self._space.families)

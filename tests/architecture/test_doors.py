@@ -29,6 +29,19 @@ def _reads_environment(node: ast.AST) -> bool:
     return False
 
 
+def _imports_private_names_of_optuna(node: ast.AST) -> bool:
+    names = [name for name in imported_modules(node) if name.split(".")[0] == "optuna"]
+    if names and isinstance(node, ast.ImportFrom):
+        names += [alias.name for alias in node.names]
+    return any(part.startswith("_") for name in names for part in name.split("."))
+
+
+def _reads_private_attributes_of_others(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__")):
+        return False
+    return not (isinstance(node.value, ast.Name) and node.value.id == "self")
+
+
 def test_one_file_commits() -> None:
     assert files_where(_commits, *PROGRAMS) == {"service/store/database.py"}
 
@@ -36,6 +49,12 @@ def test_one_file_commits() -> None:
 def test_one_file_imports_optuna() -> None:
     assert len(files_where(imports("optuna"), *PROGRAMS)) == 1
     assert len(files_where(imports("optuna"), "service/search")) == 1
+
+
+def test_the_server_uses_nothing_private_of_optuna() -> None:
+    assert files_where(_imports_private_names_of_optuna, *PROGRAMS) == set()
+    (door,) = files_where(imports("optuna"), *PROGRAMS)
+    assert files_where(_reads_private_attributes_of_others, door) == set()
 
 
 # A training script is started by its user or by a launcher, not by lehr's command line: what that says of ranks.

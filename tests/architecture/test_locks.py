@@ -71,5 +71,11 @@ def test_torch_is_the_release_the_project_is_built_on() -> None:
     assert _pins("requirements.lock")["torch"] == Version("2.13.0")
 
 
+def test_optunas_next_major_version_is_not_installed_unseen() -> None:
+    (optuna,) = [one for one in _asked(("server",)) if one.name == "optuna"]
+    assert Version("5.9") in optuna.specifier
+    assert Version("6.0") not in optuna.specifier
+
+
 def test_users_do_not_install_what_only_tests_need() -> None:
     assert {"jax", "transformers", "pytest", "mypy"}.isdisjoint(_pins("requirements.lock"))

@@ -1,9 +1,9 @@
-"""What is kept between draws changes none of them: they are those of Optuna's own sampler, to the last bit."""
+"""A draw by TPE: what an Optuna study with the same trials asks for, whatever was drawn before."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -19,66 +19,50 @@ RATE = FloatDistribution(1e-4, 1.0, log=True)
 SHARE = FloatDistribution(0.0, 1.0)
 SPACES: Mapping[str, dict[str, BaseDistribution]] = {
     "a choice": {"family": FAMILY},
-    "a choice and rates": {"family": FAMILY, "rate": RATE, "end": SHARE},
-    "three numbers and two choices": {"a": SHARE, "family": FAMILY, "b": RATE, "kind": FAMILY, "c": SHARE},
+    "a choice and rates": {"end": SHARE, "family": FAMILY, "rate": RATE},
     "whole numbers": {"drops": IntDistribution(1, 5), "rate": RATE},
-    "a single value": {"rate": RATE, "end": FloatDistribution(0.5, 0.5)},
-    "a value alone": {"rate": RATE},
+    "a single value": {"end": FloatDistribution(0.5, 0.5), "rate": RATE},
 }
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-@pytest.mark.parametrize("seed", range(2))
-def test_each_draw_of_a_growing_search_is_that_of_optunas_sampler(space: dict[str, Any], seed: int) -> None:
-    tpe = optuna_study.Tpe(space)
-    for trials in _growing_search(space, random.Random(seed)):
-        assert tpe.draw(trials, 1000 + len(trials)) == _by_optuna(trials, space, 1000 + len(trials))
+@pytest.mark.parametrize("count", [4, 40])
+def test_a_draw_is_what_an_optuna_study_with_the_same_trials_asks_for(space: dict[str, Any], count: int) -> None:
+    trials = _trials(space, count)
+    study = optuna.create_study(
+        sampler=TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=count)
+    )
+    study.add_trials(trials)
+    assert optuna_study.draw_tpe(trials, space, count, seed=count) == study.ask(space).params
 
 
-def test_trials_that_lack_a_part_of_the_space_count_among_the_good_ones_but_are_drawn_from_by_none() -> None:
+def test_a_draw_depends_on_neither_the_draws_before_it_nor_global_generators() -> None:
     space = SPACES["a choice and rates"]
-    generator = random.Random(0)
-    trials = [_ended(number, {**space, "end": SHARE}, generator, value=float(number)) for number in range(30)]
-    for trial in trials[:15]:
-        del trial.params["end"], trial.distributions["end"]
-    assert optuna_study.Tpe(space).draw(trials, 5) == _by_optuna(trials, space, 5)
+    trials = _trials(space, 30)
+    first = optuna_study.draw_tpe(trials, space, 30, seed=5)
+    random.seed(1)
+    optuna_study.draw_tpe(trials[:20], space, 20, seed=6)
+    assert optuna_study.draw_tpe(trials, space, 30, seed=5) == first
+    assert optuna_study.draw_tpe(trials, space, 30, seed=6) != first
 
 
-def test_a_draw_does_not_depend_on_those_before_it() -> None:
-    space = SPACES["a choice and rates"]
-    last = [list(trials) for trials in _growing_search(space, random.Random(7))][-1]
-    used = optuna_study.Tpe(space)
-    for trials in _growing_search(space, random.Random(8)):
-        used.draw(trials, 3)
-    assert used.draw(last, 3) == optuna_study.Tpe(space).draw(last, 3)
+def _trials(space: Mapping[str, BaseDistribution], count: int) -> list[FrozenTrial]:
+    """Trials that ended in every way there is, and a few that still run."""
+    generator = random.Random(count)
+    return [_trial(number, space, generator, still_runs=number % 5 == 3) for number in range(count)]
 
 
-def _growing_search(space: dict[str, BaseDistribution], generator: random.Random) -> Iterator[list[FrozenTrial]]:
-    """A search whose trials start, four at a time, and end in every way there is, not in the order of their start."""
-    trials: dict[int, FrozenTrial] = {}
-    for number in range(0, 48, 4):
-        for one in range(number, number + 4):
-            trials[one] = optuna_study.running(one, _params(space, generator), space)
-            if one % 4 != 1:
-                yield [trials[each] for each in sorted(trials)]
-        waiting = [one for one, trial in trials.items() if trial.state.name == "RUNNING"]
-        for one in generator.sample(waiting, 3):
-            trials[one] = _ended(one, space, generator)
-
-
-def _ended(
-    number: int, space: dict[str, BaseDistribution], generator: random.Random, value: float | None = None
+def _trial(
+    number: int, space: Mapping[str, BaseDistribution], generator: random.Random, *, still_runs: bool
 ) -> FrozenTrial:
-    params, kind = _params(space, generator), generator.random()
-    if value is None and kind < 0.1:
+    params, kind = {name: _value(one, generator) for name, one in space.items()}, generator.random()
+    if still_runs:
+        return optuna_study.running(number, params, space)
+    if kind < 0.1:
         return optuna_study.infeasible(number, params, space, kind)
-    if value is None and kind < 0.3:
+    if kind < 0.3:
         return optuna_study.pruned(number, params, space, {generator.randrange(9): generator.random()})
-    return optuna_study.complete(number, params, space, generator.random() if value is None else value)
-
-
-def _params(space: dict[str, BaseDistribution], generator: random.Random) -> dict[str, Any]:
-    return {name: _value(one, generator) for name, one in space.items()}
+    return optuna_study.complete(number, params, space, generator.random())
 
 
 def _value(one: Any, generator: random.Random) -> Any:
@@ -89,12 +73,3 @@ def _value(one: Any, generator: random.Random) -> Any:
     # Bounds are drawn, too: a constant ends at its top.
     between = one.low * (one.high / one.low) ** generator.random() if one.log else generator.uniform(one.low, one.high)
     return generator.choice([one.low, one.high, between, between, between])
-
-
-def _by_optuna(trials: list[FrozenTrial], space: dict[str, Any], seed: int) -> dict[str, Any]:
-    study = optuna.create_study()
-    study.add_trials([*trials, optuna_study.running(len(trials), {}, {})])
-    sampler = TPESampler(n_startup_trials=0, multivariate=True, constant_liar=True, seed=seed)
-    free = {name: one for name, one in space.items() if not one.single()}
-    only = {name: one.low for name, one in space.items() if one.single()}
-    return only | sampler.sample_relative(study, study.trials[-1], free)
