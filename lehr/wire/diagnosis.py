@@ -16,6 +16,7 @@ FindingCode = Literal[
     "best_on_bound",
     "all_rates_alike",
     "too_noisy",
+    "study_failed",
 ]
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from lehr.schedules import Schedule
+from lehr.schedules.parameters import Parameter
+from lehr.space.overrides import searched
+from lehr.space.ranges import RATE, WARMUP_FRACTION
 from lehr.wire.ranges import AUTO, RangeSpec
 from lehr.wire.studies import SpaceSpec, StudySpec, Warning_
 from service.answer.convergence import FEWEST
@@ -34,25 +39,40 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class OnBound:
+    """A value of the best schedule that sits on a bound of its range: `space.` and `field` and the side name it."""
+
+    field: str
+    side: Literal["low", "high"]
+    value: float
+    bound: float
+
+
 def warnings_after(space: SpaceSpec, best: Schedule) -> list[Warning_]:
     """The bounds of the space that the best schedule sits on: a better one may lie beyond."""
+    return [_bound_warning(each) for each in on_bounds(space, best)]
+
+
+def on_bounds(space: SpaceSpec, best: Schedule) -> list[OnBound]:
+    """The bounds that the best schedule sits on, each once, without those that no space can go beyond."""
     start = _known(space)
-    checks = [("start_lr", start, best.start_lr, True), ("end_lr", space.end_lr, best.end_lr, True)]
+    checks = [("start_lr", start, best.start_lr, RATE), ("end_lr", space.end_lr, best.end_lr, RATE)]
     if best.family == "constant":
         checks = checks[:1]  # its end is its start, whatever end_lr's range is
     if best.peak_lr is not None:
         peak_field = "peak_lr" if space.peak_lr else "start_lr"
-        checks.append((peak_field, space.peak_lr or start, best.peak_lr, True))
+        checks.append((peak_field, space.peak_lr or start, best.peak_lr, RATE))
     if space.warmup_fraction is not None and best.rise_fraction == best.warmup_fraction > 0:
-        checks.append(("warmup_fraction", space.warmup_fraction, best.warmup_fraction, False))
-    own = space.parameters.get(best.family, {})
+        checks.append(("warmup_fraction", space.warmup_fraction, best.warmup_fraction, WARMUP_FRACTION))
+    own, known = space.parameters.get(best.family, {}), searched(type(best))
     checks += [
-        (f"parameters.{best.family}.{name}", asked, getattr(best, name), False)
+        (f"parameters.{best.family}.{name}", asked, getattr(best, name), known[name])
         for name, asked in own.items()
         if isinstance(asked, RangeSpec)
     ]
-    found = (_bound_warning(field, asked, value, log=log) for field, asked, value, log in checks)
-    return list({one.field: one for one in found if one is not None}.values())
+    found = (_on_bound(field, asked, value, parameter) for field, asked, value, parameter in checks)
+    return list({(one.field, one.side): one for one in found if one is not None}.values())
 
 
 def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
@@ -199,18 +219,25 @@ def _evaluation_warnings(spec: StudySpec) -> Iterator[Warning_]:
         )
 
 
-def _bound_warning(field: str, asked: RangeSpec, value: float, *, log: bool) -> Warning_ | None:
+def _on_bound(field: str, asked: RangeSpec, value: float, parameter: Parameter) -> OnBound | None:
+    log = parameter is RATE
     if asked.low == asked.high or (value <= 0 and log):
         return None
     place = _place(asked, value, log=log)
-    if place > BOUND_FRACTION and place < 1 - BOUND_FRACTION:
+    if BOUND_FRACTION < place < 1 - BOUND_FRACTION:
         return None
-    side, verb = ("low", "lower") if place <= BOUND_FRACTION else ("high", "raise")
+    side: Literal["low", "high"] = "low" if place <= BOUND_FRACTION else "high"
+    bound, last = (asked.low, parameter.low) if side == "low" else (asked.high, parameter.high)
+    return None if bound == last else OnBound(field, side, value, bound)
+
+
+def _bound_warning(found: OnBound) -> Warning_:
+    field, verb = f"space.{found.field}.{found.side}", "lower" if found.side == "low" else "raise"
     return Warning_(
         code="best_on_bound",
-        field=f"space.{field}.{side}",
-        message=f"the best {field.rsplit('.', 1)[-1]}, {value:g}, sits on the bound {getattr(asked, side):g} of its "
-        f"range; {verb} space.{field}.{side} to see whether a better one lies beyond",
+        field=field,
+        message=f"the best {found.field.rsplit('.', 1)[-1]}, {found.value:g}, sits on the bound {found.bound:g} of its "
+        f"range; {verb} {field} to see whether a better one lies beyond",
     )
 
 

@@ -26,13 +26,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class StudyResults:
-    """`results`: the search's, by number. `repeats`: values of equal schedules on different seeds, a list for each."""
+    """`results`: the search's, by number. `repeats`: values of equal schedules on different seeds, a list for each.
+
+    `best`: the study's best trial; None where it says nothing of the space's bounds.
+    """
 
     space: SpaceSpec
     metric: str
     direction: Direction
     results: Sequence[Result]
     repeats: Sequence[Sequence[float]] = ()
+    best: Result | None = None
 
     @property
     def completed(self) -> list[Result]:

@@ -10,6 +10,7 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire.objectives import Evaluations
 from lehr.wire.studies import BestSoFar
 from service.answer.confirmation import Confirmed, ConfirmRun
+from service.answer.constraints import is_broken
 from service.answer.document import confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan
@@ -54,6 +55,12 @@ def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | No
         evaluations=evaluations_of(best),
         confirmation=confirmation(Confirmed(as_search_trial(best), runs)),
     )
+
+
+def nothing_feasible(study: StudyRow, best: TrialRow) -> bool:
+    """Whether no trial of the search has kept to the study's constraints. `best`: the study's `best_trial`."""
+    plan = plan_of(study)
+    return is_broken(best.violation) if plan is None else plan.nothing_kept
 
 
 def evaluations_of(trial: TrialRow) -> Evaluations | None:

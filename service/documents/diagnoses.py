@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
@@ -13,11 +13,13 @@ from lehr.wire.trials import TrialState
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
 from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
+from service.diagnosis.study_failed import FailedStudy, study_failed
 from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trial import diagnose
-from service.documents.best import best_trial
+from service.documents.best import best_trial, nothing_feasible
 from service.documents.curves import reports
 from service.ledger.lifecycle import FINISHED_TRIAL_STATES
+from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
 from service.store.ordering import objective_of
@@ -25,6 +27,8 @@ from service.store.tables import StudyRow, TrialRow
 
 MAX_REPORTS = 2000
 """Longer curves are read in even parts: the rules look at means of a dozen."""
+MAX_ERRORS = 100
+"""Of failed trainings: a study may have thousands, and few errors."""
 MAX_RESULTS = 2000
 """Trials that a diagnosis looks at: the best, and the first, which are spread evenly over the space."""
 
@@ -39,20 +43,45 @@ def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow) 
 
 
 def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis:
+    """What is wrong with a study. What of its search cannot be diagnosed is left out, and logged."""
+    failed = [study_failed(_failed_study(transaction, study))] if study.state == "FAILED" else []
+    none: list[Finding] = []
+    found = Parts(study.id).get("diagnosis", lambda: _search_findings(transaction, study), none)
+    return StudyDiagnosis(study_id=study.id, state=study.state, findings=[*failed, *found])
+
+
+def _failed_study(transaction: Transaction, study: StudyRow) -> FailedStudy:
+    trainings = (TrialRow.study_id == study.id) & TrialRow.evaluations.is_(None)
+    # A sweep is meant to diverge at its end.
+    is_end_of_sweep = (TrialRow.purpose == "range_test") & (TrialRow.state == "DIVERGED")
+    counts = select(TrialRow.state, func.count()).where(trainings, ~is_end_of_sweep).group_by(TrialRow.state)
+    errors = (
+        select(TrialRow.number, TrialRow.error)
+        .where(trainings, TrialRow.state == "FAILED")
+        .order_by(TrialRow.number)
+        .limit(MAX_ERRORS)
+    )
+    by_state: dict[str, int] = dict(transaction.session.execute(counts).all())
+    return FailedStudy(study.reason, by_state, dict(transaction.session.execute(errors).all()))
+
+
+def _search_findings(transaction: Transaction, study: StudyRow) -> list[Finding]:
     objective = study.spec["objective"]
     results = _results(transaction, study)
+    best = best_trial(transaction, study)
     facts = StudyResults(
         searched_space(study),
         objective["metric"],
         objective["direction"],
         results,
         _repeats(transaction, study),
+        None if best is None or best.point is None or nothing_feasible(study, best) else _result(best),
     )
     of_best: list[Finding] = []
-    if (best := best_trial(transaction, study)) is not None:
+    if best is not None:
         found = _of_trial(transaction, study, best, results)
         of_best = [finding.model_copy(update={"trial": best.number}) for finding in found]
-    return StudyDiagnosis(study_id=study.id, state=study.state, findings=diagnose_study(facts, of_best))
+    return diagnose_study(facts, of_best)
 
 
 def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:
@@ -99,10 +128,12 @@ def _results(transaction: Transaction, study: StudyRow) -> list[Result]:
         for order in (TrialRow.number.asc(), best.nulls_last())
         for row in transaction.session.execute(_ended(study, order)).all()
     }
-    return [
-        Result(row.number, row.state, schedule_from_dict(row.schedule), row.value if row.state == "COMPLETED" else None)
-        for _, row in sorted(chosen.items())
-    ]
+    return [_result(row) for _, row in sorted(chosen.items())]
+
+
+def _result(row: Any) -> Result:
+    value = row.value if row.state == "COMPLETED" else None
+    return Result(row.number, row.state, schedule_from_dict(row.schedule), value)
 
 
 def _ended(study: StudyRow, order: ColumnElement[Any]) -> Select[tuple[int, TrialState, dict[str, Any], float | None]]:

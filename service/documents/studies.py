@@ -19,10 +19,9 @@ from lehr.wire.forecasts import LossForecast
 from lehr.wire.ranges import RangeResult, RangeTest
 from lehr.wire.studies import Study, StudyState, StudySummary, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
-from service.answer.constraints import is_broken
 from service.answer.convergence import METHOD, Convergence
 from service.answer.warnings import warnings_after
-from service.documents.best import best_document, best_trial, evaluations_of, plan_of
+from service.documents.best import best_document, best_trial, evaluations_of, nothing_feasible
 from service.documents.curves import reports
 from service.documents.progress import count_trials, progress, unknown_progress
 from service.fleet import Fleet, KnownTask
@@ -179,13 +178,10 @@ def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
 
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
-    if best is None:
-        return []
-    plan = plan_of(study)
-    if plan.nothing_kept if plan is not None else is_broken(best.violation):
+    if best is not None and nothing_feasible(study, best):
         message = f"no trial has kept to the constraints so far; the nearest is trial {best.number}"
         return [Warning_(code="nothing_feasible", field="objective.constraints", message=message)]
-    if best.point is None:
+    if best is None or best.point is None:
         return []
     return warnings_after(searched_space(study), schedule_from_dict(best.schedule))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
+from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from tests.contract.test_studies import create
@@ -120,6 +122,75 @@ def test_noise_is_learnt_from_the_confirmation(client: TestClient, worker: FakeW
     (finding,) = get(client, study, "diagnosis")["findings"]
     assert finding["code"] == "too_noisy"
     assert finding["evidence"]["freedom"] >= 7
+
+
+OWN_RATE = {"family": "constant", "start_lr": 0.9995, "end_lr": 0.9995}
+
+
+def test_what_a_study_warns_of_its_best_trial_its_diagnosis_finds(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, budget={"trials": 3, "parallel": 1}, warm_start="off")
+    client.post(f"/v1/studies/{study['study_id']}/trials", json={"schedule": OWN_RATE})
+    for value in (0.9, 0.5, 0.4):
+        trained(worker, SETTLED, value)
+    (warning,) = [one for one in get(client, study)["warnings"] if one["code"] == "best_on_bound"]
+    (finding,) = [one for one in get(client, study, "diagnosis")["findings"] if one["code"] == "best_on_bound"]
+    assert finding["field"] == warning["field"] == "space.start_lr.high"
+    assert finding["trial"] == 0
+    assert finding["evidence"] == {"value": pytest.approx(0.9995), "bound": 1.0}
+    assert "Raise space.start_lr.high" in finding["remedy"]
+
+
+def test_a_study_whose_training_code_is_broken_names_the_most_frequent_error(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    study = create(client, budget={"trials": 100, "parallel": 1})
+    errors = ["Traceback …\nKeyError: 'x'", *["Traceback …\nValueError: 32 columns, not 64"] * 20]
+    for error in errors:
+        if (lease := worker.claim()) is not None:
+            worker.finish(lease, "FAILED", error=error)
+    document = get(client, study)
+    assert document["state"] == "FAILED"
+    (finding,) = get(client, study, "diagnosis")["findings"]
+    assert (finding["code"], finding["trial"]) == ("study_failed", 1)
+    assert document["reason"] in finding["message"]
+    assert "9 of 10 with ValueError: 32 columns, not 64" in finding["message"]
+    assert finding["evidence"] == {"trainings": 10, "failed": 10, "diverged": 0, "same_error": 9}
+    assert "trial 1" in finding["remedy"]
+
+
+def test_a_study_whose_trials_all_diverged_names_the_bound_to_lower(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client)
+    while (lease := worker.claim()) is not None:
+        worker.finish(lease, "DIVERGED", error="loss became non-finite at step 1")
+    document = get(client, study)
+    failed = get(client, study, "diagnosis")["findings"][0]
+    assert (document["state"], failed["code"], failed["field"]) == ("FAILED", "study_failed", "space.start_lr.high")
+    assert document["reason"] in failed["message"]
+    assert failed["evidence"]["diverged"] == 4
+
+
+def test_a_study_that_fails_without_a_training_gives_its_reason(client: TestClient, worker: FakeWorker) -> None:
+    study = create(client, task=UNKNOWN_TASK, sampler={"name": "tpe", "seed": 0})
+    with client.app.state.services.database.write() as transaction:  # type: ignore[attr-defined]
+        statement = text("UPDATE studies SET spec = '{}' WHERE id = :id")
+        transaction.connection.execute(statement, {"id": study["study_id"]})
+    worker.claim()
+    document = get(client, study)
+    assert document["state"] == "FAILED"
+    (finding,) = get(client, study, "diagnosis")["findings"]
+    assert finding["code"] == "study_failed"
+    assert document["reason"] in finding["message"]
+    assert finding["remedy"]
+
+
+def test_a_range_test_that_failed_names_the_error_of_its_sweeps(client: TestClient, worker: FakeWorker) -> None:
+    asked = {"task": {"name": "digits", "params": {"model": "mlp"}}, "seeds": 3}
+    test = client.post("/v1/range-tests", json=asked).json()
+    while (lease := worker.claim()) is not None:
+        worker.finish(lease, "FAILED", error="FileNotFoundError: nope.csv")
+    (finding,) = client.get(f"/v1/studies/{test['range_test_id']}/diagnosis").json()["findings"]
+    assert finding["code"] == "study_failed"
+    assert "FileNotFoundError: nope.csv" in finding["message"]
 
 
 def test_there_is_no_diagnosis_of_what_does_not_exist(client: TestClient) -> None:

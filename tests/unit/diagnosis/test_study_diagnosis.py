@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,38 @@ def test_the_best_rates_at_a_bound_name_the_bound_to_widen(best: float, side: st
     assert finding.field == f"space.start_lr.{side}"
     assert finding.trial == (59 if side == "high" else 0)
     assert finding.evidence["bound"] == (1.0 if side == "high" else 1e-4)
+
+
+def test_a_best_trial_on_a_bound_is_found_without_a_crowd_and_a_crowd_is_told_once() -> None:
+    few = study(trials=3)
+    best = Result(9, "COMPLETED", schedule_from_dict({"family": "cosine", "start_lr": 0.99, "end_lr": 1e-4}), 0.97)
+    (finding,) = diagnose_study(replace(few, results=[*few.results, best], best=best))
+    assert (finding.code, finding.field, finding.trial) == ("best_on_bound", "space.start_lr.high", 9)
+    crowded = study(30.0, trials=60)
+    (finding,) = diagnose_study(replace(crowded, best=crowded.results[-1]))
+    assert finding.evidence["crowd"] == 5
+
+
+def test_the_trial_named_at_a_crowded_bound_is_the_studys_best_where_it_is_one_of_the_crowd() -> None:
+    crowded = study(30.0, trials=60)
+    answer = crowded.results[-3]
+    (finding,) = diagnose_study(replace(crowded, best=answer))
+    assert finding.trial == answer.number
+    assert finding.evidence["value"] == answer.schedule.start_lr
+
+
+def test_no_bound_is_named_that_cannot_be_moved() -> None:
+    space = SpaceSpec(
+        families=["constant", "cosine_restarts"],
+        warmup_fraction=RangeSpec(low=0.0, high=0.2),
+        parameters={"cosine_restarts": {"cycle_growth": RangeSpec(low=1.0, high=3.0)}},
+    )
+    shape = {"family": "cosine_restarts", "start_lr": 1e-3, "peak_lr": 0.03, "end_lr": 1e-4, "warmup_fraction": 1e-3}
+    lowest = Result(0, "COMPLETED", schedule_from_dict(shape), 0.9)
+    assert diagnose_study(replace(study(space=space, results=[lowest]), best=lowest)) == []
+    highest = Result(0, "COMPLETED", schedule_from_dict({**shape, "cycle_growth": 3.0}), 0.9)
+    (finding,) = diagnose_study(replace(study(space=space, results=[highest]), best=highest))
+    assert finding.field == "space.parameters.cosine_restarts.cycle_growth.high"
 
 
 def test_the_highest_rate_of_a_climbing_schedule_is_what_its_bound_bounds() -> None:
