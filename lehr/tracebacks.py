@@ -10,8 +10,10 @@ MOST_FRAMES = 20
 MOST_CHARACTERS = 8_000
 """Of a whole traceback: its end, where the exception that was raised stands."""
 
-_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*):(?!\d+(?:/|$))[^\s@]+@")
-"""Up to the @, since a password that was not quoted may contain a slash; a port and a path are no password."""
+_PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)(?!\d+(?:/|$))[^\s@]+@|(?<=://)[^\s/:@]+@")
+"""Up to the @, since a password that was not quoted may contain a slash; a port and a path are no password. A user
+without a password may be a token.
+"""
 _PARAMETER = re.compile(r"\b(password=)[^\s&]+", re.IGNORECASE)
 
 
@@ -24,5 +26,5 @@ def short_traceback(error: BaseException) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """The text with the password of every URL in it replaced by ***."""
-    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+    """The text with the password of every URL in it, or a user without one, replaced by ***."""
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(lambda found: f"{found[1] or ''}***@", text))

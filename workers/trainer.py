@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lehr.tracebacks import without_passwords
 from lehr.wire.data import DataSummary
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, Directive, FinishState, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
@@ -39,8 +40,8 @@ Outcome = Finished | Dropped | Interrupted
 
 
 def storable_error(text: str) -> str:
-    """The text's end, where a traceback names the exception, without what the wire refuses."""
-    text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
+    """The text's end, where a traceback names the exception, without passwords and what the wire refuses."""
+    text = without_passwords(text).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
     if len(text) <= MAX_ERROR_CHARACTERS:
         return text
     mark = "[the beginning is cut]\n"

@@ -24,8 +24,11 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 def client_options(url: str, timeout: float) -> dict[str, Any]:
     """Options for httpx. Proxy variables of the environment never apply to this machine itself."""
     parsed = _parse(url)
+    credentials = (parsed.username, parsed.password) if parsed.userinfo else None
     return {
-        "base_url": parsed,
+        # Without them, so that httpx does not log them.
+        "base_url": parsed.copy_with(userinfo=b""),
+        "auth": credentials,
         "timeout": timeout,
         "headers": {
             "User-Agent": f"lehr/{lehr.__version__}",
@@ -71,8 +74,9 @@ class Body:
 
 
 def _strange(answer: httpx.Response, what: str) -> UnreachableError:
-    url = answer.request.url.copy_with(userinfo=b"")
-    return UnreachableError(f"{url}: {what}. Is this the URL of a lehr server, without a proxy that packs answers?")
+    return UnreachableError(
+        f"{answer.request.url}: {what}. Is this the URL of a lehr server, without a proxy that packs answers?"
+    )
 
 
 def read(call: Call[Result], response: httpx.Response) -> Result:
@@ -81,7 +85,8 @@ def read(call: Call[Result], response: httpx.Response) -> Result:
         return call.read(response.status_code, response.content)
     if response.is_redirect:
         # Not followed: a POST would arrive as a GET.
-        location = masked(response.headers.get("Location", "the server's new URL"))
+        # Its query may hold a token, and is no part of a server's URL.
+        location = masked(response.headers.get("Location", "the server's new URL").partition("?")[0])
         moved = {"title": "moved", "status": response.status_code, "detail": f"Use {location}."}
         raise ServerError(response.status_code, moved)
     error = error_from(response.status_code, response.content, response.reason_phrase, on_lease=call.on_lease)

@@ -10,6 +10,7 @@ import httpx
 
 from lehr.datasets.catalogue import RemoteFile
 from lehr.errors import LehrError
+from lehr.tracebacks import without_passwords
 
 TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 PARTIAL = ".part"
@@ -69,15 +70,17 @@ def _download(url: str, partial: Path, file: RemoteFile, on_bytes: OnBytes | Non
 
 
 def _failed(url: str, reason: str) -> DownloadError:
+    place = without_passwords(url)
     return DownloadError(
-        f"{url} cannot be fetched: {reason}. Try again, which goes on where it broke off; or name a folder elsewhere "
+        f"{place} cannot be fetched: {reason}. Try again, which goes on where it broke off; or name a folder elsewhere "
         "that has the files with --url; or get the files by other means: `lehr data list` says where they belong."
     )
 
 
 def _check_size(url: str, size: int, file: RemoteFile) -> None:
     if file.sha256 is not None and size > file.size_bytes:
-        raise ChecksumError(f"{url} gives more than {file.size_bytes} bytes: it is not the published {file.name}.")
+        place = without_passwords(url)
+        raise ChecksumError(f"{place} gives more than {file.size_bytes} bytes: it is not the published {file.name}.")
 
 
 def _is_whole(path: Path, file: RemoteFile) -> bool:
@@ -90,9 +93,10 @@ def _check(url: str, partial: Path, file: RemoteFile) -> None:
     found = _digest(partial)
     if found != file.sha256:
         size = partial.stat().st_size
+        place = without_passwords(url)
         partial.unlink()
         raise ChecksumError(
-            f"{url} is not the published {file.name}: SHA-256 {found}, {size} bytes; expected {file.sha256}, "
+            f"{place} is not the published {file.name}: SHA-256 {found}, {size} bytes; expected {file.sha256}, "
             f"{file.size_bytes} bytes. What came was deleted. Name another folder with --url."
         )
 

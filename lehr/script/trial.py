@@ -18,6 +18,7 @@ from lehr.schedules.sampling import progress_at
 from lehr.script.lease_keeper import Keeper
 from lehr.script.reported import TRAIN_LOSS, Reported
 from lehr.script.values import as_checkpoint, as_epoch, as_number, as_step
+from lehr.tracebacks import without_passwords
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, FinishBatch, FinishState, Lease, Renewal, Report, TrialFinish
 from lehr.wire.trials import Fold, Purpose
 
@@ -205,6 +206,6 @@ class ScriptTrial:
 
 
 def _storable(text: str) -> str:
-    """The text's end, where a traceback names the exception, without what the wire refuses."""
-    text = text.replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
+    """The text's end, where a traceback names the exception, without passwords and what the wire refuses."""
+    text = without_passwords(text).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
     return text[-MAX_ERROR_CHARACTERS:]

@@ -97,7 +97,9 @@ def test_a_message_of_any_size_is_cut_to_its_end() -> None:
         ("postgresql://lehr:p/ss@db/lehr", "postgresql://lehr:***@db/lehr"),
         ("postgresql://db/lehr?user=me&password=p%40ss&x=1", "postgresql://db/lehr?user=me&password=***&x=1"),
         ("https://:token@host:8000/x", "https://:***@host:8000/x"),
+        ("https://token@host:8000/x", "https://***@host:8000/x"),
         ("https://host:8000/a@b", "https://host:8000/a@b"),
+        ("https://host/a@b", "https://host/a@b"),
     ],
 )
 def test_passwords_in_urls_are_left_out(url: str, shown: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from lehr.errors import Fault, InvalidValueError
+from lehr.tracebacks import without_passwords
 
 STALE_SECONDS = 3600.0
 """Age at which an unfinished file is what a killed worker left behind."""
@@ -161,4 +162,5 @@ class RemoteStorage:
 
 
 def _refused(url: str, message: str, remedy: str) -> InvalidValueError:
-    return InvalidValueError(Fault("checkpoints", message, "a folder, or a URL that fsspec knows", url, remedy))
+    shown = without_passwords(url)
+    return InvalidValueError(Fault("checkpoints", message, "a folder, or a URL that fsspec knows", shown, remedy))

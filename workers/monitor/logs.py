@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO, cast
 import structlog
 
 from lehr.terminal import clean
-from lehr.tracebacks import short_traceback
+from lehr.tracebacks import short_traceback, without_passwords
 from workers.monitor.live_table import CurrentErrors
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ def configure_logs(level: str, style: Literal["console", "json"], *, watched: bo
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             render_exceptions,
-            _without_controls,
+            _safe,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -52,8 +52,8 @@ def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDi
     return keys
 
 
-def _without_controls(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return {key: clean(value) if isinstance(value, str) else value for key, value in keys.items()}
+def _safe(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {key: clean(without_passwords(value)) if isinstance(value, str) else value for key, value in keys.items()}
 
 
 def end_with_any_thread() -> None:

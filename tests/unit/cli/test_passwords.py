@@ -7,13 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
+import httpx
 import pytest
 
+from lehr.client import Client
 from lehr.client.exchange import masked
+from lehr.errors import InvalidValueError, ServerError
 from tests.unit.cli.conftest import Stub, lehr
 from tests.unit.client.stub import study
+from workers.checkpoints.storage import open_storage
+from workers.trainer import storable_error
 
 
 @pytest.mark.parametrize(
@@ -28,6 +34,54 @@ from tests.unit.client.stub import study
 )
 def test_user_and_password_are_masked(url: str, shown: str) -> None:
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "location", ["https://me:secret@new.example/", "https://secret@new.example/", "/x?token=secret"]
+)
+def test_a_redirect_does_not_show_credentials(location: str) -> None:
+    moved = httpx.MockTransport(lambda request: httpx.Response(307, headers={"Location": location}))
+    with Client("http://lehr.test", transport=moved) as client, pytest.raises(ServerError, match="Use ") as caught:
+        client.tasks()
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("user", ["me:secret", "secret"])
+def test_no_log_line_of_a_call_shows_them_and_the_server_gets_them(user: str, caplog: pytest.LogCaptureFixture) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={"items": [], "next_cursor": None})
+
+    name, _, password = user.partition(":")
+    with caplog.at_level("DEBUG"), Client(f"http://{user}@lehr.test", transport=httpx.MockTransport(answer)) as client:
+        client.tasks()
+    assert "lehr.test" in caplog.text
+    assert "secret" not in caplog.text
+    assert asked[0].headers["Authorization"] == f"Basic {b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+@pytest.mark.parametrize("user", ["me:secret", "secret"])
+def test_a_mirror_that_does_not_answer_is_named_without_them(user: str, tmp_path: Path) -> None:
+    mirror = f"http://{user}@127.0.0.1:9/files"
+    result = lehr("data", "get", "mnist", "--url", mirror, "--data-dir", str(tmp_path))
+    assert result.exit_code == 1
+    assert "127.0.0.1:9/files" in result.stderr
+    assert "secret" not in result.output + result.stderr
+
+
+def test_the_error_of_a_trial_that_is_sent_to_the_server_shows_none() -> None:
+    text = "OSError: https://me:secret@data.example/x.csv and https://secret@data.example/x.csv do not answer"
+    shown = "OSError: https://me:***@data.example/x.csv and https://***@data.example/x.csv do not answer"
+    assert storable_error(text) == shown
+
+
+def test_a_place_of_checkpoints_that_cannot_be_used_is_named_without_them() -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        open_storage("nonsense://me:secret@host/checkpoints")
+    assert "nonsense://me:***@host/checkpoints" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +142,9 @@ def test_a_workers_log_masks_it(tmp_path: Path) -> None:
         "me:secret@127.0.0.1/x",
     ],
 )
-def test_a_server_masks_the_url_of_a_database_that_it_cannot_use(url: str) -> None:
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--database", url]
+@pytest.mark.parametrize("command", [("service", "serve", "--port", "0"), ("lehr.cli", "migrate")])
+def test_a_server_masks_the_url_of_a_database_that_it_cannot_use(command: tuple[str, ...], url: str) -> None:
+    command = (sys.executable, "-m", *command, "--database", url)
     refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert refused.returncode in (1, 2)
     assert "database" in refused.stderr
