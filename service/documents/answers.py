@@ -15,7 +15,6 @@ from service.documents.best import best_trial, confirmed_trials, plan_of
 from service.documents.studies import convergence_document, spread
 from service.ledger.study_phases import SEARCHED, as_search_trial, search_trials
 from service.store.database import Transaction
-from service.store.ordering import objective_of
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
 
@@ -82,7 +81,7 @@ def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboa
         answer=answered,
         items=leaderboard(
             _ended_trials(transaction, study),
-            study.spec["space"]["families"],
+            study.spec.space.families,
             facts.direction,
             standing,
             answer=answered,
@@ -91,9 +90,9 @@ def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboa
 
 
 def _facts(study: StudyRow) -> StudyFacts:
-    spec = study.spec["objective"]
-    constraints = tuple(objective_of(study).constraints)
-    return StudyFacts(study.id, study.state, spec["metric"], spec["direction"], study.horizon_steps, constraints)
+    spec = study.spec.objective
+    constraints = tuple(study.spec.objective.constraints)
+    return StudyFacts(study.id, study.state, spec.metric, spec.direction, study.horizon_steps, constraints)
 
 
 def _ended_trials(transaction: Transaction, study: StudyRow) -> list[SearchTrial]:

@@ -17,7 +17,7 @@ from service.answer.plan import Plan
 from service.ledger.lifecycle import OPEN_TRIAL_STATES
 from service.ledger.study_phases import as_search_trial
 from service.store.database import Transaction
-from service.store.ordering import best_first, objective_of
+from service.store.ordering import best_first
 from service.store.tables import StudyRow, TrialRow
 
 
@@ -74,7 +74,7 @@ def confirmed_trials(
     transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
 ) -> dict[int, Confirmed]:
     """All that were measured on fresh seeds, the answer first; empty while there is no answer."""
-    constraints = tuple(objective_of(study).constraints)
+    constraints = tuple(study.spec.objective.constraints)
     runs = measured_runs(transaction, study, plan)
     return {number: Confirmed(trials[number], runs.get(number, ()), constraints) for number in plan.measured}
 

@@ -22,7 +22,6 @@ from service.ledger.lifecycle import FINISHED_TRIAL_STATES
 from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
-from service.store.ordering import objective_of
 from service.store.tables import StudyRow, TrialRow
 
 MAX_REPORTS = 2000
@@ -66,13 +65,13 @@ def _failed_study(transaction: Transaction, study: StudyRow) -> FailedStudy:
 
 
 def _search_findings(transaction: Transaction, study: StudyRow) -> list[Finding]:
-    objective = study.spec["objective"]
+    objective = study.spec.objective
     results = _results(transaction, study)
     best = best_trial(transaction, study)
     facts = StudyResults(
         searched_space(study),
-        objective["metric"],
-        objective["direction"],
+        objective.metric,
+        objective.direction,
         results,
         _repeats(transaction, study),
         None if best is None or best.point is None or nothing_feasible(study, best) else _result(best),
@@ -92,7 +91,7 @@ def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, result
 def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neighbours:
     own = Tried(schedule_from_dict(trial.schedule).max_lr, trial.value)
     tried = [Tried(one.schedule.max_lr, one.value) for one in results if one.number != trial.number]
-    return neighbours(own, tried, study.spec["objective"]["direction"])
+    return neighbours(own, tried, study.spec.objective.direction)
 
 
 def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialCurve | None:
@@ -104,7 +103,7 @@ def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialC
     if len(rows) > MAX_REPORTS:
         rows = [rows[round(index * (len(rows) - 1) / (MAX_REPORTS - 1))] for index in range(MAX_REPORTS)]
     schedule = schedule_from_dict(trial.schedule)
-    metric, direction = objective_of(study).reported
+    metric, direction = study.spec.objective.reported
     names = {name for row in rows for name in row.metrics}
     return TrialCurve(
         state=trial.state,
@@ -121,7 +120,7 @@ def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialC
 
 
 def _results(transaction: Transaction, study: StudyRow) -> list[Result]:
-    falling = study.spec["objective"]["direction"] == "maximize"
+    falling = study.spec.objective.direction == "maximize"
     best = TrialRow.value.desc() if falling else TrialRow.value.asc()
     chosen = {
         row.number: row

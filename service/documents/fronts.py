@@ -18,7 +18,7 @@ from service.answer.finalists import SearchTrial, is_baseline
 from service.answer.pareto import pareto_front, steps_to
 from service.answer.sensitivity import Sensitivity
 from service.store.database import Transaction
-from service.store.ordering import best_first, objective_of
+from service.store.ordering import best_first
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
 MAX_TRIALS = 500
@@ -31,10 +31,10 @@ Reports = dict[int, list[list[tuple[int, float | None]]]]
 
 def front_document(transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim] = ("steps",)) -> Front:
     """Of the trials that keep to the study's constraints. The metric is the one that tasks report."""
-    metric, direction = objective_of(study).reported
+    metric, direction = study.spec.objective.reported
     trials = _best(transaction, study)
     reports = _reports(transaction, study, [row.number for row in trials], metric)
-    sensitivity = _sensitivities(_told(transaction, study), study.spec["objective"]["direction"])
+    sensitivity = _sensitivities(_told(transaction, study), study.spec.objective.direction)
     reached = [
         FrontTrial(
             trial=row.number,
@@ -79,7 +79,7 @@ def default_target(transaction: Transaction, study: StudyRow, baseline: float | 
 
 
 def _own_target(study: StudyRow) -> float | None:
-    objective = objective_of(study)
+    objective = study.spec.objective
     metric, direction = objective.reported
     side = "at_least" if direction == "maximize" else "at_most"
     bounds = [getattr(one, side) for one in objective.constraints if one.metric == metric]
@@ -101,7 +101,7 @@ def _best(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
 
 def _value(study: StudyRow, row: Any, metric: str) -> float | None:
     """The trial's value; where that is a number of steps, what it reached."""
-    found: float | None = (row.measured or {}).get(metric) if objective_of(study).counts_steps else row.value
+    found: float | None = (row.measured or {}).get(metric) if study.spec.objective.counts_steps else row.value
     return found
 
 

@@ -42,10 +42,10 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
     if plan is not None:
         return known + plan.runs_to_come
     search = trainings_each(study) * (study.trials_created if study.state == "STOPPING" else study.budget_trials)
-    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
-    measured = 1 + baseline["constant"] + len(baseline["schedules"])
-    sweeps: int = (study.spec.get("range_test") or {"seeds": 0})["seeds"]
-    return search + sweeps + ((confirm["top"] - 1 + measured) * confirm["seeds"] if confirm else 0)
+    spec = study.spec
+    measured = 1 + spec.baseline.constant + len(spec.baseline.schedules)
+    sweeps = spec.range_test.seeds if spec.range_test else 0
+    return search + sweeps + ((spec.confirm.top - 1 + measured) * spec.confirm.seeds if spec.confirm else 0)
 
 
 def count_trials(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:

@@ -16,7 +16,7 @@ from lehr.wire import convergence as wire
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
-from lehr.wire.ranges import RangeResult, RangeTest
+from lehr.wire.ranges import RangeResult, RangeTest, RangeTestSpec
 from lehr.wire.studies import Study, StudyState, StudySummary, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.convergence import METHOD, Convergence
@@ -106,10 +106,9 @@ def _waits_because(row: StudyRow, task_of: Callable[[str], KnownTask | None]) ->
 
 
 def _readable_spec(row: StudyRow) -> dict[str, Any]:
-    """Raises KeyError where it lacks what every spec has."""
-    for name in ("task", "space", "objective", "budget"):
-        row.spec[name]
-    return row.spec
+    """Raises pydantic.ValidationError where it cannot be parsed."""
+    _ = row.spec
+    return row.spec_document
 
 
 def _range_result(row: StudyRow) -> RangeResult | None:
@@ -151,8 +150,8 @@ def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest
         name=study.name,
         state=study.state,
         reason=study.reason,
-        task=study.spec["task"],
-        range_test=study.spec["range_test"],
+        task=study.spec_document["task"],
+        range_test=study.spec.range_test or RangeTestSpec(),
         sweeps=sweeps.get(study.id, {}),
         result=_range_result(study),
         created_at=study.created_at,

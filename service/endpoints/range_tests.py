@@ -72,13 +72,13 @@ def get_range_test(study_id: StudyId, http: Request, services: Provided) -> Any:
 
 
 def _size(study: StudyRow) -> int:
-    return len(json.dumps([study.spec, study.range_test]))
+    return len(json.dumps([study.spec_document, study.range_test]))
 
 
 def _document(services: Services, study_id: str) -> RangeTest:
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
-        if study.spec.get("range_test") is None:
+        if study.spec.range_test is None:
             raise NotFoundError(f"study {study_id} has no range test: its space.start_lr is a range")
         for document in range_test_documents(transaction, [study]):
             return document

@@ -178,7 +178,7 @@ def transfer_best(study_id: StudyId, request: TransferRequest, services: Provide
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         best = answer_document(transaction, study, points=1)
-    known = setting(request, study.spec["task"]["params"], best.horizon_steps)
+    known = setting(request, study.spec.task.params, best.horizon_steps)
     return transfer(study_id, best.trial, best.schedule, known, request)
 
 

@@ -104,9 +104,9 @@ def _ordering(study: StudyRow, order: Order | None, after: int | None) -> str:
     if after is not None:
         return "revision"
     if order in ("value", "-value"):
-        best_is_high = study.spec["objective"]["direction"] == "maximize"
+        best_is_high = study.spec.objective.direction == "maximize"
         side = "falling" if best_is_high == (order == "value") else "rising"
-        return f"constrained {side} {order}" if study.spec["objective"].get("constraints") else side
+        return f"constrained {side} {order}" if study.spec.objective.constraints else side
     return order or "number"
 
 

@@ -26,9 +26,9 @@ WHOLE = 0.9
 
 def held_out_loss(study: StudyRow) -> str:
     """The loss that a study is judged by, or the one that tasks report beside another objective."""
-    objective = study.spec["objective"]
-    is_loss = objective["direction"] == "minimize" and "loss" in objective["metric"]
-    return str(objective["metric"]) if is_loss else VAL_LOSS
+    objective = study.spec.objective
+    is_loss = objective.direction == "minimize" and "loss" in objective.metric
+    return str(objective.metric) if is_loss else VAL_LOSS
 
 
 def completed_curves(transaction: Transaction, study: StudyRow) -> dict[str, list[LossCurve]]:

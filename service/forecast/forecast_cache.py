@@ -98,7 +98,7 @@ def _known(transaction: Transaction, study: StudyRow) -> dict[str, Forecaster | 
     known = {name: Forecaster.of(each, horizon) for name, each in curves.items()}
     others = [each for name, each in curves.items() if name != held_out]
     if not curves[held_out] and any(others):
-        message = f"no report carries {held_out}, and the objective {study.spec['objective']['metric']} is no loss"
+        message = f"no report carries {held_out}, and the objective {study.spec.objective.metric} is no loss"
         known[held_out] = Doubt("no_loss", message)
     return known
 

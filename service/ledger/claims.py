@@ -25,7 +25,6 @@ from service.ledger.stop_rules import affordable, has_rules
 from service.ledger.study_phases import advance
 from service.search.searcher_cache import Asked, Searches, create_trials
 from service.store.database import Database, Transaction
-from service.store.ordering import objective_of
 from service.store.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
 
 CANDIDATES = 50
@@ -217,7 +216,7 @@ class Claims:
             lease_id=lease.id,
             expires_at=lease.expires_at,
             beat_seconds=self.terms.beat_seconds,
-            study=LeasedStudy(study_id=study.id, task=study.spec["task"], objective=_objective(study)),
+            study=LeasedStudy(study_id=study.id, task=study.spec_document["task"], objective=_objective(study)),
             trials=[_leased(study, trial) for trial in trials],
         ).model_dump(mode="json")
 
@@ -250,9 +249,9 @@ def _still_to_ask(transaction: Transaction, study: StudyRow, room: int) -> int:
 
 def _objective(study: StudyRow) -> dict[str, Any]:
     """The study's objective as a worker can measure it: steps to a target are counted here."""
-    objective = study.spec["objective"]
-    metric, direction = objective_of(study).reported if objective.get("constraints") else (None, None)
-    return objective if metric is None else {**objective, "metric": metric, "direction": direction}
+    objective: dict[str, Any] = study.spec_document["objective"]
+    metric, direction = study.spec.objective.reported
+    return {**objective, "metric": metric, "direction": direction}
 
 
 def _leased(study: StudyRow, trial: TrialRow) -> LeasedTrial:

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import select
 
 from lehr.wire.objectives import Constraint
+from lehr.wire.studies import ConfirmSpec
 from service.answer.constraints import Measured, mean_measured, violation
 from service.answer.finalists import SearchTrial, loss
 from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
@@ -16,26 +17,25 @@ from service.ledger.lifecycle import touch
 from service.ranges.bounds import searched_space
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
-from service.store.ordering import objective_of
 from service.store.tables import StudyRow, TrialRow
 
 log = structlog.get_logger("lehr.ledger")
 
 
-def start(transaction: Transaction, study: StudyRow, trials: Sequence[SearchTrial]) -> None:
+def start(transaction: Transaction, study: StudyRow, confirm: ConfirmSpec, trials: Sequence[SearchTrial]) -> None:
     """Plan the confirmation of a search with these trials, and enqueue its first runs. Needs the study's lock."""
-    confirm, baseline = study.spec["confirm"], study.spec.get("baseline") or {"constant": True, "schedules": []}
+    baseline = study.spec.baseline
     plan = Plan.of(
         trials,
-        study.spec["objective"]["direction"],
+        study.spec.objective.direction,
         searched_space(study).to_space(),
-        top=confirm["top"],
-        seeds=confirm["seeds"],
-        search_seed=study.spec["sampler"]["seed"],
-        with_constant=baseline["constant"],
+        top=confirm.top,
+        seeds=confirm.seeds,
+        search_seed=study.spec.sampler.seed,
+        with_constant=baseline.constant,
         # A study's own baselines are its first trials.
-        compared=range(len(baseline["schedules"])),
-        constrained=bool(study.spec["objective"].get("constraints")),
+        compared=range(len(baseline.schedules)),
+        constrained=bool(study.spec.objective.constraints),
     )
     study.finalists = list(plan.numbers)
     study.state = "CONFIRMING"
@@ -74,7 +74,7 @@ def _runs(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
 
 def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, dict[int, float]], set[int]]:
     """The losses of the race so far by number and seed, and who broke down on a seed that another completed."""
-    direction = study.spec["objective"]["direction"]
+    direction = study.spec.objective.direction
     losses: dict[int, dict[int, float]] = {}
     failed: list[Run] = []
     for run in runs:
@@ -91,7 +91,7 @@ def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, d
 
 def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Sequence[Any]) -> Violations:
     """How those that take part keep to the constraints: by the race with the search's trial, and by the measuring."""
-    constraints = objective_of(study).constraints
+    constraints = study.spec.objective.constraints
     if not constraints:
         return NOTHING_BROKEN
     searched = select(TrialRow.number, TrialRow.measured).where(

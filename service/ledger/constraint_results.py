@@ -10,7 +10,6 @@ from sqlalchemy import select
 from lehr.wire.objectives import ObjectiveSpec
 from service.answer.constraints import mean_measured, steps_until, violation
 from service.store.database import Transaction
-from service.store.ordering import objective_of
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
 
@@ -19,9 +18,9 @@ def judge(transaction: Transaction, study: StudyRow, trial: TrialRow, value: flo
 
     `value`: of the metric that workers are asked for. Needs the study's lock, and the training's reports kept.
     """
-    if not study.spec["objective"].get("constraints") or trial.purpose == "range_test" or value is None:
+    if not study.spec.objective.constraints or trial.purpose == "range_test" or value is None:
         return value
-    objective = objective_of(study)
+    objective = study.spec.objective
     reports = _reports(transaction, trial)
     asked, _ = objective.reported
     if objective.counts_steps:
@@ -37,7 +36,7 @@ def judge(transaction: Transaction, study: StudyRow, trial: TrialRow, value: flo
 
 def judge_together(study: StudyRow, trial: TrialRow, evaluations: Sequence[TrialRow]) -> None:
     """The same of a search trial whose evaluations have all COMPLETED: their means keep to the constraints, or not."""
-    objective = objective_of(study)
+    objective = study.spec.objective
     if objective.constraints:
         _note(trial, objective, mean_measured(objective.constraints, [one.measured or {} for one in evaluations]))
 

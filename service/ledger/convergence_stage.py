@@ -50,7 +50,7 @@ def _look(transaction: Transaction, study: StudyRow) -> None:
         .order_by(TrialRow.number)
     )
     rows = transaction.connection.execute(query).all()
-    direction = study.spec["objective"]["direction"]
+    direction = study.spec.objective.direction
     losses = [loss(row.value if _counts(row) else None, direction) for row in rows]
     space = searched_space(study).to_space()
     found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)

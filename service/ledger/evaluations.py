@@ -56,11 +56,11 @@ def trainings(transaction: Transaction, study: StudyRow, trials: Sequence[TrialR
 def _evaluation(study: StudyRow, trial: TrialRow, index: int, now: datetime) -> TrialRow:
     one = new_trial(study, dict(trial.schedule), purpose="evaluation", origin=trial.origin)
     one.evaluates = trial.number
-    one.fold = index // study.spec["objective"]["seeds"] if study.folds else None
+    one.fold = index // study.spec.objective.seeds if study.folds else None
     one.queued_at = now
-    if study.spec["pruner"]["name"] == "wilcoxon":
+    if study.spec.pruner.name == "wilcoxon":
         # It compares pair by pair, which tells the more the more the two of a pair have in common.
-        one.seed = evaluation_seed(study.spec["sampler"]["seed"], index)
+        one.seed = evaluation_seed(study.spec.sampler.seed, index)
     return one
 
 
@@ -111,7 +111,7 @@ def _conclude(transaction: Transaction, study: StudyRow, trial: TrialRow) -> lis
 
 
 def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequence[TrialRow]) -> bool:
-    if study.spec["pruner"]["name"] != "wilcoxon":
+    if study.spec.pruner.name != "wilcoxon":
         return False
     best = _best(transaction, study)
     # One that breaks the constraints is no measure: who is worse, and keeps to them, is the better one.
@@ -121,7 +121,7 @@ def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequenc
 
 
 def _losses(study: StudyRow, evaluations: Sequence[TrialRow]) -> dict[int, float]:
-    direction = study.spec["objective"]["direction"]
+    direction = study.spec.objective.direction
     return {index: loss(one.value, direction) for index, one in enumerate(evaluations) if one.state == "COMPLETED"}
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import bindparam, exists, func, select, update
 
 from lehr.wire.trials import TrialState
 from service.store.database import Transaction
-from service.store.ordering import objective_of
 from service.store.tables import IS_OPEN, LEASES, LeaseRow, StudyRow, TrialRow
 
 MAX_LOSSES = 3
@@ -45,7 +44,7 @@ def touch(study: StudyRow, *trials: TrialRow) -> None:
 
 def trainings_each(study: StudyRow) -> int:
     """Of how many trainings each of its search trials consists."""
-    return objective_of(study).evaluations
+    return study.spec.objective.evaluations
 
 
 def settle(

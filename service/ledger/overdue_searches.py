@@ -14,7 +14,7 @@ from service.ledger.study_phases import advance
 from service.store.database import Database
 from service.store.tables import StudyRow
 
-STARTED = select(StudyRow.id, StudyRow.started_at, StudyRow.spec).where(
+STARTED = select(StudyRow.id, StudyRow.started_at, StudyRow.spec_document.label("spec")).where(
     StudyRow.state == "RUNNING", StudyRow.started_at.is_not(None)
 )
 

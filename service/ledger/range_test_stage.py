@@ -11,7 +11,7 @@ from sqlalchemy import exists, select
 
 from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
-from lehr.wire.ranges import RangeSpec
+from lehr.wire.ranges import RangeSpec, RangeTestSpec
 from lehr.wire.studies import Warning_
 from service.ledger.lifecycle import OPEN_TRIAL_STATES, touch
 from service.ranges.bounds import searched_space
@@ -36,11 +36,11 @@ log = structlog.get_logger("lehr.ledger")
 
 def begin(transaction: Transaction, study: StudyRow) -> None:
     """Enqueue the sweeps of a study that is being stored; the search waits for them."""
-    asked = study.spec["range_test"]
-    schedule = sweep_schedule(asked["low"], asked["high"]).to_dict()
-    for index in range(asked["seeds"]):
+    asked = study.spec.range_test or RangeTestSpec()
+    schedule = sweep_schedule(asked.low, asked.high).to_dict()
+    for index in range(asked.seeds):
         trial = new_trial(study, schedule, purpose="range_test", origin="range_test")
-        trial.seed = draw_seed("range_test", study.spec["sampler"]["seed"], index)
+        trial.seed = draw_seed("range_test", study.spec.sampler.seed, index)
         trial.horizon_fraction = USUAL_FRACTION
         trial.queued_at = transaction.now
         transaction.session.add(trial)
@@ -49,7 +49,7 @@ def begin(transaction: Transaction, study: StudyRow) -> None:
 
 def sweep_length(study: StudyRow) -> dict[str, int]:
     """What a lease tells of a sweep."""
-    steps = study.spec["range_test"]["steps"]
+    steps = (study.spec.range_test or RangeTestSpec()).steps
     return {"horizon_steps": steps, "report_every_steps": -(-steps // MOST_REPORTS)}
 
 
@@ -117,10 +117,10 @@ def _widen_to_feasible(study: StudyRow, found: RangeSpec) -> None:
     try:
         searched_space(study)
     except ValidationError:
-        space = study.spec["space"]
-        bounds = {"low": found.low, "high": max(found.high, space["end_lr"]["low"])}
-        if space["peak_lr"] is not None:
-            bounds["low"] = min(bounds["low"], space["peak_lr"]["high"])
+        space = study.spec.space
+        bounds = {"low": found.low, "high": max(found.high, space.end_lr.low)}
+        if space.peak_lr is not None:
+            bounds["low"] = min(bounds["low"], space.peak_lr.high)
         study.range_test = {**(study.range_test or {}), "bounds": bounds}
         message = (
             f"the range test found {found.low:g} to {found.high:g}, which leaves no valid schedule "

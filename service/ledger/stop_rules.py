@@ -23,8 +23,8 @@ RULES = ("target", "max_seconds", "max_steps", "stop_when")
 
 
 def has_rules(study: StudyRow) -> bool:
-    """Whether anything but the number of trials can end the search. Studies of before these rules have none."""
-    return any(study.spec["budget"].get(rule) is not None for rule in RULES)
+    """Whether anything but the number of trials can end the search."""
+    return any(getattr(study.spec.budget, rule) is not None for rule in RULES)
 
 
 def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
@@ -35,8 +35,8 @@ def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
         "max_steps": _spent_steps,
         "stop_when": reached_convergence,
     }
-    budget = study.spec["budget"]
-    asked = ((check, budget[rule]) for rule, check in checks.items() if budget.get(rule) is not None)
+    budget = study.spec.budget
+    asked = ((check, bound) for rule, check in checks.items() if (bound := getattr(budget, rule)) is not None)
     return next((reason for check, bound in asked if (reason := check(transaction, study, bound)) is not None), None)
 
 
@@ -46,7 +46,7 @@ def affordable(transaction: Transaction, study: StudyRow, count: int) -> int:
     Until a report has told the horizon nobody knows what a trial costs: then one is open at a time.
     Needs the study's lock and flushed rows.
     """
-    allowed: int | None = study.spec["budget"].get("max_steps")
+    allowed: int | None = study.spec.budget.max_steps
     if allowed is None or count <= 0:
         return count
     if study.horizon_steps is None:
@@ -89,7 +89,7 @@ def _is_open(transaction: Transaction, study: StudyRow) -> bool:
 
 
 def _reached_target(transaction: Transaction, study: StudyRow, target: float) -> str | None:
-    objective = study.spec["objective"]
+    objective = study.spec.objective
     query = (
         select(TrialRow.number, TrialRow.value, TrialRow.violation)
         .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
@@ -100,10 +100,10 @@ def _reached_target(transaction: Transaction, study: StudyRow, target: float) ->
     if (
         best is None
         or is_broken(best.violation)
-        or loss(best.value, objective["direction"]) > loss(target, objective["direction"])
+        or loss(best.value, objective.direction) > loss(target, objective.direction)
     ):
         return None
-    return f"budget.target: {objective['metric']} {best.value:g} of trial {best.number} reaches {target:g}"
+    return f"budget.target: {objective.metric} {best.value:g} of trial {best.number} reaches {target:g}"
 
 
 def _spent_seconds(transaction: Transaction, study: StudyRow, allowed: float) -> str | None:

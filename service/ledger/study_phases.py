@@ -127,10 +127,10 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
         by_somebody = study.state == "STOPPING" and study.reason is None
         outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, study.reason)
         end(transaction, study, "CANCELLED" if by_somebody else "FAILED", outcome)
-    elif study.spec["confirm"] is None:
+    elif (confirm := study.spec.confirm) is None:
         end(transaction, study, "COMPLETED")
     else:
-        start(transaction, study, search_trials(transaction, study, states=("COMPLETED", "DIVERGED")))
+        start(transaction, study, confirm, search_trials(transaction, study, states=("COMPLETED", "DIVERGED")))
 
 
 def search_trials(

@@ -16,8 +16,7 @@ def found_bounds(study: StudyRow) -> dict[str, Any] | None:
 
 def searched_space(study: StudyRow) -> SpaceSpec:
     """`start_lr` is "auto" for as long as nothing was found."""
-    space = study.spec["space"]
     bounds = found_bounds(study)
-    if bounds is None or space["start_lr"] != AUTO:
-        return SpaceSpec.model_validate(space)
-    return SpaceSpec.model_validate({**space, "start_lr": bounds})
+    if bounds is None or study.spec.space.start_lr != AUTO:
+        return study.spec.space
+    return SpaceSpec.model_validate({**study.spec_document["space"], "start_lr": bounds})

@@ -46,11 +46,11 @@ def changed_trials(transaction: Transaction, study_id: str, searcher: Searcher, 
 
 def observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
     reports: dict[str, Reports] = {}
-    prunes = judges_curves(study.spec["pruner"]["name"])
+    prunes = judges_curves(study.spec.pruner.name)
     # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
     reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
     if reporting:
-        reports = reports_of(transaction, reporting, study.spec["objective"]["metric"])
+        reports = reports_of(transaction, reporting, study.spec.objective.metric)
     return [
         Observation(
             number=trial.number,

@@ -148,7 +148,7 @@ class Searches:
         warm = self._judging.of(study)
         # This very report has moved the revision on, but may yet be rolled back: what it touched is read again.
         _tell(transaction, study, warm, sure_revision=study.revision - 1)
-        reports = reports_of(transaction, [trial.id], study.spec["objective"]["metric"]).get(trial.id, ())
+        reports = reports_of(transaction, [trial.id], study.spec.objective.metric).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
         return warm.searcher.should_prune(
             trial.number, schedule, trial.horizon_steps, reports, guessed=trial.origin != "sampler"
@@ -164,7 +164,7 @@ class Searches:
         with self._guard:
             known = self._pruners.get(study_id)
         if known is None:
-            known = judges_curves(transaction.known_study(study_id).spec["pruner"]["name"])
+            known = judges_curves(transaction.known_study(study_id).spec.pruner.name)
             with self._guard:
                 self._pruners[study_id] = known
                 while len(self._pruners) > PRUNERS_REMEMBERED:
@@ -207,7 +207,7 @@ def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin
         purpose=purpose,
         origin=origin,
         state="WAITING",
-        seed=search_seed(study.spec["sampler"]["seed"], study.next_number),
+        seed=search_seed(study.spec.sampler.seed, study.next_number),
         family=schedule["family"],
         schedule=schedule,
         attempt=0,
@@ -223,9 +223,9 @@ def _searcher(study: StudyRow) -> Searcher:
     spec = study.spec
     return Searcher(
         space=searched_space(study).to_space(),
-        direction=spec["objective"]["direction"],
-        sampler=spec["sampler"]["name"],
-        seed=spec["sampler"]["seed"],
+        direction=spec.objective.direction,
+        sampler=spec.sampler.name,
+        seed=spec.sampler.seed,
         trials_budget=study.budget_trials,
-        pruner=spec["pruner"]["name"],
+        pruner=spec.pruner.name,
     )

@@ -6,12 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case
 
-from lehr.wire.objectives import ObjectiveSpec
 from service.store.tables import StudyRow, TrialRow
-
-
-def objective_of(study: StudyRow) -> ObjectiveSpec:
-    return ObjectiveSpec.model_validate(study.spec["objective"])
 
 
 def best_first(study: StudyRow) -> tuple[ColumnElement[Any], ...]:
@@ -19,9 +14,9 @@ def best_first(study: StudyRow) -> tuple[ColumnElement[Any], ...]:
 
     Without constraints the index of the values serves it.
     """
-    spec = study.spec["objective"]
-    value = TrialRow.value.desc() if spec["direction"] == "maximize" else TrialRow.value.asc()
-    if not spec.get("constraints"):
+    spec = study.spec.objective
+    value = TrialRow.value.desc() if spec.direction == "maximize" else TrialRow.value.asc()
+    if not spec.constraints:
         return value, TrialRow.number.asc()
     return BROKEN.asc(), value, TrialRow.number.asc()
 

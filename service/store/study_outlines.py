@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import JSON, ColumnElement, Select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import defer
 from sqlalchemy.orm.attributes import set_committed_value
 
+from lehr.wire.objectives import ObjectiveSpec
+from lehr.wire.ranges import RangeTestSpec
+from lehr.wire.studies import BaselineSpec, ConfirmSpec
 from service.store.database import Transaction
+from service.store.resolved_spec import ResolvedSpec
 from service.store.tables import StudyRow
 
-LONG = (StudyRow.spec, StudyRow.warnings, StudyRow.convergence, StudyRow.range_test, StudyRow.data)
+LONG = (StudyRow.spec_document, StudyRow.warnings, StudyRow.convergence, StudyRow.range_test, StudyRow.data)
 PARTS = ("objective", "confirm", "range_test", "constant", "schedules")
 """Of the spec, in the order of the statements below; the last two are the baseline's, the schedules only counted."""
 
@@ -46,13 +51,23 @@ def read_outlines(transaction: Transaction, query: Select[StudyRow]) -> list[Stu
     without_long = query.options(*(defer(column, raiseload=True) for column in LONG)).add_columns(_Outline())
     rows = []
     for study, outline in transaction.session.execute(without_long):
-        set_committed_value(study, "spec", _spec(outline or [None] * len(PARTS)))
+        try:
+            study.outline = _spec(outline or [None] * len(PARTS))
+        except ValidationError:
+            # Reading it then fails as reading the whole of it does.
+            set_committed_value(study, "spec_document", outline)
         rows.append(study)
     return rows
 
 
-def _spec(outline: list[Any]) -> dict[str, Any]:
-    spec = dict(zip(PARTS, outline, strict=True))
-    constant, schedules = spec.pop("constant"), spec.pop("schedules")
-    baseline = None if constant is None else {"constant": bool(constant), "schedules": [None] * (schedules or 0)}
-    return {**spec, "baseline": baseline}
+def _spec(outline: list[Any]) -> ResolvedSpec:
+    """Raises pydantic.ValidationError."""
+    objective, confirm, range_test, constant, schedules = outline
+    baseline: dict[str, Any] = {"constant": constant != 0, "schedules": [None] * (schedules or 0)}
+    fields: dict[str, Any] = {
+        "objective": ObjectiveSpec.model_validate(objective),
+        "confirm": confirm and ConfirmSpec.model_validate(confirm),
+        "range_test": range_test and RangeTestSpec.model_validate(range_test),
+        "baseline": BaselineSpec.model_construct(**baseline),
+    }
+    return ResolvedSpec.model_construct(**fields)

@@ -1,4 +1,4 @@
-"""The tables. Rows stay inside `service`; nothing here knows of the wire."""
+"""The tables. Rows stay inside `service`: `service.documents` turns them into what is sent."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from sqlalchemy.types import DateTime, TypeDecorator
 
 from lehr.wire.studies import StudyState
 from lehr.wire.trials import TrialState
+from service.store.resolved_spec import ResolvedSpec
 
 ID_LENGTH = 64
 
@@ -69,6 +70,7 @@ class StudyRow(Base):
     """One search. `revision` counts every change of the study or of one of its trials."""
 
     __tablename__ = "studies"
+    __allow_unmapped__ = True
     __table_args__ = (
         Index("ix_studies_queue", "priority", "created_at", "id"),
         Index("ix_studies_created", "created_at", "id"),
@@ -78,7 +80,7 @@ class StudyRow(Base):
     name: Mapped[str]
     state: Mapped[StudyState] = mapped_column(String(16), index=True)
     reason: Mapped[str | None]
-    spec: Mapped[dict[str, Any]]
+    spec_document: Mapped[dict[str, Any]] = mapped_column("spec", doc="as `spec` parses it")
     warnings: Mapped[list[Any]]
     task_name: Mapped[str]
     priority: Mapped[int]
@@ -106,9 +108,22 @@ class StudyRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
+    outline: ResolvedSpec | None = None
+    """What a list of studies has of the spec, in its place."""
+    _parsed: tuple[Any, ResolvedSpec] | None = None
+
+    @property
+    def spec(self) -> ResolvedSpec:
+        """The spec, parsed once for each row that is read. Raises pydantic.ValidationError where it is broken."""
+        if self.outline is not None:
+            return self.outline
+        if self._parsed is None or self._parsed[0] is not self.spec_document:
+            self._parsed = (self.spec_document, ResolvedSpec.model_validate(self.spec_document))
+        return self._parsed[1]
+
     @property
     def is_range_test(self) -> bool:
-        """Whether it is a range test alone: nothing is searched."""
+        """Whether it is a standalone range test: nothing is searched."""
         return self.budget_trials == 0
 
 

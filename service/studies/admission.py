@@ -11,8 +11,6 @@ import structlog
 from sqlalchemy import select
 
 from lehr.errors import Fault
-from lehr.wire.objectives import ObjectiveSpec
-from lehr.wire.studies import SpaceSpec
 from service.fleet import Fleet, KnownTask
 from service.ledger.failing import contained
 from service.ledger.lifecycle import touch
@@ -71,20 +69,20 @@ def _refusal(study: StudyRow, task: KnownTask) -> str | None:
 
 
 def _faults(study: StudyRow, task: KnownTask) -> list[Fault]:
-    params = with_defaults(study.spec["task"]["params"], task.params_schema)
+    params = with_defaults(study.spec.task.params, task.params_schema)
     if study.is_range_test:
         return params_faults(params, task)
-    objective = ObjectiveSpec.model_validate(study.spec["objective"])
-    space = SpaceSpec.model_validate(study.spec["space"])
-    return [*params_faults(params, task), *task_faults(objective, space.to_space().followed_metrics(), task)]
+    objective = study.spec.objective
+    return [*params_faults(params, task), *task_faults(objective, study.spec.space.to_space().followed_metrics(), task)]
 
 
 def _admit(transaction: Transaction, study: StudyRow, task: KnownTask) -> None:
-    reference = {**study.spec["task"], "params": with_defaults(study.spec["task"]["params"], task.params_schema)}
-    objective = study.spec["objective"]
-    if study.is_range_test and task.metrics and objective["metric"] not in task.metrics:
+    stored = study.spec_document
+    reference = {**stored["task"], "params": with_defaults(study.spec.task.params, task.params_schema)}
+    objective = stored["objective"]
+    if study.is_range_test and task.metrics and study.spec.objective.metric not in task.metrics:
         objective = {**objective, "metric": task.metrics[0]}
-    study.spec = {**study.spec, "task": reference, "objective": objective}
+    study.spec_document = {**stored, "task": reference, "objective": objective}
     study.warnings = [warning for warning in study.warnings if warning["code"] != NOT_OFFERED]
     touch(study)
     transaction.flush()

@@ -189,7 +189,7 @@ class Studies:
                 id=self.new_id(),
                 name=spec.name,
                 state="QUEUED",
-                spec=resolved.spec,
+                spec_document=resolved.spec,
                 trials_created=0,
                 next_number=0,
                 warnings=[warning.model_dump(mode="json") for warning in resolved.warnings],

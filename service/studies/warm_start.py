@@ -79,7 +79,7 @@ class _Source:
 
 def _similar(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any]) -> list[_Source]:
     query = (
-        select(StudyRow.id, StudyRow.spec)
+        select(StudyRow.id, StudyRow.spec_document)
         .where(StudyRow.state == "COMPLETED")
         .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
         .limit(LOOKED_AT)
@@ -103,7 +103,9 @@ def _objective(known: Mapping[str, Any]) -> ObjectiveSpec | None:
 
 def _named(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any]) -> list[_Source]:
     assert isinstance(spec.warm_start, list)
-    query = select(StudyRow.id, StudyRow.state, StudyRow.spec).where(StudyRow.id.in_(spec.warm_start))
+    query = select(StudyRow.id, StudyRow.state, StudyRow.spec_document.label("spec")).where(
+        StudyRow.id.in_(spec.warm_start)
+    )
     found = {row.id: row for row in transaction.session.execute(query)}
     faults = []
     for at, study_id in enumerate(spec.warm_start):

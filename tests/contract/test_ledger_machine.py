@@ -254,7 +254,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert study.state in ("COMPLETED", "CANCELLED", "FAILED")
             trials = [row for row in self._rows(TrialRow) if row.study_id == study.id]
             assert all(row.state in FINISHED for row in trials)
-            if study.state == "COMPLETED" and study.reason is None and study.spec["confirm"] is not None:
+            if study.state == "COMPLETED" and study.reason is None and study.spec.confirm is not None:
                 assert {row.seed for row in trials if row.confirms is not None}
         self.services.database.close()
 
@@ -276,8 +276,7 @@ class LedgerMachine(RuleBasedStateMachine):
         trainings = [row for row in self._rows(TrialRow) if row.study_id == study.id and row.evaluations is None]
         free = study.parallel - sum(row.state == "RUNNING" for row in trainings)
         asks = study.budget_trials - study.trials_created if study.state in ("QUEUED", "RUNNING") else 0
-        objective = study.spec["objective"]
-        each = (objective.get("folds") or 1) * (objective.get("seeds") or 1)
+        each = study.spec.objective.evaluations
         left: int = sum(row.state == "WAITING" for row in trainings) + asks * each
         return min(int(free), left)
 

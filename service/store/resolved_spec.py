@@ -1,0 +1,32 @@
+"""A study's spec as it is stored: StudySpec with what the server filled in."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+
+from lehr.wire.base import Count
+from lehr.wire.studies import BudgetSpec, SamplerSpec, SpaceSpec, StudySpec
+
+
+class ResolvedSpace(SpaceSpec):
+    families: list[str]
+
+
+class ResolvedSampler(SamplerSpec):
+    seed: int
+
+
+class ResolvedBudget(BudgetSpec):
+    """A standalone range test has no trials."""
+
+    trials: Count
+
+
+class ResolvedSpec(StudySpec):
+    """Fields that earlier servers did not store have their defaults; those that this one lacks are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    space: ResolvedSpace
+    sampler: ResolvedSampler
+    budget: ResolvedBudget
