@@ -151,6 +151,7 @@ class AsyncClient:
         return await self._send(calls.trial(study_id, number))
 
     async def curve(self, study_id: str, number: int, *, max_points: int | None = None) -> Curve:
+        """What a trial has reported; of more than `max_points` reports (default 10000) evenly spread ones."""
         return await self._send(calls.curve(study_id, number, max_points))
 
     async def enqueue(

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lehr.wire.front import Aim, FrontTrial
-from lehr.wire.studies import Direction
+from lehr.wire.objectives import Direction
 from service.answer.finalists import loss
-
-
-def steps_to(target: float, reports: Sequence[tuple[int, float | None]], direction: Direction) -> int | None:
-    """How many steps were done at the first report that is as good as the target; None where none is.
-
-    reports: (step, metric) by step, counted from 0; a metric that was not finite is None and reaches nothing.
-    """
-    goal = loss(target, direction)
-    return next((step + 1 for step, value in reports if value is not None and loss(value, direction) <= goal), None)
 
 
 def pareto_front(

@@ -12,10 +12,11 @@ from service.answer.leaderboard import COUNTED, leaderboard
 from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
 from service.documents.best import best_trial, confirmed_trials, plan_of
-from service.documents.studies import convergence_document, spread
+from service.documents.studies import convergence_document
 from service.ledger.study_phases import SEARCHED, as_search_trial, search_trials
 from service.store.database import Transaction
 from service.store.tables import ReportRow, StudyRow, TrialRow
+from service.store.thinning import thinned
 
 
 def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
@@ -26,8 +27,8 @@ def answer_document(transaction: Transaction, study: StudyRow, points: int | Non
     document = document.model_copy(update={"convergence": convergence_document(study)})
     if not document.schedule.adaptive:
         return document
-    lr = _recorded_rates(transaction, study, document.trial, document.schedule.start_lr)
-    return document.model_copy(update={"lr": _thinned(lr, points)})
+    lr = _recorded_rates(transaction, study, document, MAX_POINTS if points is None else points)
+    return document.model_copy(update={"lr": lr})
 
 
 def _measured(transaction: Transaction, study: StudyRow) -> Measured | None:
@@ -49,20 +50,16 @@ def _trials(transaction: Transaction, study: StudyRow, plan: Plan) -> dict[int, 
     return {trial.number: trial for trial in search_trials(transaction, study, plan.numbers)}
 
 
-def _recorded_rates(transaction: Transaction, study: StudyRow, number: int, first: float) -> list[tuple[int, float]]:
-    """The rates that a trial's training has had: at the first step and at each report's."""
-    query = (
-        select(ReportRow.step, ReportRow.lr)
-        .join(TrialRow, TrialRow.id == ReportRow.trial_id)
-        .where(TrialRow.study_id == study.id, TrialRow.number == number)
-    )
-    recorded = dict(transaction.session.execute(query).all())
-    return sorted({0: first, **recorded}.items())
-
-
-def _thinned(lr: list[tuple[int, float]], points: int | None) -> LrCurve:
-    kept = spread(lr, MAX_POINTS if points is None else points)
-    return LrCurve(step=[step for step, _ in kept], value=[rate for _, rate in kept])
+def _recorded_rates(transaction: Transaction, study: StudyRow, answer: Answer, points: int) -> LrCurve:
+    """The rates that the answer's training has had, at the first step and at each report's, evenly thinned."""
+    training = select(TrialRow.id).where(TrialRow.study_id == study.id, TrialRow.number == answer.trial)
+    trials = transaction.session.execute(training).scalars().all()
+    columns = (ReportRow.step, ReportRow.lr)
+    recorded = transaction.session.execute(thinned(trials, max(points, MAX_POINTS), *columns)).all()
+    lr = sorted({0: answer.schedule.start_lr, **dict(recorded)}.items())
+    if len(lr) > points:
+        lr = [lr[round(index * (len(lr) - 1) / max(1, points - 1))] for index in range(points)]
+    return LrCurve(step=[step for step, _ in lr], value=[rate for _, rate in lr])
 
 
 def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboard:

@@ -10,6 +10,10 @@ from sqlalchemy import select
 
 from service.store.database import Transaction
 from service.store.tables import ReportRow, TrialRow
+from service.store.thinning import thinned
+
+MOST_READ = 200_000
+"""Reports of all the trainings that a curve is the mean of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +36,14 @@ class Reports:
     mean_of: list[int] | None = None
 
 
-def reports(transaction: Transaction, trial: TrialRow) -> Reports:
-    """By step. The mean is over the trainings that ended as the trial did, while it is open over those that COMPLETED,
-    and over all that have reported where none has; it goes as far as all of them have reported.
+def reports(transaction: Transaction, trial: TrialRow, most: int) -> Reports:
+    """At most `most` of them, evenly spread, by step.
+
+    The mean is over the trainings that ended as the trial did, while it is open over those that COMPLETED, and over all
+    that have reported where none has; it goes as far as all of them have reported.
     """
     if trial.evaluations is None:
-        return Reports(_rows(transaction, trial.id), trial.horizon_steps)
+        return Reports(_rows(transaction, [trial.id], most).get(trial.id, []), trial.horizon_steps)
     query = (
         select(TrialRow.id, TrialRow.number, TrialRow.state, TrialRow.horizon_steps)
         .where(TrialRow.study_id == trial.study_id, TrialRow.evaluates == trial.number)
@@ -46,9 +52,11 @@ def reports(transaction: Transaction, trial: TrialRow) -> Reports:
     trainings = transaction.session.execute(query).all()
     wanted = "COMPLETED" if trial.state in ("WAITING", "RUNNING") else trial.state
     chosen = [one for one in trainings if one.state == wanted] or trainings
-    found = {one: rows for one in chosen if (rows := _rows(transaction, one.id))}
-    horizon = next((one.horizon_steps for one in found if one.horizon_steps is not None), None)
-    return Reports(mean(list(found.values())), horizon, [one.number for one in found])
+    most = max(2, min(most, MOST_READ // max(1, len(chosen))))
+    rows = _rows(transaction, [one.id for one in chosen], most)
+    reporting = [one for one in chosen if one.id in rows]
+    horizon = next((one.horizon_steps for one in reporting if one.horizon_steps is not None), None)
+    return Reports(mean([rows[one.id] for one in reporting]), horizon, [one.number for one in reporting])
 
 
 def mean(curves: Sequence[Sequence[Report]]) -> list[Report]:
@@ -75,10 +83,12 @@ def _of(values: Sequence[float | None]) -> float | None:
     return known[0] if min(known) == max(known) else fmean(known)
 
 
-def _rows(transaction: Transaction, trial_id: str) -> list[Report]:
-    query = (
-        select(ReportRow.step, ReportRow.epoch, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
-        .where(ReportRow.trial_id == trial_id)
-        .order_by(ReportRow.step)
-    )
-    return [Report(*row) for row in transaction.session.execute(query)]
+def _rows(transaction: Transaction, trials: Sequence[str], most: int) -> dict[str, list[Report]]:
+    """Of each trial that has reported, at the same places."""
+    columns = (ReportRow.step, ReportRow.epoch, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
+    found: dict[str, list[Report]] = {}
+    for trial, *report in transaction.session.execute(
+        thinned(trials, most, ReportRow.trial_id, *columns, aligned=True)
+    ):
+        found.setdefault(trial, []).append(Report(*report))
+    return found

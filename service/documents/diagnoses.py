@@ -96,12 +96,10 @@ def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neig
 
 def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialCurve | None:
     """The trial's curve; None where it has not reported."""
-    found = reports(transaction, trial)
+    found = reports(transaction, trial, MAX_REPORTS)
     rows = found.rows
     if not rows or found.horizon_steps is None:
         return None
-    if len(rows) > MAX_REPORTS:
-        rows = [rows[round(index * (len(rows) - 1) / (MAX_REPORTS - 1))] for index in range(MAX_REPORTS)]
     schedule = schedule_from_dict(trial.schedule)
     metric, direction = study.spec.objective.reported
     names = {name for row in rows for name in row.metrics}

@@ -7,7 +7,7 @@ from functools import lru_cache
 from statistics import fmean, median
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.front import Aim, Front, FrontTrial
@@ -15,37 +15,38 @@ from lehr.wire.objectives import Direction
 from lehr.wire.trials import TrialState
 from service.answer.constraints import is_broken
 from service.answer.finalists import SearchTrial, is_baseline
-from service.answer.pareto import pareto_front, steps_to
+from service.answer.pareto import pareto_front
 from service.answer.sensitivity import Sensitivity
 from service.store.database import Transaction
 from service.store.ordering import best_first
 from service.store.tables import ReportRow, StudyRow, TrialRow
+from service.store.thinning import metric_of
 
 MAX_TRIALS = 500
 """Trials whose reports are read: the best by value."""
 BOTH: tuple[Aim, ...] = ("steps", "rate_sensitivity")
 
-Reports = dict[int, list[list[tuple[int, float | None]]]]
-"""By search trial: of each of its trainings the metric by step."""
+LAST_DIGITS = 1e-12
+"""Relative. SQLite reads a stored number to within its last digit, and a target is often a value that was reported."""
 
 
 def front_document(transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim] = ("steps",)) -> Front:
     """Of the trials that keep to the study's constraints. The metric is the one that tasks report."""
     metric, direction = study.spec.objective.reported
     trials = _best(transaction, study)
-    reports = _reports(transaction, study, [row.number for row in trials], metric)
+    steps = _steps(transaction, study, [row.number for row in trials], target)
     sensitivity = _sensitivities(_told(transaction, study), study.spec.objective.direction)
     reached = [
         FrontTrial(
             trial=row.number,
             schedule=schedule_from_dict(row.schedule),
             value=value,
-            steps=steps,
+            steps=fmean(steps[row.number]),
             rate_sensitivity=sensitivity.get(row.number),
         )
         for row in trials
         if (value := _value(study, row, metric)) is not None
-        and (steps := _mean_steps(target, reports.get(row.number, []), row.evaluations or 1, direction)) is not None
+        and len(steps.get(row.number, ())) == (row.evaluations or 1)  # all its trainings must get there
     ]
     return Front(
         study_id=study.id,
@@ -105,26 +106,24 @@ def _value(study: StudyRow, row: Any, metric: str) -> float | None:
     return found
 
 
-def _mean_steps(
-    target: float, trainings: Sequence[Sequence[tuple[int, float | None]]], count: int, direction: Direction
-) -> float | None:
-    """Over the trainings of a trial, all of which must get there."""
-    steps = [found for reports in trainings if (found := steps_to(target, reports, direction)) is not None]
-    return fmean(steps) if steps and len(steps) == count else None
-
-
-def _reports(transaction: Transaction, study: StudyRow, numbers: Sequence[int], metric: str) -> Reports:
+def _steps(transaction: Transaction, study: StudyRow, numbers: Sequence[int], target: float) -> dict[int, list[int]]:
+    """By search trial, of each of its trainings that got there: the steps done at the first report that is as good as
+    the target.
+    """
+    metric, direction = study.spec.objective.reported
+    value, slack = metric_of(ReportRow.metrics, metric), LAST_DIGITS * abs(target)
+    is_as_good = value >= target - slack if direction == "maximize" else value <= target + slack
     query = (
-        select(TrialRow.number, TrialRow.evaluates, ReportRow.trial_id, ReportRow.step, ReportRow.metrics)
+        select(TrialRow.number, TrialRow.evaluates, func.min(ReportRow.step))
         .join(ReportRow, ReportRow.trial_id == TrialRow.id)
         .where(TrialRow.study_id == study.id, or_(TrialRow.number.in_(numbers), TrialRow.evaluates.in_(numbers)))
-        .order_by(ReportRow.trial_id, ReportRow.step)
+        .where(is_as_good)
+        .group_by(TrialRow.number, TrialRow.evaluates)
     )
-    found: dict[int, dict[str, list[tuple[int, float | None]]]] = {}
-    for number, evaluates, training, step, metrics in transaction.session.execute(query):
-        trial = number if evaluates is None else evaluates
-        found.setdefault(trial, {}).setdefault(training, []).append((step, metrics.get(metric)))
-    return {number: list(trainings.values()) for number, trainings in found.items()}
+    found: dict[int, list[int]] = {}
+    for number, evaluates, step in transaction.session.execute(query):
+        found.setdefault(number if evaluates is None else evaluates, []).append(step + 1)
+    return found
 
 
 def _told(transaction: Transaction, study: StudyRow) -> tuple[tuple[int, Schedule, TrialState, float | None], ...]:

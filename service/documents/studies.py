@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import func, select
@@ -31,8 +31,6 @@ from service.ranges.bounds import searched_space
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 from service.studies.validation import NOT_OFFERED, waiting_reason
-
-Row = TypeVar("Row")
 
 STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
 
@@ -205,10 +203,10 @@ def trial_document(
     return Trial.model_validate({**{name: getattr(row, name) for name in Trial.model_fields.keys() - made}, **made})
 
 
-def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> Curve:
-    """The trial's reports by step; `max_points` keeps evenly spaced ones, the first and the last included."""
-    found = reports(transaction, trial)
-    rows = spread(found.rows, max_points)
+def curve(transaction: Transaction, trial: TrialRow, max_points: int) -> Curve:
+    """The trial's reports by step; of more than `max_points` evenly spread ones, the first and the last included."""
+    found = reports(transaction, trial, max_points)
+    rows = found.rows
     names = sorted({name for row in rows for name in row.metrics})
     return Curve(
         study_id=trial.study_id,
@@ -220,11 +218,3 @@ def curve(transaction: Transaction, trial: TrialRow, max_points: int | None) -> 
         train_loss=[row.train_loss for row in rows],
         metrics={name: [row.metrics.get(name) for row in rows] for name in names},
     )
-
-
-def spread(rows: list[Row], max_points: int | None) -> list[Row]:
-    """At most so many of the rows, evenly spaced, the first and the last included."""
-    if max_points is None or len(rows) <= max_points:
-        return rows
-    last = len(rows) - 1
-    return [rows[round(index * last / max(1, max_points - 1))] for index in range(max_points)]

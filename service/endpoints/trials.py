@@ -25,6 +25,8 @@ from service.studies.commands import find_trial
 
 router = APIRouter(prefix="/v1/studies/{study_id}/trials", tags=["trials"], route_class=StrictRoute)
 
+CURVE_POINTS = 10_000
+
 Order = Literal["number", "-number", "value", "-value"]
 
 
@@ -93,7 +95,7 @@ def get_curve(
     study_id: StudyId,
     number: TrialNumber,
     services: Provided,
-    max_points: Annotated[int | None, Query(ge=1, le=100_000, description="at most this many steps")] = None,
+    max_points: Annotated[int, Query(ge=1, le=100_000, description="at most this many steps")] = CURVE_POINTS,
 ) -> Any:
     """What the trial has reported: step, lr, train loss, metrics."""
     with services.database.read() as transaction:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from lehr.schedules import Schedule, schedule_from_dict
 from service.search.law import Array, LossCurve
 from service.store.database import Transaction
 from service.store.tables import ReportRow, StudyRow, TrialRow
+from service.store.thinning import thinned
 
 MOST = 24
 """Trainings that a law rests on: with more it is hardly better, and slower. The evenly spread ones of all."""
@@ -66,15 +67,10 @@ def rates_of(schedule: Schedule, horizon: int) -> tuple[Array, Array]:
 
 
 def read_reports(transaction: Transaction, trials: list[str]) -> dict[str, list[Any]]:
-    """Evenly spread reports of each trial, by step, the last one included."""
+    """Evenly spread reports of each trial, by step."""
     columns = (ReportRow.trial_id, ReportRow.step, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
-    place = func.row_number().over(partition_by=ReportRow.trial_id, order_by=ReportRow.step)
-    count = func.count().over(partition_by=ReportRow.trial_id)
-    told = select(*columns, place.label("place"), count.label("count")).where(ReportRow.trial_id.in_(trials)).subquery()
-    bucket, before = told.c.place * REPORTS // told.c.count, (told.c.place - 1) * REPORTS // told.c.count
-    query = select(told).where(bucket > before).order_by(told.c.trial_id, told.c.step)
     found: dict[str, list[Any]] = {}
-    for row in transaction.connection.execute(query):
+    for row in transaction.connection.execute(thinned(trials, REPORTS, *columns)):
         found.setdefault(row.trial_id, []).append(row)
     return found
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lehr.schedules import Constant
 from lehr.wire.front import FrontTrial
 from service.answer.finalists import loss
-from service.answer.pareto import pareto_front, steps_to
+from service.answer.pareto import pareto_front
 
 SCHEDULE = Constant(start_lr=0.1, end_lr=0.1)
 
@@ -54,10 +53,3 @@ def test_with_three_aims_the_front_is_still_every_trial_that_no_other_beats(
     }
     assert {(one.steps, one.value, one.rate_sensitivity) for one in front} == unbeaten
     assert len(front) == len(unbeaten)
-
-
-@pytest.mark.parametrize(("target", "steps"), [(0.5, 10), (0.7, 30), (0.8, 40), (0.95, None)])
-def test_the_first_report_as_good_as_the_target_counts(target: float, steps: int | None) -> None:
-    reports = [(9, 0.6), (19, None), (29, 0.75), (39, 0.8), (49, 0.7)]
-    assert steps_to(target, reports, "maximize") == steps
-    assert steps_to(-target, [(step, value and -value) for step, value in reports], "minimize") == steps
