@@ -24,15 +24,6 @@ def equals(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=NOTHING)
 
 
-def alike(one: object, other: object) -> bool:
-    """Whether two values of a schedule's field are equal; numbers, also those in lists, but for rounding."""
-    if isinstance(one, float) and isinstance(other, float):
-        return equals(one, other)
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return one == other
-
-
 @dataclass(frozen=True, slots=True)
 class Range:
     """Values from `low` to `high`, both included; equal ends fix the value."""
@@ -74,11 +65,16 @@ def log_point(low: float, high: float, position: float) -> float:
 
 
 def log_position(low: float, high: float, value: float) -> float:
-    """Where a rate stands on the log axis from low, 0, to high, 1; 1 when the two are equal."""
+    """Where a rate stands on the log axis from low, 0, to high, 1; 1 when the two are equal.
+
+    A rate that is equal to an end but for rounding stands at that end.
+    """
     if not 0 < value < high:
         return 1.0 if value > 0 else 0.0
     if value <= low:
         return 0.0
+    if equals(value, high) or equals(value, low):
+        return 1.0 if equals(value, high) else 0.0
     span = math.log(high) - math.log(low)
     if span == 0:  # two neighbouring floats can share their logarithm
         return (value - low) / (high - low)

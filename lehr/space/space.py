@@ -15,6 +15,7 @@ from lehr.errors import Fault, InvalidSpaceError
 from lehr.schedules import FAMILIES, Plateau, Schedule
 from lehr.schedules.documents import unknown_family
 from lehr.space.coordinates import Coordinate, Value, label, own_coordinate
+from lehr.space.equality import alike
 from lehr.space.feasibility import family_faults, feasibility_faults
 from lehr.space.overrides import Overrides, Values, normal_overrides, override_faults, searched, values_of
 from lehr.space.ranges import (
@@ -23,7 +24,6 @@ from lehr.space.ranges import (
     RATE,
     WARMUP_FRACTION,
     Range,
-    alike,
     log_point,
     log_position,
     range_faults,

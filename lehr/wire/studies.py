@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
+from lehr.space.equality import is_among
 from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument
 from lehr.wire.convergence import Convergence
 from lehr.wire.data import DataSummary
@@ -83,7 +84,7 @@ def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
             space.point(guess)
         except InvalidSpaceError as error:
             yield from (fault.under(f"guesses[{at}]") for fault in error.faults)
-        if guess in guesses[:at]:
+        if is_among(guess, guesses[:at]):
             yield Fault(f"guesses[{at}]", "is listed twice", "each guess once", guess.to_dict(), "Leave it out.")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from lehr.schedules import Schedule
 from lehr.schedules.compositions.composition import Composed
 from lehr.space import Range, Space
+from lehr.space.equality import alike
 from lehr.space.overrides import Values
-from lehr.space.ranges import alike
 
 
 def complexity(schedule: Schedule, space: Space) -> int:

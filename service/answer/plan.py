@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lehr.space import Space
+from lehr.space.equality import EqualSchedules
 from lehr.wire.studies import Direction
 from service.answer.complexity import complexity
 from service.answer.feasibility import candidates, outside
@@ -99,6 +100,7 @@ class Plan:
         The race may spend (`top` - 1) `seeds` trainings, fewer where fewer race. Then
         the answer, the baseline and those that it is to be compared with train with `seeds` fresh seeds each.
         """
+        trials = _each_schedule_once(trials)
         chosen_from, nothing_kept = candidates(trials, top) if constrained else (trials, False)
         landscape = Landscape.of(chosen_from, "minimize" if nothing_kept else direction)
         # A constant rate is compared with even if none keeps to the constraints.
@@ -106,16 +108,12 @@ class Plan:
         racers = landscape.finalists(top)
         if baseline is not None and baseline not in racers:
             racers.append(baseline)
-        estimates = landscape.estimates()
-        sensitivity = Sensitivity.of(trials, direction)
+        estimates, sensitivity = landscape.estimates(), Sensitivity.of(trials, direction)
         contenders = tuple(
             Contender(
-                trial.number,
-                estimates.get(trial.number),
-                complexity(trial.schedule, space),
-                sensitivity.at(trial.schedule),
+                one.number, estimates.get(one.number), complexity(one.schedule, space), sensitivity.at(one.schedule)
             )
-            for trial in racers
+            for one in racers
         )
         racing = tuple(each.number for each in contenders)
         completed = {trial.number for trial in trials if trial.state == "COMPLETED"}
@@ -249,3 +247,9 @@ class Plan:
         lists["contenders"] = tuple(Contender(**each) for each in document["contenders"])
         lists["tied"] = tuple((number, gap) for number, gap in document["tied"])
         return cls(**{**document, **lists})
+
+
+def _each_schedule_once(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
+    """The trials; those whose schedules differ by rounding have one schedule."""
+    known = EqualSchedules()
+    return [replace(trial, schedule=known.first(trial.schedule)) for trial in trials]

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
+from lehr.errors import InvalidScheduleError
 from lehr.schedules import Schedule
 from lehr.space import Space
+from lehr.space.equality import alike
+from lehr.space.ranges import equals
 
 
 def adapted(space: Space, schedule: Schedule) -> Schedule | None:
     """The space's nearest schedule of the same family; None where the space lacks the family or the highest rate.
 
-    What else lies outside, such as an end below the space's lowest, moves to the nearest bound.
+    What else lies outside, such as an end below the space's lowest, moves to the nearest bound. What lies inside is
+    kept as it was written: a way through the space's logarithms would change its last digits.
     """
     if schedule.family not in space.families:
         return None
-    top = space.top_lr(schedule.family)
-    if not top.low <= schedule.max_lr <= top.high:
+    top, highest = space.top_lr(schedule.family), schedule.max_lr
+    if not (top.low <= highest <= top.high or equals(highest, top.low) or equals(highest, top.high)):
         return None
-    return space.schedule(schedule.family, space.nearest(schedule))
+    found = space.schedule(schedule.family, space.nearest(schedule))
+    written = {each.name: getattr(schedule, each.name) for each in fields(found)}
+    kept = {name: value for name, value in written.items() if alike(value, getattr(found, name))}
+    try:
+        return replace(found, **kept)
+    except InvalidScheduleError:  # one rate was moved to where another, kept as written, is a rounding beside it
+        return found

@@ -11,6 +11,8 @@ from typing import Any
 import jsonschema
 
 from lehr.errors import Fault, InvalidStudyError, nearest, suggest
+from lehr.schedules import Schedule
+from lehr.space.equality import is_among
 from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.ranges import AUTO, RangeTestSpec
 from lehr.wire.studies import StudySpec, Warning_
@@ -103,11 +105,17 @@ def _first_faults(spec: StudySpec) -> list[Fault]:
         return [
             Fault("space.guesses", "guesses are paid from the budget, and leave none of it", bound, guesses, remedy)
         ]
+    own, guessed = spec.baseline.schedules, spec.space.guesses
+    twice = [at for at, one in enumerate(own) if is_among(one, own[:at])]
+    known = [at for at, one in enumerate(guessed) if is_among(one, own)]
     return [
-        Fault(f"space.guesses[{at}]", "is a baseline already", "each once", guess.to_dict(), "Leave it out here.")
-        for at, guess in enumerate(spec.space.guesses)
-        if guess in spec.baseline.schedules
+        *(_repeated(f"baseline.schedules[{at}]", "is listed twice", own[at]) for at in twice),
+        *(_repeated(f"space.guesses[{at}]", "is a baseline already", guessed[at]) for at in known),
     ]
+
+
+def _repeated(field: str, message: str, schedule: Schedule) -> Fault:
+    return Fault(field, message, "each schedule once", schedule.to_dict(), "Leave it out here.")
 
 
 def task_faults(

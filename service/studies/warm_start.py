@@ -13,6 +13,7 @@ from sqlalchemy import select
 from lehr.errors import Fault, InvalidScheduleError, InvalidStudyError
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.space import Space
+from lehr.space.equality import EqualSchedules
 from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.studies import Direction, StudySpec
 from lehr.wire.trials import Origin
@@ -61,11 +62,12 @@ def warm_start(transaction: Transaction, spec: StudySpec, params: Mapping[str, A
     """
     if spec.warm_start == "off":
         return WarmStart([], [])
-    space, given = spec.space.to_space(), [*spec.baseline.schedules, *spec.space.guesses]
+    space, equal = spec.space.to_space(), EqualSchedules()
+    given = [equal.first(one) for one in (*spec.baseline.schedules, *spec.space.guesses)]
+    priors = [equal.first(one) for one in prior_schedules(space, params.get("optimizer"))]
     room = min((spec.budget.trials - len(given)) // SHARE, MOST)
     sources = _similar(transaction, spec, params) if spec.warm_start == "auto" else _named(transaction, spec, params)
-    schedules, used = _portfolio(transaction, space, sources, room)
-    priors = prior_schedules(space, params.get("optimizer"))
+    schedules, used = _portfolio(transaction, space, sources, room, equal)
     mixed = mixed_starts(schedules, priors, room, given=given)
     return WarmStart(used, [Start(schedule, origin) for schedule, origin in mixed])
 
@@ -126,20 +128,22 @@ def _source(study_id: str, known: Mapping[str, Any], spec: StudySpec, params: Ma
 
 
 def _portfolio(
-    transaction: Transaction, space: Space, sources: Sequence[_Source], count: int
+    transaction: Transaction, space: Space, sources: Sequence[_Source], count: int, equal: EqualSchedules
 ) -> tuple[list[Schedule], list[str]]:
     """The schedules, and the studies that had results to learn from."""
     if not sources or count <= 0:
         return [], []
-    results = _results(transaction, space, sources)
+    results = _results(transaction, space, sources, equal)
     known = [Known(source.similarity, results[source.study_id]) for source in sources if results.get(source.study_id)]
     points = {schedule: rates_point(schedule) for study in known for schedule in study.losses}
     used = [source.study_id for source in sources if results.get(source.study_id)]
     return portfolio(known, points, count), used
 
 
-def _results(transaction: Transaction, space: Space, sources: Sequence[_Source]) -> dict[str, dict[Schedule, float]]:
-    """By study the losses of its search trials, as schedules of this space."""
+def _results(
+    transaction: Transaction, space: Space, sources: Sequence[_Source], equal: EqualSchedules
+) -> dict[str, dict[Schedule, float]]:
+    """By study the losses of its search trials, as schedules of this space; those that are `equal` are one."""
     directions = {source.study_id: source.direction for source in sources}
     query = (
         select(TrialRow.study_id, TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
@@ -157,7 +161,8 @@ def _results(transaction: Transaction, space: Space, sources: Sequence[_Source])
         if schedule is not None and (row.value is not None or row.state == "DIVERGED"):
             is_bad = row.value is None or is_broken(row.violation)
             loss = math.inf if is_bad else turned(row.value, directions[row.study_id])
-            results[row.study_id][schedule] = min(loss, results[row.study_id].get(schedule, math.inf))
+            one = equal.first(schedule)
+            results[row.study_id][one] = min(loss, results[row.study_id].get(one, math.inf))
     return results
 
 

@@ -112,6 +112,68 @@ def test_what_cannot_be_tried_first_is_refused_by_name(client: TestClient, chang
     assert field in [fault["field"] for fault in answer.json()["errors"]]
 
 
+def test_a_warm_start_and_a_default_that_differ_by_rounding_are_trained_once_as_they_are_written(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    task = {"name": "digits", "params": {**PARAMS, "optimizer": "adam"}}
+    space = {"start_lr": {"low": 1e-4, "high": 1e-1}, "end_lr": {"low": 1e-6, "high": 1e-2}}
+    rate = 0.0009999999999999996
+    first = create(client, task=task, space=space, warm_start="off")
+    for shape in ({"family": "cosine", "end_lr": rate / 100}, {"family": "constant", "end_lr": rate}):
+        schedule = {**shape, "start_lr": rate}
+        assert client.post(f"/v1/studies/{first['study_id']}/trials", json={"schedule": schedule}).status_code == 201
+    while (lease := worker.claim(study=first["study_id"])) is not None:
+        worker.finish(lease, value=1 - abs(math.log10(lease["trials"][0]["schedule"]["start_lr"] / 1e-3)))
+    tried = starts(client, create(client, task=task, space=space))
+    assert {trial["origin"] for trial in tried} == {"warm", "prior"}
+    for family in ("cosine", "constant"):
+        rates = [trial["schedule"]["start_lr"] for trial in tried if trial["schedule"]["family"] == family]
+        assert [known for known in rates if abs(known / 1e-3 - 1) < 1e-9] == [1e-3]
+
+
+def test_ones_own_schedules_that_differ_by_rounding_are_listed_twice(client: TestClient) -> None:
+    again = {**GUESS, "start_lr": math.nextafter(0.02, 1), "end_lr": math.nextafter(0.0002, 0)}
+    space = {**study_spec()["space"], "guesses": [GUESS]}
+    refused = {
+        "space.guesses[1]": {"space": {**space, "guesses": [GUESS, again]}},
+        "space.guesses[0]": {"space": space, "baseline": [again]},
+        "baseline.schedules[1]": {"baseline": [GUESS, again]},
+    }
+    for field, changes in refused.items():
+        answer = client.post("/v1/studies", json=study_spec(**changes))
+        assert answer.status_code == 422, answer.text
+        assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+def test_a_baseline_keeps_a_default_that_differs_by_rounding_from_being_trained(client: TestClient) -> None:
+    own = {"family": "cosine", "start_lr": math.nextafter(0.1, 0), "end_lr": math.nextafter(0.001, 0)}
+    tried = starts(client, create(client, baseline=[own]))
+    assert [(trial["origin"], trial["schedule"]["family"]) for trial in tried] == [
+        ("user", "cosine"),
+        ("prior", "constant"),
+    ]
+    assert tried[0]["schedule"]["start_lr"] == own["start_lr"]
+
+
+def test_a_schedule_that_was_tried_twice_within_rounding_is_confirmed_once(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    space = {"families": ["constant", "cosine"], "start_lr": {"low": 1e-3, "high": 1.0}}
+    study = create(
+        client, space=space, warm_start="off", budget={"trials": 3, "parallel": 1}, confirm={"top": 3, "seeds": 2}
+    )
+    rates = [0.02, math.nextafter(0.02, 1), 0.05]
+    for rate in rates:
+        schedule = {"family": "cosine", "start_lr": rate, "end_lr": 1e-4}
+        client.post(f"/v1/studies/{study['study_id']}/trials", json={"schedule": schedule})
+    confirmed = set()
+    while (lease := worker.claim(study=study["study_id"])) is not None:
+        (trial,) = lease["trials"]
+        confirmed |= {trial["schedule"]["start_lr"]} if trial["purpose"] != "search" else set()
+        worker.finish(lease, value=0.9)
+    assert confirmed == {0.02, 0.05}
+
+
 def test_a_study_that_still_runs_cannot_be_learnt_from(client: TestClient) -> None:
     running = create(client)
     answer = client.post("/v1/studies", json=study_spec(warm_start=[running["study_id"]]))

@@ -13,6 +13,7 @@ from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import out
 from lehr.cli.display.plot import draw
 from lehr.schedules import Schedule
+from lehr.space.equality import same_schedule
 from lehr.terminal import Rows
 from lehr.wire.answers import Answer
 from lehr.wire.fleet import Task, Worker
@@ -150,7 +151,7 @@ def answer_details(answer: Answer) -> RenderableType:
         rate = f"best constant rate {answer.baseline.schedule.start_lr:.3g}"
         table.add_row(rate, number(answer.baseline.mean), Text(interval(answer.baseline.ci95)))
     _add_constraints(table, answer)
-    is_constant = answer.baseline is not None and answer.baseline.schedule == answer.schedule
+    is_constant = answer.baseline is not None and same_schedule(answer.baseline.schedule, answer.schedule)
     if answer.gain and not is_constant:
         table.add_row("gain over it", f"{answer.gain.mean:+.4g}", Text(interval(answer.gain.ci95)))
     for other in answer.comparisons:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lehr.schedules import Schedule
+from lehr.schedules import Cosine, Schedule
 from lehr.space import Range, Space
+from lehr.space.equality import is_among
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
 from service.search.searcher import Searcher, available_samplers, check_sampler, startup_trials
@@ -244,3 +245,14 @@ def test_no_schedule_is_tried_twice_while_others_are_left(sampler: str) -> None:
     told = run_search(searcher(sampler, budget=12, space=space), 12)
     drops = [one.point["step.drops"] for one in told if one.family == "step" and one.point is not None]
     assert len(set(drops)) == min(len(drops), 6)
+
+
+@pytest.mark.parametrize("beside", [1 - 1e-12, 1.0, 1 + 1e-12])
+def test_what_was_tried_at_a_bound_within_rounding_is_not_suggested_again(beside: float) -> None:
+    space = Space.of(families=["cosine"], start_lr=Range(0.1, 0.1), end_lr=Range(1e-6, 1e-2))
+    tried = Cosine(start_lr=0.1, end_lr=1e-6 * beside)
+    asking = searcher("grid", budget=8, space=space)
+    asking.tell(Observation(0, "cosine", space.point(tried), "COMPLETED", 0.5))
+    suggested = [asking.ask(number).schedule for number in range(1, 6)]
+    assert not is_among(tried, suggested)
+    assert len({schedule.end_lr for schedule in suggested if schedule.family == "cosine"}) >= 2
