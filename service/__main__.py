@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from service import logs
 from service.app import create_app
+from service.http.connections import BoundedProtocol
 from service.services import Services
 from service.settings import Settings
 from service.store.database import create_engine_for
@@ -101,6 +102,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=BoundedProtocol,
                 log_config=logs.uvicorn_logging("warning"),
                 access_log=False,
                 timeout_graceful_shutdown=5,

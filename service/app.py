@@ -65,6 +65,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.services = services
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.max_report_bytes = settings.max_report_bytes
+    app.state.receive_seconds = settings.receive_seconds
     app.state.routes = [route for router in ROUTERS for route in router.routes]
     problems.install(app)
     for router in ROUTERS:

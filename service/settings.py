@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     max_trials: int = Field(default=10_000, ge=1, description="the largest budget a study may ask for")
     max_body_bytes: int = Field(default=2**20, ge=1024, description="the largest request body")
     max_report_bytes: int = Field(default=16 * 2**20, ge=1024, description="the largest body of reports or results")
+    receive_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="how long a request's head may take, and a pause in its body"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     log_format: Literal["console", "json"] = Field(default="console", description="how log lines look")
 

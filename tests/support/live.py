@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from service.app import create_app
+from service.http.connections import BoundedProtocol
 from tests.support.ledgers import settings_for
 
 START_SECONDS = 30.0
@@ -21,7 +22,15 @@ def listening(database_url: str, *, port: int = 0, **changes: Any) -> Iterator[s
     """The server's URL. `changes`: settings other than the tests' usual ones."""
     app = create_app(settings_for(database_url, **changes))
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="on")
+        uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            host="127.0.0.1",
+            port=port,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+        )
     )
     thread = threading.Thread(target=server.run, name="server", daemon=True)
     thread.start()
