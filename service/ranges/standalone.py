@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lehr.wire.objectives import ObjectiveSpec
+from lehr.errors import Fault, InvalidStudyError
+from lehr.wire.objectives import STEPS_TO_TARGET, ObjectiveSpec
 from lehr.wire.ranges import RangeTestRequest
 from lehr.wire.studies import StudySpec
 from service.fleet import KnownTask
@@ -29,7 +30,24 @@ def alone(request: RangeTestRequest) -> StudySpec:
 
 
 def in_a_metric_of(task: KnownTask | None, spec: StudySpec) -> StudySpec:
-    """Workers expect an objective that their task reports, though a sweep is judged by its losses alone."""
-    if task is None or not task.metrics or USUAL_METRIC in task.metrics:
-        return spec
-    return spec.model_copy(update={"objective": ObjectiveSpec(metric=task.metrics[0], direction="minimize")})
+    """Workers expect an objective that their task reports, though a sweep is judged by its losses alone.
+
+    Raises InvalidStudyError where the task reports none.
+    """
+    if faults := no_metric_faults(task):
+        raise InvalidStudyError(faults)
+    return spec.model_copy(update={"objective": ObjectiveSpec(metric=metric_of(task), direction="minimize")})
+
+
+def no_metric_faults(task: KnownTask | None) -> list[Fault]:
+    if metric_of(task):
+        return []
+    message, bound = "the task reports no metric, so that nothing can be swept", "a task that is offered with metrics"
+    return [Fault("task.name", message, bound, task and task.name, "Offer the task with the metrics that it reports.")]
+
+
+def metric_of(task: KnownTask | None) -> str:
+    """The usual one, or else the first that the task reports; empty where it reports none."""
+    if task is None or task.metrics is None or USUAL_METRIC in task.metrics:
+        return USUAL_METRIC
+    return next((metric for metric in task.metrics if metric != STEPS_TO_TARGET), "")

@@ -15,6 +15,7 @@ from service.fleet import Fleet, KnownTask
 from service.ledger.failing import contained
 from service.ledger.lifecycle import touch
 from service.ledger.study_phases import cancel_open_trials, end
+from service.ranges.standalone import metric_of, no_metric_faults
 from service.store.database import Database, Transaction
 from service.store.tables import StudyRow
 from service.studies.validation import NOT_OFFERED, params_faults, task_faults, with_defaults
@@ -71,7 +72,7 @@ def _refusal(study: StudyRow, task: KnownTask) -> str | None:
 def _faults(study: StudyRow, task: KnownTask) -> list[Fault]:
     params = with_defaults(study.spec.task.params, task.params_schema)
     if study.is_range_test:
-        return params_faults(params, task)
+        return [*params_faults(params, task), *no_metric_faults(task)]
     objective = study.spec.objective
     return [*params_faults(params, task), *task_faults(objective, study.spec.space.to_space().followed_metrics(), task)]
 
@@ -80,8 +81,8 @@ def _admit(transaction: Transaction, study: StudyRow, task: KnownTask) -> None:
     stored = study.spec_document
     reference = {**stored["task"], "params": with_defaults(study.spec.task.params, task.params_schema)}
     objective = stored["objective"]
-    if study.is_range_test and task.metrics and study.spec.objective.metric not in task.metrics:
-        objective = {**objective, "metric": task.metrics[0]}
+    if study.is_range_test:
+        objective = {**objective, "metric": metric_of(task)}
     study.spec_document = {**stored, "task": reference, "objective": objective}
     study.warnings = [warning for warning in study.warnings if warning["code"] != NOT_OFFERED]
     touch(study)

@@ -66,6 +66,31 @@ def test_a_task_whose_metrics_have_no_validation_loss_is_swept_too(client: TestC
     assert lease["study"]["objective"]["metric"] == "score"
 
 
+@pytest.mark.parametrize("metrics", [[], ["steps_to_target"]])
+def test_a_task_that_reports_no_metric_is_refused(client: TestClient, worker: FakeWorker, metrics: list[str]) -> None:
+    early = client.post("/v1/range-tests", json={**REQUEST, "task": {"name": "my:task", "params": {}}}).json()
+    worker.tasks = [{"name": "my:task", "metrics": metrics}]
+    assert worker.claim() is None
+    answer = client.post("/v1/range-tests", json={**REQUEST, "task": {"name": "my:task", "params": {}}})
+    assert answer.status_code == 422, answer.text
+    (fault,) = answer.json()["errors"]
+    assert (fault["field"], fault["value"]) == ("task.name", "my:task")
+    assert fault["bound"]
+    assert fault["remedy"]
+    found = client.get(f"/v1/range-tests/{early['range_test_id']}").json()
+    assert found["state"] == "FAILED"
+    assert "reports no metric" in found["reason"]
+
+
+def test_the_servers_own_count_of_steps_is_not_taken_for_a_metric(client: TestClient, worker: FakeWorker) -> None:
+    worker.tasks = [{"name": "digits", "metrics": ["steps_to_target", "score"]}]
+    assert worker.claim() is None
+    assert client.post("/v1/range-tests", json=REQUEST).status_code == 201
+    lease = worker.claim()
+    assert lease is not None
+    assert lease["study"]["objective"]["metric"] == "score"
+
+
 def test_a_study_without_one_has_none(client: TestClient) -> None:
     study = client.post("/v1/studies", json=study_spec()).json()["study_id"]
     answer = client.get(f"/v1/range-tests/{study}")
