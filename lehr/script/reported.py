@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from lehr.errors import suggest
-from lehr.script.values import LARGEST, MetricReader
+from lehr.script.values import MetricReader
+from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.leases import Report
 
 TRAIN_LOSS = "train_loss"
@@ -68,4 +68,4 @@ class Reported:
 
 
 def _storable(value: float) -> float | None:
-    return value if math.isfinite(value) and abs(value) <= LARGEST else None
+    return value if abs(value) <= LARGEST_VALUE else None

@@ -12,15 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules.sampling import require_whole
-from lehr.wire.base import MetricName
+from lehr.wire.base import LARGEST_VALUE, MetricName
 from lehr.wire.leases import MAX_CHECKPOINT_CHARACTERS, MAX_METRICS
 
 COUNTING = (
     "Count the steps of the optimizer through the whole training, not the batches of an epoch: the first is 0, the "
     "last trial.horizon_steps - 1."
 )
-LARGEST = 1e100
-"""A loss beyond it has diverged as surely as an infinite one."""
 _NAME: TypeAdapter[str] = TypeAdapter(MetricName)
 
 log = logging.getLogger("lehr.script")
@@ -62,11 +60,11 @@ def as_number(name: str, value: Any) -> float:
 
 
 def as_epoch(epoch: Any) -> float:
-    """Raises InvalidValueError unless it is a finite number, 0 or more."""
+    """Raises InvalidValueError unless it is a number from 0 to LARGEST_VALUE."""
     number = as_number("epoch", epoch)
-    if not 0 <= number < math.inf:
+    if not 0 <= number <= LARGEST_VALUE:
         remedy = "Report how many passes over the data are done, or leave it out."
-        raise InvalidValueError(Fault("epoch", "is out of bounds", "a finite number >= 0", epoch, remedy))
+        raise InvalidValueError(Fault("epoch", "is out of bounds", f"0 to {LARGEST_VALUE:g}", epoch, remedy))
     return number
 
 

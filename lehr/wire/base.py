@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, StringConstraints
 from pydantic_core import core_schema
@@ -11,10 +11,15 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Schedule, schedule_from_dict, schedule_json_schema
 from lehr.schedules.parameters import MAX_NAME_CHARACTERS, NAME_PATTERN
 
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
 TASK_NAME_PATTERN = r"^[a-z0-9][a-z0-9._:-]*$"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_INT = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+LARGEST_VALUE = 1e100
+"""A loss beyond it has diverged as surely as an infinite one; its square is still a double."""
 
 
 class Request(BaseModel):
@@ -51,6 +56,21 @@ MetricName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=M
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Count = Annotated[int, Field(ge=0, le=MAX_INT)]
 Positive = Annotated[int, Field(ge=1, le=MAX_INT)]
+
+
+def _measurement_schema(_source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    """A fault of its own, whose remedy the server knows, without a call of Python for each number."""
+    return core_schema.custom_error_schema(
+        handler(_Bounded),
+        custom_error_type="measurement",
+        custom_error_message="Input should be a number from -{largest} to {largest}",
+        custom_error_context={"largest": f"{LARGEST_VALUE:g}"},
+    )
+
+
+_Bounded = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
+Measurement = Annotated[float, GetPydanticSchema(_measurement_schema)]
+"""What a training measured: null stands for what is not finite, or lies beyond LARGEST_VALUE."""
 
 
 def _parse_schedule(value: Any) -> Schedule:

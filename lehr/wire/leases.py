@@ -8,7 +8,20 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, FailFast, Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.wire.base import Count, Id, MetricName, Name, Positive, Request, Response, ScheduleDocument, TaskName, Text
+from lehr.wire.base import (
+    LARGEST_VALUE,
+    Count,
+    Id,
+    Measurement,
+    MetricName,
+    Name,
+    Positive,
+    Request,
+    Response,
+    ScheduleDocument,
+    TaskName,
+    Text,
+)
 from lehr.wire.data import DataSummary
 from lehr.wire.training import TrainingProgress
 from lehr.wire.trials import Execution, Fold, Purpose
@@ -124,13 +137,15 @@ class Renewal(Request):
 
 
 class Report(Request):
-    """Metrics at a step. A value that is not finite is sent as null."""
+    """Metrics at a step. A value that is not finite, or beyond ±1e100, is sent as null."""
 
     step: Count
-    epoch: Annotated[float, Field(ge=0)] | None = None
+    epoch: Annotated[float, Field(ge=0, le=LARGEST_VALUE)] | None = None
     lr: Annotated[float, Field(ge=0)]
-    train_loss: float | None = None
-    metrics: Annotated[dict[MetricName, float | None], Field(max_length=MAX_METRICS)] = Field(default_factory=dict)
+    train_loss: Measurement | None = None
+    metrics: Annotated[dict[MetricName, Measurement | None], Field(max_length=MAX_METRICS)] = Field(
+        default_factory=dict
+    )
 
 
 class TrialReports(TrialAttempt):
@@ -159,10 +174,12 @@ class ReportBatch(Request):
 
 
 class TrialFinish(TrialAttempt):
-    """`value` is the objective's, required when COMPLETED. `execution`: how it was trained, for whoever asks."""
+    """`value` is the objective's, required when COMPLETED; a run whose loss is beyond ±1e100 is DIVERGED. `execution`:
+    how it was trained, for whoever asks.
+    """
 
     state: FinishState
-    value: float | None = None
+    value: Measurement | None = None
     error: Annotated[Text, Field(max_length=MAX_ERROR_CHARACTERS)] | None = None
     execution: Execution | None = None
 

@@ -69,6 +69,10 @@ BOUNDS = {
     "too_short": ("at least {min_length} entries", "Send more entries."),
     "string_pattern_mismatch": ("text that matches {pattern}", "Use the allowed characters only."),
     "literal_error": ("one of {expected}", "Choose one of the allowed values."),
+    "measurement": (
+        "-{largest} to {largest}",
+        "Send a number within the bound; null in a report for what is larger or not finite, whose trial has DIVERGED.",
+    ),
     "missing": ("required", "Add the field."),
     "extra_forbidden": ("no such field", "Remove the field, or fix its name."),
     "int_parsing": ("an integer", "Send an integer."),

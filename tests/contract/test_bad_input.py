@@ -196,6 +196,34 @@ def test_a_bad_report_is_refused_and_nothing_of_it_is_kept(client: TestClient, w
     assert client.get(f"/v1/studies/{study_id}/trials/0/curve").json()["step"] == []
 
 
+BEYOND = [1.0000000000000002e100, 1e155, -1e155, 1e308, -1.7976931348623157e308]
+
+
+@pytest.mark.parametrize("value", BEYOND)
+def test_a_value_beyond_1e100_is_refused_in_a_report_and_in_a_result(
+    client: TestClient, worker: FakeWorker, value: float
+) -> None:
+    study_id = client.post("/v1/studies", json=study_spec()).json()["study_id"]
+    lease = worker.claim()
+    assert lease is not None
+    metrics = {"step": 1, "lr": 0.1, "metrics": {"val_accuracy": value}}
+    loss = {"step": 1, "lr": 0.1, "train_loss": value}
+    answers = {
+        "trials[0].reports[0].metrics.val_accuracy": worker.report(lease, 1, 0.5, reports=[metrics]),
+        "trials[0].reports[0].train_loss": worker.report(lease, 1, 0.5, reports=[loss]),
+        "trials[0].value": worker.finish(lease, value=value),
+    }
+    for field, answer in answers.items():
+        assert answer.status_code == 422, answer.text
+        (fault,) = answer.json()["errors"]
+        assert (fault["field"], fault["bound"]) == (field, "-1e+100 to 1e+100")
+        assert float(fault["value"]) == value
+        assert "null in a report" in fault["remedy"]
+        assert "DIVERGED" in fault["remedy"]
+    trial = client.get(f"/v1/studies/{study_id}/trials/0").json()
+    assert (trial["state"], trial["value"], trial["step"]) == ("RUNNING", None, None)
+
+
 def test_a_step_beyond_the_horizon_is_refused_with_the_bound_and_the_remedy(
     client: TestClient, worker: FakeWorker
 ) -> None:

@@ -17,7 +17,7 @@ from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
 from workers.cohort.vacancy_forecast import Outlook
 from workers.trainer import Desk, Dropped, Finished, Interrupted, Outcome, storable_error
-from workers.training.run import DivergedError
+from workers.training.run import LOST, DivergedError
 
 log = structlog.get_logger(__name__)
 
@@ -157,7 +157,7 @@ class CohortTraining:
     def _finished(self, entrant: Entrant) -> Outcome:
         if entrant.value is None:
             step = entrant.member.step - 1
-            return Finished("DIVERGED", error=f"{self._metric} became non-finite at step {step}")
+            return Finished("DIVERGED", error=f"{self._metric} {LOST} at step {step}")
         return Finished("COMPLETED", entrant.value)
 
     def _end(self, outcomes: dict[Member, Outcome]) -> None:

@@ -6,7 +6,6 @@ from `state()` goes on exactly as if it had never stopped.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lehr.schedules import Schedule
+from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.leases import Report
 from workers.tasks.precision import use_precision
 from workers.tasks.randomness import derived_seed, generator
@@ -22,6 +22,8 @@ from workers.training.dropout import draw_dropouts
 from workers.training.optimizers import build_optimizer, set_rates
 from workers.training.rates import Rates
 
+LOST = f"became non-finite or exceeded {LARGEST_VALUE:g}"
+"""What happened to a measurement that is null in the reports."""
 GLANCES = 100
 """How often a range test's sweep looks at held-out data, at most."""
 GLANCED = 512
@@ -29,11 +31,11 @@ GLANCED = 512
 
 
 class DivergedError(Exception):
-    """The loss became non-finite. `report` is the last one: null where there is no number."""
+    """The loss became non-finite, or too large to report. `report` is the last one: null where there is no number."""
 
     def __init__(self, what: str, report: Report) -> None:
         self.report = report
-        super().__init__(f"{what} became non-finite at step {report.step}")
+        super().__init__(f"{what} at step {report.step}")
 
 
 class Run:
@@ -102,7 +104,7 @@ class Run:
         few = replace(
             self._data, val_inputs=self._data.val_inputs[:GLANCED], val_targets=self._data.val_targets[:GLANCED]
         )
-        return {"val_loss": _number(self.evaluate(few)["val_loss"])}
+        return {"val_loss": measured(self.evaluate(few)["val_loss"])}
 
     def _is_due(self) -> bool:
         if self._report_every is None:
@@ -147,17 +149,17 @@ class Run:
     def _check_divergence(self) -> None:
         bad_step = int(self._bad_step)
         if bad_step >= 0:
-            raise DivergedError("loss", self._blank_report(bad_step))
+            raise DivergedError("loss became non-finite", self._blank_report(bad_step))
 
     def _blank_report(self, step: int) -> Report:
         return self._told(step, None, dict.fromkeys(self._task.metrics))
 
     def _report(self, step: int) -> Report:
         train_loss = self._mean_loss()
-        metrics = {name: _number(value) for name, value in self.evaluate().items()}
+        metrics = {name: measured(value) for name, value in self.evaluate().items()}
         report = self._told(step, train_loss, metrics)
         if metrics["val_loss"] is None:
-            raise DivergedError("val_loss", report)
+            raise DivergedError(f"val_loss {LOST}", report)
         return report
 
     def _mean_loss(self) -> float | None:
@@ -165,7 +167,7 @@ class Run:
         mean = float(self._loss_sum) / self._examples
         self._loss_sum.zero_()
         self._examples = 0
-        return _number(mean)
+        return measured(mean)
 
     def _told(self, step: int, train_loss: float | None, metrics: dict[str, float | None]) -> Report:
         epoch, lr = self._epoch(step), self._rates.lr(step)
@@ -223,8 +225,9 @@ def _sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def measured(value: float) -> float | None:
+    """The value as the wire carries it; None where it is not finite or too large."""
+    return value if abs(value) <= LARGEST_VALUE else None
 
 
 def _device_noise(device: torch.device) -> Tensor | None:

@@ -23,7 +23,7 @@ from workers.tasks.registry import find_task
 from workers.tasks.task import Task
 from workers.trainer import ALONE, Desk, Dropped, Finished, Interrupted, Outcome, storable_error
 from workers.training.failures import account_of
-from workers.training.run import DivergedError, Run
+from workers.training.run import LOST, DivergedError, Run
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +154,7 @@ class _Training:
             self.desk.put(self.trial.trial, [error.report])
             return Finished("DIVERGED", error=str(error))
         if self.value is None:
-            return Finished("DIVERGED", error=f"{self.metric} became non-finite at step {self.run.step - 1}")
+            return Finished("DIVERGED", error=f"{self.metric} {LOST} at step {self.run.step - 1}")
         return Finished("COMPLETED", self.value)
 
     def _ended_from_outside(self) -> Outcome | None:

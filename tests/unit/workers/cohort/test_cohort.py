@@ -12,6 +12,7 @@ import torch
 
 from lehr.schedules import schedule_from_dict
 from tests.unit.workers.cohort.cohorts import Trial, a_task, alone, distance, finish, new_cohort, together, trials
+from tests.unit.workers.exploding import FINITE_BUT_LOST, ExplodingTask
 from tests.unit.workers.tasks.image_files import drawn, write_idx
 from workers.cohort.cohort import Cohort
 from workers.cohort.model import NotFusibleError
@@ -96,6 +97,15 @@ def test_a_diverging_member_ends_as_alone_and_disturbs_nobody() -> None:
     task = a_task("digits", {**SMALL, "epochs": 3})
     assert_like_alone(task, [trials(0.1)[0], huge(), *trials(0.1)[1:]])
     assert together(task, [trials(0.1)[0], huge()])[1][-1].train_loss is None
+
+
+def test_a_finite_loss_that_the_server_would_refuse_is_a_divergence_and_disturbs_nobody() -> None:
+    task, well = ExplodingTask(), Trial(schedule_from_dict({"family": "constant", "start_lr": 0.1, "end_lr": 0.1}), 1)
+    lost = Trial(FINITE_BUT_LOST, seed=0)
+    curve, other = together(task, [well, lost])
+    assert [len(curve), len(other)] == [2, 1]
+    assert (other[-1].step, other[-1].metrics) == (0, {"val_loss": None})
+    assert alone(task, lost)[-1].metrics == {"val_loss": None}
 
 
 def test_members_that_leave_in_the_middle_of_an_epoch_disturb_nobody() -> None:

@@ -10,12 +10,13 @@ import torch
 from torch.nn import functional
 
 from lehr.schedules import schedule_from_dict
+from tests.unit.workers.exploding import FINITE_BUT_LOST, ExplodingTask
 from tests.unit.workers.training.runs import COSINE, new_run, train
 from workers.tasks.digits.params import ModelName
 from workers.tasks.params import OptimizerName
 from workers.tasks.randomness import generator
 from workers.training.optimizers import set_rates
-from workers.training.run import DivergedError
+from workers.training.run import DivergedError, Run
 
 OPTIMIZERS = get_args(OptimizerName)
 MODELS = get_args(ModelName)
@@ -154,5 +155,14 @@ def test_weights_lost_by_the_very_last_step_are_a_divergence_too() -> None:
     # A single step: its loss is finite, what it leaves behind is not.
     params = {"epochs": 1, "batch_size": 2048, "model": "linear", "momentum": 0.0}
     huge = schedule_from_dict({"family": "constant", "start_lr": 3e38, "end_lr": 3e38})
-    with pytest.raises(DivergedError, match="val_loss became non-finite at step 0"):
+    with pytest.raises(DivergedError, match=r"val_loss became non-finite or exceeded 1e\+100 at step 0"):
         train(new_run(params, huge))
+
+
+def test_a_finite_loss_that_the_server_would_refuse_is_a_divergence() -> None:
+    task = ExplodingTask()
+    run = Run(task, FINITE_BUT_LOST, seed=0, device=torch.device("cpu"))
+    with pytest.raises(DivergedError, match=r"^val_loss became non-finite or exceeded 1e\+100 at step 0$") as caught:
+        train(run)
+    assert 1e100 < run.evaluate()["val_loss"] < 1e150
+    assert caught.value.report.metrics == {"val_loss": None}
