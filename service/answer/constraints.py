@@ -9,16 +9,15 @@ constraint handling method for genetic algorithms, Computer Methods in Applied M
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean
 
 from lehr.wire.objectives import Constraint, ConstraintStanding
-from service.answer.statistics import summarise
+from service.answer.statistics import mean_of, summarise
 
 Measured = Mapping[str, float | None]
 """Each constrained metric's value; None where it is no finite number."""
 
 UNKNOWN = 1e9
-"""The violation where a metric is not known: worse than any that is."""
+"""The violation where a metric is not known: worse than any that is. None is farther from 0."""
 
 
 def violation(constraints: Iterable[Constraint], measured: Measured) -> float | None:
@@ -36,7 +35,7 @@ def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[Measure
     for metric in dict.fromkeys(one.metric for one in constraints):
         values = [each.get(metric) for each in trainings]
         known = [value for value in values if value is not None]
-        means[metric] = fmean(known) if known and len(known) == len(values) else None
+        means[metric] = mean_of(known) if known and len(known) == len(values) else None
     return means
 
 
@@ -84,7 +83,7 @@ def _standing(constraint: Constraint, mean: float | None, values: Sequence[float
 def _excess(constraint: Constraint, value: float | None) -> float:
     if value is None:
         return UNKNOWN
-    return min(UNKNOWN, max(_sides(constraint, value)))
+    return max(-UNKNOWN, min(UNKNOWN, max(_sides(constraint, value))))
 
 
 def _sides(constraint: Constraint, value: float) -> Iterator[float]:

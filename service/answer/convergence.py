@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from scipy.stats import norm
@@ -63,12 +64,12 @@ class Convergence:
 def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: Space) -> Convergence | None:
     """Of trials with these losses, less is better, infinite where one diverged or was given up.
 
-    None for fewer than FEWEST, or where all losses are the same. Deterministic.
+    None for fewer than FEWEST, where all losses are the same, or where no process fits. Deterministic.
     """
     values = np.asarray(losses, dtype=np.float64)
     if len(values) < FEWEST or np.isfinite(values).sum() < FEWEST // 2:
         return None
-    best, middle = float(values.min()), float(np.median(values))
+    best, middle = float(values.min()), median(values.tolist())
     highest = float(values[np.isfinite(values)].max())
     ceiling = best + CAP * (middle - best) if math.isfinite(middle) and middle > best else highest
     if ceiling <= best:
@@ -77,6 +78,8 @@ def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: S
     kept = np.argsort(values, kind="stable")[:MOST]
     inputs = np.stack([features(schedules[index]) for index in kept])
     smoother = fit(inputs, values[kept])
+    if smoother is None:
+        return None
     improvement, bound = _looked_at(smoother, inputs, _candidates(space), len(schedules))
     return Convergence(len(schedules), improvement, smoother.noise, bound)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median
 
 import numpy as np
 
@@ -27,7 +28,9 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Landscape:
-    """The completed schedules of a search, each once, best value first. `smoother` None: too few of them."""
+    """The completed schedules of a search, each once, best value first. `smoother` None: too few of them, or no
+    process fits.
+    """
 
     trials: tuple[SearchTrial, ...]
     losses: tuple[float, ...]
@@ -53,7 +56,7 @@ class Landscape:
         """The expected loss of each schedule by its trial's number, its luck taken out as far as neighbours tell."""
         if self.smoother is None:
             return {trial.number: value for trial, value in zip(self.trials, self.losses, strict=True)}
-        means, _ = self._joint
+        means = self.smoother.centre + self.smoother.scale * self._joint[0]
         return {trial.number: float(mean) for trial, mean in zip(self._seen, means, strict=True)}
 
     def by_schedule(self) -> dict[Schedule, float]:
@@ -105,5 +108,5 @@ class Landscape:
 
 
 def _cut_off(losses: Array) -> Array:
-    best, middle = float(losses.min()), float(np.median(losses))
+    best, middle = float(losses.min()), median(losses.tolist())
     return np.minimum(losses, best + CAP * (middle - best)) if middle > best else losses

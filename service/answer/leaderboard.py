@@ -77,7 +77,8 @@ def best_of(losses: Sequence[float], count: int) -> tuple[float, float, float]:
     ordered = sorted(losses)
     total = len(ordered)
     shares = [math.comb(total - 1 - index, count - 1) / math.comb(total, count) for index in range(total)]
-    mean = math.fsum(share * each for share, each in zip(shares, ordered, strict=True))
+    # Halves, for rounded shares of the largest doubles may sum up to more than any.
+    mean = 2 * math.fsum(share * (each / 2) for share, each in zip(shares, ordered, strict=True))
     below = [1 - ((total - 1 - index) / total) ** count for index in range(total)]
     low = next(each for each, part in zip(ordered, below, strict=True) if part >= TAIL)
     high = next(each for each, part in zip(ordered, below, strict=True) if part >= 1 - TAIL)

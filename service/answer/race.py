@@ -18,6 +18,7 @@ for comparing with the best, here with Bonferroni's bound.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,7 @@ def places(losses: Losses) -> list[Place]:
     racers = [racer for racer, values in losses.items() if values]
     if not racers:
         return []
-    means, covariance, freedom = _fit([losses[racer] for racer in racers])
+    means, covariance, freedom, scale = _fit([losses[racer] for racer in racers])
     rounding = 1e-12 * float(np.abs(means).max())
     leader = int(np.argmax(means <= means.min() + rounding))
     critical = float(stdtrit(freedom, 1 - ERROR / max(1, len(racers) - 1))) if freedom else math.inf
@@ -63,7 +64,8 @@ def places(losses: Losses) -> list[Place]:
         spread = covariance[index, index] + covariance[leader, leader] - 2 * covariance[index, leader]
         error = math.sqrt(max(0.0, float(spread))) if freedom and index != leader else None
         tied = error is None or gap <= critical * error
-        return Place(racers[index], float(means[index]), gap, error, tied)
+        unscaled = None if error is None else _times(error, scale)
+        return Place(racers[index], _times(float(means[index]), scale), _times(gap, scale), unscaled, tied)
 
     return [place(index) for index in sorted(range(len(racers)), key=lambda index: (index != leader, means[index]))]
 
@@ -97,8 +99,16 @@ def simplest(order: Sequence[Place], complexity: Mapping[int, tuple[float, ...]]
     return min(near, key=lambda place: (*complexity[place.racer], place.gap)).racer
 
 
-def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Least squares of m_i + b_s: the m_i, their covariances, and the residuals' degrees of freedom."""
+def _times(value: float, scale: float) -> float:
+    """The product, or the double nearest to it where it is larger than any."""
+    return max(-sys.float_info.max, min(sys.float_info.max, value * scale))
+
+
+def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray, int, float]:
+    """Least squares of m_i + b_s: the m_i, their covariances, the residuals' degrees of freedom, and the scale.
+
+    The first two are in units of the scale, for a square of large losses overflows.
+    """
     seeds = sorted({seed for each in values for seed in each})
     cells = [(index, seeds.index(seed), loss) for index, each in enumerate(values) for seed, loss in each.items()]
     design = np.zeros((len(cells), len(values) + len(seeds)))
@@ -113,4 +123,4 @@ def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray,
     freedom = len(cells) - int(np.linalg.matrix_rank(design))
     variance = float(residuals @ residuals) / freedom if freedom else 0.0
     means = effects[: len(values)] + effects[len(values) :].mean()
-    return means * scale, inverse[: len(values), : len(values)] * variance * scale**2, freedom
+    return means, inverse[: len(values), : len(values)] * variance, freedom, scale

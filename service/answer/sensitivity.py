@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
@@ -29,7 +30,7 @@ CAP = 10.0
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Of the schedules of a search. `smoother` None: too few of them, or all alike."""
+    """Of the schedules of a search. `smoother` None: too few of them, all alike, or no process fits."""
 
     smoother: Smoother | None
 
@@ -39,7 +40,7 @@ class Sensitivity:
         values = np.array([loss(trial.value, direction) for trial in completed])
         if len(values) < FEWEST or values.min() == values.max():
             return cls(None)
-        best, middle = float(values.min()), float(np.median(values))
+        best, middle = float(values.min()), median(values.tolist())
         cap = best + CAP * (middle - best) if middle > best else float(values.max())
         seen = sorted(zip(np.minimum(values, cap).tolist(), completed, strict=True), key=lambda pair: pair[0])[:MOST]
         lost = [trial for trial in trials if trial.state == "DIVERGED"][:MOST]

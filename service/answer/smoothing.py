@@ -20,6 +20,7 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import minimize
 
 from lehr.schedules import Schedule
+from lehr.wire.base import LARGEST_VALUE
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ STARTS = (0.1, 0.6)
 
 @dataclass(frozen=True)
 class Smoother:
-    """A fitted process. `predict` is in the units of the losses that it was fitted to."""
+    """A fitted process. `predict` is in the units of the losses that it was fitted to, `joint` in standard ones."""
 
     inputs: Array
     parameters: Array
@@ -52,12 +53,12 @@ class Smoother:
         return float(math.exp(self.parameters[5])) * self.scale
 
     def joint(self, inputs: Array) -> tuple[Array, Array]:
-        """Means (n,) and covariances (n, n) of the noiseless losses at `inputs` (n, 4)."""
+        """Means (n,) and covariances (n, n) of the noiseless losses at `inputs` (n, 4), `centre` 0 and `scale` 1."""
         cross = _kernel(inputs, self.inputs, self.parameters)
         covariance = _kernel(inputs, inputs, self.parameters) - cross @ cho_solve((self.factor, True), cross.T)
         # A little is added, for rounding may leave a direction without any variance a negative one.
         covariance += 1e-9 * math.exp(2 * self.parameters[4]) * np.eye(len(inputs))
-        return self.centre + self.scale * (cross @ self.weights), self.scale**2 * covariance
+        return cross @ self.weights, covariance
 
     def predict(self, inputs: Array) -> tuple[Array, Array]:
         """Means and deviations of the noiseless losses at `inputs` (n, 4), each (n,)."""
@@ -76,6 +77,7 @@ def features(schedule: Schedule) -> Array:
         rates = np.geomspace(schedule.max_lr, max(schedule.end_lr, schedule.max_lr * NEGLIGIBLE), GRID)
     else:
         rates = schedule.lr_array(np.linspace(0.0, 1.0, GRID))
+    rates = np.minimum(rates, LARGEST_VALUE)  # a sum of larger ones may overflow
     top = float(rates.max())
     tenth = GRID // 10
     read = np.array([rates[:tenth].mean(), top, rates.mean(), rates[-tenth:].mean()])
@@ -83,15 +85,26 @@ def features(schedule: Schedule) -> Array:
     return found
 
 
-def fit(inputs: Array, losses: Sequence[float] | Array) -> Smoother:
-    """The process that explains `losses` (n,) at `inputs` (n, 4) best, by its posterior; n >= 2."""
+def fit(inputs: Array, losses: Sequence[float] | Array) -> Smoother | None:
+    """The process that explains `losses` (n,) at `inputs` (n, 4) best, by its posterior; n >= 2.
+
+    None where a loss is beyond LARGEST_VALUE, as old databases may hold some, and where no process can be fitted.
+    """
     values = np.asarray(losses, dtype=np.float64)
-    centre, scale = float(values.mean()), float(values.std()) or 1.0
-    targets = (values - centre) / scale
-    found = [_climb(inputs, targets, noise) for noise in STARTS]
-    parameters = min(found, key=lambda each: each[0])[1]
-    factor = cholesky(_covariance(inputs, parameters), lower=True)
-    return Smoother(inputs, parameters, centre, scale, factor, cho_solve((factor, True), targets))
+    if not (np.abs(values) <= LARGEST_VALUE).all():
+        return None
+    # Squares of very small losses would be 0. A power of two changes no digit.
+    unit = math.ldexp(1.0, math.frexp(float(np.abs(values).max()))[1])
+    centre, scale = float((values / unit).mean()), float((values / unit).std()) or 1.0
+    targets = (values / unit - centre) / scale
+    try:
+        found = [_climb(inputs, targets, noise) for noise in STARTS]
+        parameters = min(found, key=lambda each: each[0])[1]
+        factor = cholesky(_covariance(inputs, parameters), lower=True)
+        weights = cho_solve((factor, True), targets)
+    except (np.linalg.LinAlgError, ValueError):  # of a matrix that is not positive definite, or not finite
+        return None
+    return Smoother(inputs, parameters, centre * unit, scale * unit, factor, weights)
 
 
 def _climb(inputs: Array, targets: Array, noise: float) -> tuple[float, Array]:

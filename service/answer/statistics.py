@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from scipy.special import stdtrit
 
@@ -44,6 +45,15 @@ class PairedGain:
     mean: float
     ci95: Interval | None
     verdict: Verdict
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean of finite values, of at least one: finite however large they are."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        quarter = math.fsum(value / 4 / len(values) for value in values)
+        return max(min(values), min(max(values), 4 * quarter))
 
 
 def summarise(values: Sequence[float]) -> Summary | None:

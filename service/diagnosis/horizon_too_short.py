@@ -25,7 +25,7 @@ def horizon_too_short(curve: TrialCurve) -> Finding | None:
     late = loss.between(high[len(high) // 2], high[-1] + 1)
     if len(late) < MIN_REPORTS or late.first <= 0 or kendall_z(late.values) > TREND_Z:
         return None
-    fall = 1 - late.last / late.first
+    fall = min(1.0, 1 - late.last / late.first)
     if fall < LATE_FALL or loss.last > loss.values[loss.lowest] * 1.02:
         return None
     return Finding(

@@ -22,12 +22,13 @@ def outdone(curve: TrialCurve, others: Neighbours) -> Finding | None:
     """
     if curve.state != "COMPLETED" or others.higher_better or others.lower is None or others.own is None:
         return None
-    values = sorted(others.losses)
+    # Eighths, for differences of the largest doubles are none.
+    values, own, lower = sorted(loss / 8 for loss in others.losses), others.own / 8, others.lower / 8
     if len(values) < MIN_TRIED:
         return None
     _, median, third = quantiles(values, n=4)
     scale = third - values[0]
-    if scale < SPREAD * (median - values[0]) or others.own - others.lower < FAR * scale or scale <= 0:
+    if scale < SPREAD * (median - values[0]) or own - lower < FAR * scale or scale <= 0:
         return None
     sign = 1.0 if curve.direction == "minimize" else -1.0
     return Finding(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-
 from lehr.wire.diagnosis import Finding
+from service.answer.statistics import mean_of
 from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trend import jitter
 
@@ -23,7 +22,7 @@ def overfits(curve: TrialCurve) -> Finding | None:
     objective, train = curve.objective, curve.train
     if curve.state != "COMPLETED" or objective is None or train is None or len(objective) < MIN_REPORTS:
         return None
-    means = [fmean(objective.values[at : at + WINDOW]) for at in range(len(objective) - WINDOW + 1)]
+    means = [mean_of(objective.values[at : at + WINDOW]) for at in range(len(objective) - WINDOW + 1)]
     best = min(range(len(means)), key=lambda at: means[at])
     best_step, worsening = objective.steps[best + 1], means[-1] - means[best]
     if best_step >= BEST_BEFORE * curve.horizon_steps or worsening <= 0:

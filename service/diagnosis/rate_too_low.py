@@ -33,8 +33,8 @@ def rate_too_low(curve: TrialCurve) -> Finding | None:
     fall, late = loss.first - loss.last, middle - loss.last
     if fall <= 0:  # one report is left before the rate has annealed
         return None
-    late_share = late / fall
-    late_fall = late / middle if middle > 0 and loss.name != TRAIN_LOSS else 0.0
+    late_share = min(1.0, late / fall)
+    late_fall = min(1.0, late / middle) if middle > 0 and loss.name != TRAIN_LOSS else 0.0
     if late_share < LATE_SHARE and late_fall < LATE_FALL:
         return None
     return Finding(

@@ -10,6 +10,7 @@ from lehr.schedules import Schedule
 from lehr.wire.studies import Direction, SpaceSpec
 from lehr.wire.trials import TrialState
 from service.answer.finalists import loss
+from service.answer.statistics import mean_of
 
 SPAN = 10.0
 
@@ -56,16 +57,17 @@ class StudyResults:
 
     @property
     def noise(self) -> Noise | None:
-        """How much a seed alone changes a value, pooled over schedules; None where nothing was repeated."""
+        """How much a seed alone changes a value, pooled over schedules; None where nothing was repeated, or the
+        deviation is larger than any double.
+        """
         groups = [group for group in self.repeats if len(group) >= 2]
         freedom = sum(len(group) - 1 for group in groups)
         if not freedom:
             return None
-        squares = 0.0
-        for group in groups:
-            mean = math.fsum(group) / len(group)
-            squares += math.fsum((value - mean) ** 2 for value in group)
-        return Noise(math.sqrt(squares / freedom), freedom)
+        means = [mean_of(group) for group in groups]
+        distances = [value - mean for group, mean in zip(groups, means, strict=True) for value in group]
+        deviation = math.hypot(*distances) / math.sqrt(freedom)
+        return Noise(deviation, freedom) if math.isfinite(deviation) else None
 
 
 @dataclass(frozen=True, slots=True)

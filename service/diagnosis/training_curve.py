@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from statistics import fmean
 
+from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
+from service.answer.statistics import mean_of
 
 VAL_LOSS = "val_loss"
 TRAIN_LOSS = "train_loss"
@@ -84,8 +85,8 @@ class Series:
         return Series(
             self.name,
             tuple(self.steps[cut][-1] for cut in cuts),
-            tuple(fmean(self.values[cut]) for cut in cuts),
-            tuple(fmean(self.rates[cut]) for cut in cuts),
+            tuple(mean_of(self.values[cut]) for cut in cuts),
+            tuple(mean_of(self.rates[cut]) for cut in cuts),
             tuple(self.spent[cut][-1] for cut in cuts),
         )
 
@@ -122,7 +123,8 @@ class TrialCurve:
     """What a trial reported, by step, and what it was to do.
 
     `rates`, `train_loss` and each of `metrics` are as long as `steps`; None stands for what was not finite or not
-    reported. `rise_fraction`: the part of the horizon before the schedule first reaches its highest rate.
+    reported, as does what is beyond LARGEST_VALUE. `rise_fraction`: the part of the horizon before the schedule first
+    reaches its highest rate.
     """
 
     state: TrialState
@@ -151,8 +153,9 @@ class TrialCurve:
     @cached_property
     def loss(self) -> Series | None:
         """A loss on held-out data where one is reported, else on the training data."""
-        if VAL_LOSS in self.metrics:
-            return self._series(VAL_LOSS, self.metrics[VAL_LOSS])
+        held_out = self._series(VAL_LOSS, self.metrics.get(VAL_LOSS, []))
+        if held_out is not None:
+            return held_out
         return self.objective if self.direction == "minimize" and self.objective is not None else self.train
 
     @property
@@ -162,22 +165,23 @@ class TrialCurve:
         return found if len({one.name for one in found}) == len(found) else found[:1]
 
     def _series(self, name: str, values: Sequence[float | None]) -> Series | None:
-        kept = [index for index, value in enumerate(values) if value is not None]
-        if not kept:
+        known = {at: value for at, value in enumerate(values) if value is not None and abs(value) <= LARGEST_VALUE}
+        if not known:
             return None
         spent = list(self._spent())
         return Series(
             name,
-            tuple(self.steps[index] for index in kept),
-            tuple(value for value in values if value is not None),
-            tuple(self.rates[index] for index in kept),
-            tuple(spent[index] for index in kept),
+            tuple(self.steps[at] for at in known),
+            tuple(known.values()),
+            tuple(self.rates[at] for at in known),
+            tuple(spent[at] for at in known),
         )
 
     def _spent(self) -> Iterator[float]:
         """The summed rate up to each report, as a part of the whole; between reports the rate is their mean."""
-        areas, before, rate = [], -1, self.rates[0]
-        for step, reached in zip(self.steps, self.rates, strict=True):
+        highest = max(self.rates) or 1.0  # a sum of large rates is no double
+        areas, before, rate = [], -1, self.rates[0] / highest
+        for step, reached in zip(self.steps, (one / highest for one in self.rates), strict=True):
             areas.append((step - before) * (rate + reached) / 2)
             before, rate = step, reached
         whole = math.fsum(areas) or 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from sqlalchemy import select
 
+from service.answer.statistics import mean_of
 from service.store.database import Transaction
 from service.store.tables import ReportRow, TrialRow
 from service.store.thinning import thinned
@@ -80,7 +80,7 @@ def _of(values: Sequence[float | None]) -> float | None:
     if not known or len(known) < len(values):
         return None
     # A mean of equal numbers is that number, to the last digit: the rate of all folds is one.
-    return known[0] if min(known) == max(known) else fmean(known)
+    return known[0] if min(known) == max(known) else mean_of(known)
 
 
 def _rows(transaction: Transaction, trials: Sequence[str], most: int) -> dict[str, list[Report]]:

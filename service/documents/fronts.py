@@ -76,7 +76,8 @@ def default_target(transaction: Transaction, study: StudyRow, baseline: float | 
         return baseline if target is None else target
     known = [row for row in _best(transaction, study) if row.value is not None]
     constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
-    return next(constants, median(row.value for row in known) if known else None)
+    # Of halves, for the mean of the two in the middle.
+    return next(constants, 2 * median(row.value / 2 for row in known) if known else None)
 
 
 def _own_target(study: StudyRow) -> float | None:

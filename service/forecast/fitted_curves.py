@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import select
 
 from lehr.schedules import Schedule, schedule_from_dict
+from lehr.wire.base import LARGEST_VALUE
 from service.search.law import Array, LossCurve
 from service.store.database import Transaction
 from service.store.tables import ReportRow, StudyRow, TrialRow
@@ -51,13 +52,13 @@ def completed_curves(transaction: Transaction, study: StudyRow) -> dict[str, lis
 
 
 def loss_curve(schedule: Schedule, horizon: int, rows: Sequence[Any], name: str) -> LossCurve | None:
-    """What a training has reported of a loss; None where that is nothing."""
+    """What a training has reported of a loss; None where that is nothing, or rates were beyond LARGEST_VALUE."""
     pairs = [(row.step, value) for row in rows if (value := _loss(row, name)) is not None]
     if not pairs:
         return None
     steps, losses = (np.array(column, dtype=np.float64) for column in zip(*pairs, strict=True))
     grid, rates = rates_of(schedule, horizon) if not schedule.adaptive else _recorded(rows, schedule)
-    return LossCurve(grid, rates, steps, losses)
+    return LossCurve(grid, rates, steps, losses) if rates.max() <= LARGEST_VALUE else None
 
 
 def rates_of(schedule: Schedule, horizon: int) -> tuple[Array, Array]:
@@ -98,8 +99,9 @@ def _spread(trials: list[Any]) -> list[Any]:
 
 
 def _loss(row: Any, name: str) -> float | None:
+    """None also for what databases of older servers hold beyond LARGEST_VALUE."""
     value = row.train_loss if name == TRAIN_LOSS else row.metrics.get(name)
-    return None if value is None else float(value)
+    return float(value) if value is not None and abs(value) <= LARGEST_VALUE else None
 
 
 def _recorded(rows: Sequence[Any], schedule: Schedule) -> tuple[Array, Array]:

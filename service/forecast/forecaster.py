@@ -8,13 +8,14 @@ differences between the trainings, the law knows too little, and says so.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import t as student
 
-from service.search.law import Array, Law, LossCurve, fit_law
+from service.search.law import Array, Law, LossCurve, NoLawError, fit_law
 
 FEWEST = 5
 """Fewer curves than these say nothing of the law's errors."""
@@ -54,7 +55,7 @@ class Forecaster:
 
     errors: (curves, PHASES), a loss minus what was predicted without its curve; the last column is the end's.
     `drift`: how far off (root mean square) the ends are for laws that know the first half of every curve alone; None
-    where nothing was reported in it.
+    where nothing was reported in it, or nothing that a law fits.
     `lowest`, `highest`: of the highest rates that were trained; `steady`: the highest of the better half.
     """
 
@@ -73,11 +74,21 @@ class Forecaster:
         if len(curves) < FEWEST:
             message = f"{len(curves)} trainings have completed with this loss reported; a forecast needs {FEWEST}"
             return Doubt("few_curves", message)
+        try:
+            return cls._fitted(curves, horizon)
+        except NoLawError as error:
+            return Doubt("law_misfits", f"no law of the schedule can be fitted to the trainings: {error}")
+
+    @classmethod
+    def _fitted(cls, curves: Sequence[LossCurve], horizon: int) -> Forecaster:
         law = fit_law(curves)
+        errors = _errors(curves, law, horizon)
+        if not np.isfinite(errors).all():
+            raise NoLawError("its errors are not finite")
         peaks = [float(curve.rates.max()) for curve in curves]
         ends = np.array([curve.losses[-1] for curve in curves])
         return cls(
-            law, _errors(curves, law, horizon), _drift(curves, law), float(ends.std(ddof=1)), horizon,
+            law, errors, _drift(curves, law), float(ends.std(ddof=1)), horizon,
             min(peaks), max(peaks), max(peaks[index] for index in np.argsort(ends)[: (len(ends) + 1) // 2]),
         )  # fmt: skip
 
@@ -125,8 +136,9 @@ class Forecaster:
         if (outside := self._outside(float(curve.rates.max()), 1.0)) is not None:
             return outside
         then, last = self.errors[:, phase], self.errors[:, -1]
-        left = float(then @ last / (then @ then)) if then.any() else 0.0
-        kept = float(np.sqrt(np.sum((last - left * then) ** 2) / (self.count - 1)))
+        with np.errstate(all="ignore"):  # what is no number is doubted
+            left = float(then @ last / (then @ then)) if then.any() else 0.0
+            kept = float(np.sqrt(np.sum((last - left * then) ** 2) / (self.count - 1)))
         now = float(curve.losses[-1] - self.law.predict(curve.grid, curve.rates, curve.steps[-1:])[0])
         return self.doubt(kept) or self._interval(self.end(curve.grid, curve.rates) + left * now, kept, self.count - 1)
 
@@ -134,8 +146,10 @@ class Forecaster:
         """The last loss by the law alone."""
         return float(self.law.predict(grid, rates, grid[-1:])[0])
 
-    def _interval(self, value: float, deviation: float, degrees: int) -> Forecast:
+    def _interval(self, value: float, deviation: float, degrees: int) -> Forecast | Doubt:
         wide = float(student.ppf(0.5 + LEVEL / 2, degrees)) * deviation * (1 + 1 / self.count) ** 0.5
+        if not math.isfinite(value - wide) or not math.isfinite(value + wide):
+            return Doubt("law_misfits", "how far off the law is there is not known: it has no finite error")
         return Forecast(value, value - wide, value + wide)
 
     def _outside(self, peak: float, factor: float) -> Doubt | None:
@@ -175,8 +189,9 @@ def _drift(curves: Sequence[LossCurve], law: Law) -> float | None:
     for curve in curves:
         kept = curve.steps <= curve.grid[-1] / 2
         halves.append(LossCurve(curve.grid, curve.rates, curve.steps[kept], curve.losses[kept]))
-    if not any(len(half.losses) for half in halves):
+    try:
+        early = fit_law(halves, law)
+    except NoLawError:  # nothing was reported so early, or nothing that a law fits
         return None
-    early = fit_law(halves, law)
     missed = [curve.losses[-1] - early.predict(curve.grid, curve.rates, curve.steps[-1:])[0] for curve in curves]
     return float(np.sqrt(np.mean(np.square(missed))))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from statistics import fmean, stdev
 
 import structlog
 from sqlalchemy import bindparam, select
 
 from service.answer.constraints import is_broken
 from service.answer.finalists import loss
+from service.answer.statistics import mean_of, summarise
 from service.ledger.constraint_results import judge_together
 from service.ledger.lifecycle import OPEN_TRIAL_STATES, settle, trainings_each
 from service.search.searcher_cache import new_trial
@@ -88,9 +88,10 @@ def conclude(transaction: Transaction, study: StudyRow, ended: Iterable[TrialRow
 def _conclude(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[TrialRow]:
     evaluations = _evaluations(transaction, study, trial.number)
     values = [one.value for one in evaluations if one.state == "COMPLETED" and one.value is not None]
+    summary = summarise(values)
     trial.evaluated = len(values)
-    trial.std = stdev(values) if len(values) > 1 else None
-    mean = fmean(values) if values else None
+    trial.std = summary.std if summary else None
+    mean = mean_of(values) if values else None
     # The first training that says so decides: none of the others can make up for it.
     failed = next((one for one in evaluations if one.state not in (*OPEN_TRIAL_STATES, "COMPLETED")), None)
     if failed is not None:

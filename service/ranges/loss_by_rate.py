@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from lehr.wire.base import LARGEST_VALUE
+
 Array = NDArray[np.float64]
 
 POINTS_PER_DECADE = 20
@@ -91,7 +93,7 @@ def smooth(sweep: Sweep, decades: Array) -> SmoothCurve | None:
     # What was lost beyond all that was gained is lost alike: the cap keeps it from flooding the kernel.
     cap = start + max(start - float(calm.min()), 1e-12 * max(1.0, abs(start)))
     calm = np.minimum(calm, cap)
-    width = BANDWIDTH_DECADES / float(np.median(np.diff(at)))
+    width = min(BANDWIDTH_DECADES / float(np.median(np.diff(at))), len(at))
     curve = gaussian_filter1d(calm, width, mode="reflect")
     resolved = np.interp(decades, at, curve)
     if sweep.diverged:
@@ -108,10 +110,10 @@ def together(curves: Sequence[SmoothCurve]) -> SmoothCurve:
 
 
 def _finite(sweep: Sweep) -> tuple[Array, Array]:
-    """log10 rates, strictly rising, and losses, where both are numbers."""
+    """log10 rates, strictly rising, and losses, where both are numbers, and the losses within LARGEST_VALUE."""
     losses = np.array([np.nan if loss is None else loss for loss in sweep.losses], dtype=float)
     rates = np.array(sweep.rates, dtype=float)
-    usable = np.isfinite(losses) & np.isfinite(rates) & (rates > 0)
+    usable = (np.abs(losses) <= LARGEST_VALUE) & np.isfinite(rates) & (rates > 0)
     at, losses = np.log10(rates[usable]), losses[usable]
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(at)) > 0]) if len(at) else np.zeros(0, dtype=bool)
     return at[rising], losses[rising]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lehr.space import DEFAULT_START_LR
-from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeSpec
+from lehr.wire.ranges import MAX_RATE, RangeCurve, RangePoint, RangeResult, RangeSpec
 from service.ranges.loss_by_rate import Array, SmoothCurve, Sweep, grid, smooth, together
 from service.ranges.points import Points, points
 
@@ -32,7 +32,7 @@ DIGITS = 3
 def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
     """What the ended sweeps say. There are no bounds where they show no fall of the loss."""
     numbers = [sweep.number for sweep in sweeps]
-    usable = [sweep for sweep in sweeps if len(sweep.rates) > 1 and sweep.rates[0] < sweep.rates[-1]]
+    usable = [sweep for sweep in sweeps if sweep.rates and 0 < sweep.rates[0] < sweep.rates[-1] <= MAX_RATE]
     decades = grid(usable) if usable else np.zeros(0)
     curves = [curve for sweep in usable if (curve := smooth(sweep, decades)) is not None]
     if not curves:

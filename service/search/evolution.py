@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lehr.space import Coordinate
+from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.studies import Direction
 from service.search import optuna_study
 from service.search.observations import Observation, Point, draw_seed, turned
@@ -26,11 +27,11 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
 
     COMPLETED: its value. PRUNED: its last report, but at best the median of the completed ones.
     What broke the constraints: worse than the worst that kept to them, by how much it did. DIVERGED: as bad as the
-    worst of these. A loss far behind the median is clipped, since a single
-    enormous one would flatten everything else for a Gaussian process.
+    worst of these. A loss far behind the median is clipped, since a single enormous one would flatten everything else
+    for a Gaussian process; and so is one beyond LARGEST_VALUE, which databases of older servers hold.
     """
     losses = {
-        one.number: turned(one.value, direction)
+        one.number: min(max(turned(one.value, direction), -LARGEST_VALUE), LARGEST_VALUE)
         for one in results
         if one.value is not None and one.state == "COMPLETED" and not one.broken
     }

@@ -15,11 +15,13 @@ in area as here, with a free power where this one has 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, nnls
+
+from lehr.wire.base import LARGEST_VALUE
 
 Array = NDArray[np.float64]
 
@@ -36,6 +38,13 @@ MAX_CHANGES = 400
 DECAYS = tuple(float(value) for value in np.linspace(0.2, 0.9, 6))
 PATIENCES = tuple(float(value) for value in np.geomspace(0.01, 3.0, 6))
 """Where the fit of the two non-linear constants starts; patience is a part of the fitted curves' reach."""
+
+UNFIT = 1e150
+"""The misfit of constants with which nothing can be fitted: worse than any."""
+
+
+class NoLawError(ValueError):
+    """No law of the schedule can be fitted to these curves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +74,13 @@ class Law:
     span: float
 
     def predict(self, grid: Array, rates: Array, steps: Array) -> Array:
-        """The losses at `steps` of a training with these rates; `LossCurve` says what the arguments are."""
-        features = _features(_course(grid, rates, steps), self.decay, self.patience, self)
-        predicted: Array = features @ np.array([self.floor, self.reach, self.heat])
+        """The losses at `steps` of a training with these rates; `LossCurve` says what the arguments are.
+
+        Far from the rates that the law was fitted to they may be infinite, or no numbers.
+        """
+        with np.errstate(all="ignore"):
+            features = _features(_course(grid, rates, steps), self.decay, self.patience, self)
+            predicted: Array = features @ np.array([self.floor, self.reach, self.heat])
         return predicted
 
 
@@ -86,11 +99,22 @@ def fit_law(curves: Sequence[LossCurve], near: Law | None = None) -> Law:
 
     The three linear constants follow from the two others, which are searched from a coarse grid
     on, or from those of a law that is `near`: a quarter of the time. `reach` and `heat` are never
-    negative. Deterministic; about 0.1 s for three long curves. Raises ValueError without a single loss.
+    negative. Deterministic; about 0.1 s for three long curves. Raises NoLawError without a single loss, for losses or
+    rates beyond LARGEST_VALUE, and where the constants come out so.
     """
     thinned = [_thinned(curve) for curve in curves if len(curve.losses)]
     if not thinned:
-        raise ValueError("a law needs at least one loss")
+        raise NoLawError("a law needs at least one loss")
+    if not all(_is_bounded(numbers) for curve in thinned for numbers in (curve.losses, curve.rates)):
+        raise NoLawError(f"a law needs losses and rates that are finite and within {LARGEST_VALUE:g}")
+    with np.errstate(all="ignore"):  # what comes out is checked
+        law = _fitted(thinned, near)
+    if not _is_bounded(np.array(astuple(law))):
+        raise NoLawError("the constants of the law that is nearest to the losses are too large, or not finite")
+    return law
+
+
+def _fitted(thinned: Sequence[LossCurve], near: Law | None) -> Law:
     courses = [_course(curve.grid, curve.rates, curve.steps) for curve in thinned]
     scale = Law(
         0.0, 0.0, 0.0, 0.0, 1.0, max(float(c.rates.max()) for c in thinned), max(float(c.areas[-1]) for c in courses)
@@ -122,8 +146,18 @@ def _linear_constants(features: Array, losses: Array, weights: Array) -> tuple[A
     """Floor, reach and heat by weighted least squares, the last two at least 0; and what is left over."""
     # The floor may be negative: its column is there with both signs.
     columns = np.column_stack([features[:, 0], -features[:, 0], features[:, 1:]]) * weights[:, None]
-    found, residual = nnls(columns, losses * weights)
+    if not _is_bounded(columns):  # numbers whose squares overflow end the process inside of nnls
+        return np.full(3, np.nan), UNFIT
+    try:
+        found, residual = nnls(columns, losses * weights)
+    except RuntimeError:  # it did not come to an end
+        return np.full(3, np.nan), UNFIT
     return np.array([found[0] - found[1], found[2], found[3]]), float(residual)
+
+
+def _is_bounded(numbers: Array) -> bool:
+    """Whether all are finite, and so small that their squares are."""
+    return bool((np.abs(numbers) <= LARGEST_VALUE).all())
 
 
 def _features(course: _Course, decay: float, patience: float, scale: Law) -> Array:

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lehr.wire.base import LARGEST_VALUE
 from service.search.surrogate import condition, fit_scales, thinned
 
 Array = NDArray[np.float64]
@@ -23,7 +24,9 @@ LEAST_FITTED = 8
 
 @dataclass(frozen=True)
 class Known(Generic[Key]):
-    """A finished study. `losses`: of what it trained to the end, less is better, infinite where it diverged."""
+    """A finished study. `losses`: of what it trained to the end, less is better, infinite where it diverged. What is
+    beyond LARGEST_VALUE counts so, too.
+    """
 
     similarity: float
     losses: Mapping[Key, float]
@@ -43,17 +46,19 @@ def portfolio(known: Sequence[Known[Key]], points: Mapping[Key, Array], count: i
 
 
 def _best(study: Known[Key]) -> list[Key]:
-    finite = [key for key, loss in study.losses.items() if math.isfinite(loss)]
+    finite = [key for key, loss in study.losses.items() if abs(loss) <= LARGEST_VALUE]
     return sorted(finite, key=study.losses.__getitem__)[:CANDIDATES_EACH]
 
 
 def _regrets(study: Known[Key], candidates: Sequence[Key], points: Mapping[Key, Array]) -> Array:
     """(candidates,): 0 is the study's best result, 1 its middle one and whatever is worse."""
     losses = np.array(list(study.losses.values()))
+    losses = np.where(np.abs(losses) <= LARGEST_VALUE, losses, np.inf)
     best, middle = losses.min(), np.median(losses)
     if not best < middle:
         return np.ones(len(candidates))
-    scaled = np.clip((losses - best) / (middle - best), 0.0, 1.0) if np.isfinite(middle) else (losses > best) * 1.0
+    capped = np.minimum(losses, middle)
+    scaled = (capped - best) / (middle - best) if np.isfinite(middle) else (losses > best) * 1.0
     measured = dict(zip(study.losses, scaled.tolist(), strict=True))
     regrets = np.array([measured.get(key, math.nan) for key in candidates])
     unknown = np.isnan(regrets)

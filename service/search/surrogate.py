@@ -82,14 +82,22 @@ def thinned(merits: Array, generator: np.random.Generator) -> NDArray[np.int64]:
 
 
 def condition(points: Array, merits: Array, logs: Array) -> Surrogate:
-    """The process given its observations; `merits` with mean 0 and deviation 1."""
+    """The process given its observations; `merits` with mean 0 and deviation 1.
+
+    Raises ValueError for what is not finite.
+    """
+    _require_finite(points, merits, logs)
     kernel = _kernel(points, points, logs) + (np.exp(logs[-1]) + JITTER) * np.eye(len(points))
     triangle = cholesky(kernel, lower=True, check_finite=False)
     return Surrogate(points, logs, triangle, cho_solve((triangle, True), merits, check_finite=False))
 
 
 def fit_scales(points: Array, merits: Array, start: Array | None = None) -> Array:
-    """The logarithms of length scales, signal and noise of highest posterior density, from `start` on."""
+    """The logarithms of length scales, signal and noise of highest posterior density, from `start` on.
+
+    Raises ValueError for what is not finite.
+    """
+    _require_finite(points, merits)
     axes = points.shape[1]
     chosen = slice(None) if len(points) <= FITTED else slice(0, len(points), -(-len(points) // FITTED))
     first = np.concatenate([np.full(axes, LENGTH), [0.0, NOISE]]) if start is None else start
@@ -104,6 +112,12 @@ def fit_scales(points: Array, merits: Array, start: Array | None = None) -> Arra
     )
     logs: Array = found.x
     return logs
+
+
+def _require_finite(*arrays: Array) -> None:
+    """LAPACK is called without a check of its own, many times for one fit."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ValueError("a surrogate needs finite points, merits and scales")
 
 
 def _kernel(one: Array, other: Array, logs: Array) -> Array:

@@ -6,8 +6,8 @@ common cancels out of the differences, so a few of them may tell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from statistics import fmean
 
 from scipy.stats import wilcoxon
 
@@ -28,7 +28,12 @@ def is_hopeless(losses: Losses, best: Losses) -> bool:
     Optuna's WilcoxonPruner.
     """
     common = sorted(losses.keys() & best.keys())
-    if len(common) < STARTUP_EVALUATIONS or fmean(losses.values()) <= fmean(best.values()):
+    if len(common) < STARTUP_EVALUATIONS or _half_mean(losses) <= _half_mean(best):
         return False
-    differences = [losses[index] - best[index] for index in common]
+    differences = [losses[index] / 2 - best[index] / 2 for index in common]
     return bool(wilcoxon(differences, alternative="greater", zero_method="zsplit").pvalue < P_THRESHOLD)
+
+
+def _half_mean(losses: Losses) -> float:
+    """Of halves, and each a part already: the sum of large losses is no double."""
+    return math.fsum(loss / 2 / len(losses) for loss in losses.values())

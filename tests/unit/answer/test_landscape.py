@@ -26,6 +26,7 @@ def test_the_process_predicts_and_weighs_its_parameters_as_scikit_learns_does() 
     inputs = generator.uniform(-3, 0, size=(25, 4))
     losses = np.sin(2 * inputs[:, 1]) + 0.2 * generator.normal(size=25)
     smoother = fit(inputs, losses)
+    assert smoother is not None
     scales = np.exp(smoother.parameters)
     kernel = ConstantKernel(scales[4] ** 2) * Matern(scales[:4], nu=2.5) + WhiteKernel(scales[5] ** 2 + 1e-10)
     reference = GaussianProcessRegressor(kernel, alpha=0, optimizer=None)
