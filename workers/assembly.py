@@ -17,7 +17,7 @@ from workers.child.child_trainer import ChildTrainer
 from workers.child.session import Limits
 from workers.lease.allowed_tasks import AllowedTasks
 from workers.lease.drain import Drain
-from workers.lease.extra_processes import Lanes, Step
+from workers.lease.extra_processes import ExtraProcesses, Step
 from workers.lease.loop import LeaseLoop
 from workers.monitor.trial_progress import Progress
 from workers.settings import WorkerSettings
@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 def build_loop(
     settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress
-) -> tuple[LeaseLoop, Lanes]:
-    """The worker's loop, and the lanes that it opens beside it where several processes are faster.
+) -> tuple[LeaseLoop, ExtraProcesses]:
+    """The worker's loop, and the processes that it opens beside it where several processes are faster.
 
     Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used.
     """
@@ -46,10 +46,10 @@ def build_loop(
     names = frozenset(settings.tasks)
 
     @contextmanager
-    def open_lane() -> Iterator[Step]:
+    def open_process() -> Iterator[Step]:
         with closing(ChildTrainer(settings, Limits.of(settings))) as another:
             yield LeaseLoop(client, worker, AllowedTasks(another, names), drain, progress=progress).step
 
-    lanes = Lanes(open_lane, drain)
+    processes = ExtraProcesses(open_process, drain)
     allowed, most = AllowedTasks(trainer, names), settings.trials_per_lease
-    return LeaseLoop(client, worker, allowed, drain, most, progress=progress, want_processes=lanes.want), lanes
+    return LeaseLoop(client, worker, allowed, drain, most, progress=progress, want_processes=processes.want), processes

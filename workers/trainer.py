@@ -48,7 +48,7 @@ def storable_error(text: str) -> str:
     return mark + text[len(mark) - MAX_ERROR_CHARACTERS :]
 
 
-class Desk(Protocol):
+class TrialChannel(Protocol):
     """Where a trainer hands in what becomes of the trials it was given. Cheap enough to be asked at every step.
 
     The order for each trial: `start`, `open`, any number of `step`, `put`, `announce` and `explain`, `end`.
@@ -105,7 +105,7 @@ class Trainer(Protocol):
     def wanted(self) -> int:
         """How many trials the next lease should have: as many as it would train together, of the study it saw last."""
 
-    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
         """Returns when every trial that was started has ended. After one that FAILED, and where the worker drains,
         some may not have been started.
         """

@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.setting import setting
 from lehr.cli.commands.up import running
-from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.cli.local.supervisor import Plan, Supervisor
 from lehr.client import Client
 from lehr.schedules import Schedule, schedule_from_dict
 
@@ -136,7 +136,7 @@ def post(client: Client, family: str) -> str:
     return study_id
 
 
-def await_end(client: Client, fleet: Fleet, study_id: str) -> None:
+def await_end(client: Client, fleet: Supervisor, study_id: str) -> None:
     """Tend the workers until the study has ended. Raises RuntimeError unless it is COMPLETED."""
     while (study := client.study(study_id)).state not in ("COMPLETED", "CANCELLED", "FAILED"):
         fleet.tick()

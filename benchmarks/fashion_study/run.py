@@ -38,7 +38,7 @@ from benchmarks.fashion_study.studies import (
     truth_spec,
 )
 from lehr.cli.commands.up import running
-from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.cli.local.supervisor import Plan, Supervisor
 from lehr.client import Client
 
 LOOK_SECONDS = 1.0
@@ -48,7 +48,7 @@ TRIALS_A_LEASE = "8"
 class Runner:
     """Posts studies, waits for them, and remembers which study measures which schedule."""
 
-    def __init__(self, client: Client, fleet: Fleet) -> None:
+    def __init__(self, client: Client, fleet: Supervisor) -> None:
         self._client = client
         self._fleet = fleet
         self._truths: dict[str, str] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from lehr.wire.objectives import Constraint, ConstraintStanding
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
-from service.answer.constraints import Measured, standings
+from service.answer.constraints import MetricMeans, standings
 from service.answer.finalists import SearchTrial
 from service.answer.statistics import PairedGain, Summary, paired_gain, summarise
 
@@ -19,7 +19,7 @@ class ConfirmRun:
     seed: int
     state: TrialState
     value: float | None
-    measured: Measured | None = None
+    measured: MetricMeans | None = None
 
 
 @dataclass(frozen=True, slots=True)

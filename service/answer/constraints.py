@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from lehr.wire.objectives import Constraint, ConstraintStanding
 from service.answer.statistics import mean_of, summarise
 
-Measured = Mapping[str, float | None]
+MetricMeans = Mapping[str, float | None]
 """Each constrained metric's value; None where it is no finite number."""
 
 UNKNOWN = 1e9
 """The violation where a metric is not known: worse than any that is. None is farther from 0."""
 
 
-def violation(constraints: Iterable[Constraint], measured: Measured) -> float | None:
+def violation(constraints: Iterable[Constraint], measured: MetricMeans) -> float | None:
     """None without constraints."""
     return max((_excess(one, measured.get(one.metric)) for one in constraints), default=None)
 
@@ -29,7 +29,7 @@ def is_broken(violation: float | None) -> bool:
     return violation is not None and violation > 0
 
 
-def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[Measured]) -> dict[str, float | None]:
+def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[MetricMeans]) -> dict[str, float | None]:
     """The means over trainings. One that does not know a metric leaves its mean unknown."""
     means: dict[str, float | None] = {}
     for metric in dict.fromkeys(one.metric for one in constraints):
@@ -40,7 +40,7 @@ def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[Measure
 
 
 def steps_until(
-    constraints: Sequence[Constraint], reports: Sequence[tuple[int, Measured]]
+    constraints: Sequence[Constraint], reports: Sequence[tuple[int, MetricMeans]]
 ) -> tuple[int | None, dict[str, float | None]]:
     """How many steps were done at the first report at which all constraints held, None where none did; and what was
     measured at the one that kept to them best.
@@ -60,7 +60,7 @@ def steps_until(
     return steps, nearest
 
 
-def standings(constraints: Sequence[Constraint], trainings: Sequence[Measured]) -> list[ConstraintStanding]:
+def standings(constraints: Sequence[Constraint], trainings: Sequence[MetricMeans]) -> list[ConstraintStanding]:
     """How the trainings of one schedule keep to each constraint, by their mean."""
     means = mean_measured(constraints, trainings)
     return [_standing(one, means[one.metric], [each.get(one.metric) for each in trainings]) for one in constraints]

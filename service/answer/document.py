@@ -43,18 +43,18 @@ class StudyFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ConfirmedResults:
     """What the answer's value rests on. `baseline` and `answer` may be the same."""
 
     answer: Confirmed
     baseline: Confirmed | None
     compared: tuple[Confirmed, ...]
     recommendation: Recommendation
-    nothing_kept: bool = False
+    none_feasible: bool = False
 
 
 def answer(
-    study: StudyFacts, trial: SearchTrial | None, measured: Measured | None = None, points: int | None = None
+    study: StudyFacts, trial: SearchTrial | None, measured: ConfirmedResults | None = None, points: int | None = None
 ) -> Answer:
     """The answer document of the study as far as it is; `trial`: its best one so far.
 
@@ -119,7 +119,9 @@ def evaluations(trial: SearchTrial) -> Evaluations | None:
     return Evaluations(count=trial.evaluations, completed=trial.evaluations, std=trial.std)
 
 
-def feasibility(constraints: Sequence[Constraint], trial: SearchTrial, measured: Measured | None) -> Feasibility | None:
+def feasibility(
+    constraints: Sequence[Constraint], trial: SearchTrial, measured: ConfirmedResults | None
+) -> Feasibility | None:
     """How the answer keeps to the constraints; None without any."""
     if not constraints:
         return None
@@ -130,7 +132,7 @@ def feasibility(constraints: Sequence[Constraint], trial: SearchTrial, measured:
         code: FeasibilityCode = "satisfied" if confirmed else "satisfied_in_search"
         where = "on the mean of its runs on fresh seeds" if confirmed else "in the search, which may be luck"
         return Feasibility(code=code, message=f"the constraints hold {where}", constraints=found)
-    if trial.broken or (measured and measured.nothing_kept):
+    if trial.broken or (measured and measured.none_feasible):
         message = f"no trial of the search kept to the constraints; this is the nearest, and breaks that of {broken}"
         return Feasibility(code="nothing_feasible", message=message, constraints=found)
     message = (

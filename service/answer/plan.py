@@ -61,7 +61,7 @@ class Plan:
     """`answer` None: the race goes on. `runs_left` of its trainings are not yet spent. `racing`: best first.
 
     `tied`: racers, best first, with how far they are behind the best one, that the race could not tell from it.
-    `constrained`: there are constraints to keep to; `nothing_kept`: no trial of the search did, and the race looks for
+    `constrained`: there are constraints to keep to; `none_feasible`: no trial of the search did, and the race looks for
     the nearest, by its violation. `refuted`: were answers until measuring showed that they break a constraint.
     """
 
@@ -78,7 +78,7 @@ class Plan:
     answer: int | None = None
     tied: tuple[tuple[int, float], ...] = ()
     constrained: bool = False
-    nothing_kept: bool = False
+    none_feasible: bool = False
     refuted: tuple[int, ...] = ()
 
     @classmethod
@@ -101,8 +101,8 @@ class Plan:
         the answer, the baseline and those that it is to be compared with train with `seeds` fresh seeds each.
         """
         trials = _each_schedule_once(trials)
-        chosen_from, nothing_kept = candidates(trials, top) if constrained else (trials, False)
-        landscape = Landscape.of(chosen_from, "minimize" if nothing_kept else direction)
+        chosen_from, none_feasible = candidates(trials, top) if constrained else (trials, False)
+        landscape = Landscape.of(chosen_from, "minimize" if none_feasible else direction)
         # A constant rate is compared with even if none keeps to the constraints.
         baseline = landscape.baseline() or Landscape.of(trials, direction).baseline() if with_constant else None
         racers = landscape.finalists(top)
@@ -127,7 +127,7 @@ class Plan:
             rounds_left=rounds(len(racing)),
             racing=racing,
             constrained=constrained,
-            nothing_kept=nothing_kept,
+            none_feasible=none_feasible,
         )
 
     @property
@@ -164,7 +164,7 @@ class Plan:
         seed on which another racer completed; they are out, unless all are. `violations`: of the constraints, by the
         means of the race's runs, and by those of the measuring.
         """
-        broken = {*broken, *(() if self.nothing_kept else outside(self.racing, broken, violations.race))}
+        broken = {*broken, *(() if self.none_feasible else outside(self.racing, broken, violations.race))}
         if self.answer is not None:
             return self._reconsider(losses, broken, violations)
         standing = self._standing(losses, broken)
@@ -243,6 +243,9 @@ class Plan:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Plan:
+        # Plans that were stored under the field's first name.
+        document = {"none_feasible": document.get("nothing_kept", False), **document}
+        document.pop("nothing_kept", None)
         lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list | tuple)}
         lists["contenders"] = tuple(Contender(**each) for each in document["contenders"])
         lists["tied"] = tuple((number, gap) for number, gap in document["tied"])

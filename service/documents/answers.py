@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from lehr.wire.answers import Answer, Leaderboard, LrCurve
 from lehr.wire.objectives import Confirmation
-from service.answer.document import MAX_POINTS, Measured, StudyFacts, answer, confirmation
+from service.answer.document import MAX_POINTS, ConfirmedResults, StudyFacts, answer, confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.leaderboard import COUNTED, leaderboard
 from service.answer.plan import Plan
@@ -31,18 +31,18 @@ def answer_document(transaction: Transaction, study: StudyRow, points: int | Non
     return document.model_copy(update={"lr": lr})
 
 
-def _measured(transaction: Transaction, study: StudyRow) -> Measured | None:
+def _measured(transaction: Transaction, study: StudyRow) -> ConfirmedResults | None:
     plan = plan_of(study)
     if plan is None or plan.answer is None:
         return None
     trials = _trials(transaction, study, plan)
     confirmed = confirmed_trials(transaction, study, plan, trials)
-    return Measured(
+    return ConfirmedResults(
         answer=confirmed[plan.answer],
         baseline=confirmed[plan.baseline] if plan.baseline is not None else None,
         compared=tuple(confirmed[number] for number in plan.compared if number != plan.answer),
         recommendation=recommendation(plan, trials),
-        nothing_kept=plan.nothing_kept,
+        none_feasible=plan.none_feasible,
     )
 
 

@@ -60,7 +60,7 @@ def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | No
 def nothing_feasible(study: StudyRow, best: TrialRow) -> bool:
     """Whether no trial of the search has kept to the study's constraints. `best`: the study's `best_trial`."""
     plan = plan_of(study)
-    return is_broken(best.violation) if plan is None else plan.nothing_kept
+    return is_broken(best.violation) if plan is None else plan.none_feasible
 
 
 def evaluations_of(trial: TrialRow) -> Evaluations | None:

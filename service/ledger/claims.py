@@ -16,9 +16,16 @@ from sqlalchemy import Integer, and_, bindparam, exists, func, or_, select
 from sqlalchemy.exc import IntegrityError
 
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
-from service.ledger.evaluations import begin, trainings
+from service.ledger.evaluations import expand_evaluations, start_evaluated_trials
 from service.ledger.failing import contained
-from service.ledger.lifecycle import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, count_open, touch, trainings_each
+from service.ledger.lifecycle import (
+    ASKING_STATES,
+    CLAIMABLE_STATES,
+    LeaseTerms,
+    bump_revision,
+    count_open,
+    trainings_each,
+)
 from service.ledger.range_test_stage import sweep_length
 from service.ledger.shares import fair_share
 from service.ledger.stop_rules import affordable, has_rules
@@ -177,7 +184,7 @@ class Claims:
         if not trials and wanted > 0 and not fitting:
             return _Outcome(is_outdated=True)
         new = create_trials(transaction, study, fitting)
-        trials += trainings(transaction, study, new)[: room - len(trials)]
+        trials += expand_evaluations(transaction, study, new)[: room - len(trials)]
         if not trials:
             return _Outcome()
         lease = self._lease(transaction, study, trials, claim, key)
@@ -204,7 +211,7 @@ class Claims:
         if study.state == "QUEUED":
             study.state = "RUNNING"
             study.started_at = study.started_at or transaction.now
-        touch(study, *trials, *begin(transaction, study, trials))
+        bump_revision(study, *trials, *start_evaluated_trials(transaction, study, trials))
         lease.answer = self._answer(study, trials, lease)
         transaction.session.add(lease)
         numbers = [trial.number for trial in trials]

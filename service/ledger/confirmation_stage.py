@@ -10,10 +10,10 @@ from sqlalchemy import select
 
 from lehr.wire.objectives import Constraint
 from lehr.wire.studies import ConfirmSpec
-from service.answer.constraints import Measured, mean_measured, violation
+from service.answer.constraints import MetricMeans, mean_measured, violation
 from service.answer.finalists import SearchTrial, loss
 from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
-from service.ledger.lifecycle import touch
+from service.ledger.lifecycle import bump_revision
 from service.ranges.bounds import searched_space
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
@@ -22,7 +22,9 @@ from service.store.tables import StudyRow, TrialRow
 log = structlog.get_logger("lehr.ledger")
 
 
-def start(transaction: Transaction, study: StudyRow, confirm: ConfirmSpec, trials: Sequence[SearchTrial]) -> None:
+def start_confirmation(
+    transaction: Transaction, study: StudyRow, confirm: ConfirmSpec, trials: Sequence[SearchTrial]
+) -> None:
     """Plan the confirmation of a search with these trials, and enqueue its first runs. Needs the study's lock."""
     baseline = study.spec.baseline
     plan = Plan.of(
@@ -40,23 +42,23 @@ def start(transaction: Transaction, study: StudyRow, confirm: ConfirmSpec, trial
     study.finalists = list(plan.numbers)
     study.state = "CONFIRMING"
     log.info("study_confirming", study=study.id, finalists=study.finalists)
-    _go_on(transaction, study, plan)
+    _next_round(transaction, study, plan)
 
 
-def proceed(transaction: Transaction, study: StudyRow) -> bool:
+def advance_confirmation(transaction: Transaction, study: StudyRow) -> bool:
     """Enqueue what comes next; False when nothing does. Needs the study's lock, and no open trials."""
     if study.confirmation is None:  # it was confirmed before plans were kept
         return False
-    return _go_on(transaction, study, Plan.from_json(study.confirmation))
+    return _next_round(transaction, study, Plan.from_json(study.confirmation))
 
 
-def _go_on(transaction: Transaction, study: StudyRow, plan: Plan) -> bool:
+def _next_round(transaction: Transaction, study: StudyRow, plan: Plan) -> bool:
     runs_so_far = _runs(transaction, study)
     losses, broken = _race(study, plan, runs_so_far)
     plan, runs = plan.next(losses, broken, _violations(transaction, study, plan, runs_so_far))
     study.confirmation = plan.to_json()
     trials = [_enqueue(transaction, study, plan, run) for run in runs]
-    touch(study, *trials)
+    bump_revision(study, *trials)
     if runs:
         log.info("confirmation_round", study=study.id, racing=plan.racing, answer=plan.answer, runs=len(runs))
     return bool(runs)
@@ -81,7 +83,7 @@ def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, d
         if run.seed not in plan.race_seeds:
             continue
         if run.state == "COMPLETED" and run.value is not None:
-            told = run.violation if plan.nothing_kept else loss(run.value, direction)
+            told = run.violation if plan.none_feasible else loss(run.value, direction)
             losses.setdefault(run.confirms, {})[run.seed] = told
         elif run.state in ("DIVERGED", "FAILED"):
             failed.append(Run(run.confirms, run.seed))
@@ -98,7 +100,7 @@ def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Seq
         TrialRow.study_id == study.id, TrialRow.number.in_(plan.numbers)
     )
     race = {number: [measured or {}] for number, measured in transaction.session.execute(searched)}
-    final: dict[int, list[Measured]] = {}
+    final: dict[int, list[MetricMeans]] = {}
     for run in runs:
         if run.state == "COMPLETED":
             kind = final if run.seed in plan.final_seeds else race
@@ -106,7 +108,7 @@ def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Seq
     return Violations(_of_means(constraints, race), _of_means(constraints, final))
 
 
-def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[Measured]]) -> dict[int, float]:
+def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[MetricMeans]]) -> dict[int, float]:
     means = {number: mean_measured(constraints, each) for number, each in found.items()}
     return {number: violation(constraints, mean) or 0.0 for number, mean in means.items()}
 

@@ -38,7 +38,7 @@ BY_NUMBER = select(TrialRow).where(
 log = structlog.get_logger("lehr.ledger")
 
 
-def trainings(transaction: Transaction, study: StudyRow, trials: Sequence[TrialRow]) -> list[TrialRow]:
+def expand_evaluations(transaction: Transaction, study: StudyRow, trials: Sequence[TrialRow]) -> list[TrialRow]:
     """What is to be trained for these new search trials: themselves, or their evaluations, which are created.
 
     Fold by fold, and seed by seed within each.
@@ -64,7 +64,7 @@ def _evaluation(study: StudyRow, trial: TrialRow, index: int, now: datetime) -> 
     return one
 
 
-def begin(transaction: Transaction, study: StudyRow, leased: Iterable[TrialRow]) -> list[TrialRow]:
+def start_evaluated_trials(transaction: Transaction, study: StudyRow, leased: Iterable[TrialRow]) -> list[TrialRow]:
     """The search trials that begin with these trainings."""
     begun = [trial for trial in _evaluated(transaction, study, leased) if trial.state == "WAITING"]
     for trial in begun:
@@ -73,7 +73,7 @@ def begin(transaction: Transaction, study: StudyRow, leased: Iterable[TrialRow])
     return begun
 
 
-def conclude(transaction: Transaction, study: StudyRow, ended: Iterable[TrialRow]) -> list[TrialRow]:
+def settle_evaluated_trials(transaction: Transaction, study: StudyRow, ended: Iterable[TrialRow]) -> list[TrialRow]:
     """Settle the search trials that these trainings decide, with their open trainings; returns all rows changed.
 
     Needs the study's lock, and the trainings settled.
@@ -81,11 +81,11 @@ def conclude(transaction: Transaction, study: StudyRow, ended: Iterable[TrialRow
     changed: list[TrialRow] = []
     for trial in _evaluated(transaction, study, ended):
         if trial.state in OPEN_TRIAL_STATES:
-            changed += _conclude(transaction, study, trial)
+            changed += _settle(transaction, study, trial)
     return changed
 
 
-def _conclude(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[TrialRow]:
+def _settle(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[TrialRow]:
     evaluations = _evaluations(transaction, study, trial.number)
     values = [one.value for one in evaluations if one.state == "COMPLETED" and one.value is not None]
     summary = summarise(values)

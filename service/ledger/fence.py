@@ -50,7 +50,7 @@ Standing = Literal["held", "settled", "cancelled", "lost"]
 
 
 @dataclass
-class Holdings:
+class FencedLease:
     """A lease under its study's lock, and how each named trial stands."""
 
     lease_id: str
@@ -83,30 +83,30 @@ class Holdings:
         return "lost"
 
 
-def examine(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]) -> Holdings:
-    """Lock the lease's study and look at each named trial.
+def fence(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]) -> FencedLease:
+    """Lock the lease's study and read how each named trial stands.
 
     Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
     """
     lease = transaction.connection.execute(LOCK_STUDY_OF_LEASE, {"lease": lease_id}).one_or_none()
     if lease is None:
         raise no_such_lease(lease_id)
-    holdings = Holdings(lease_id, lease.study_id, lease.worker_id, lease.expires_at)
-    look(transaction, holdings, named)
-    return holdings
+    fenced = FencedLease(lease_id, lease.study_id, lease.worker_id, lease.expires_at)
+    read_standings(transaction, fenced, named)
+    return fenced
 
 
-def look(transaction: Transaction, holdings: Holdings, named: Sequence[TrialAttempt]) -> None:
-    """Note how each named trial stands. Needs the study's lock.
+def read_standings(transaction: Transaction, fenced: FencedLease, named: Sequence[TrialAttempt]) -> None:
+    """Read how each named trial stands. Needs the study's lock.
 
     Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
     """
-    under_lease = {row.id: row for row in transaction.connection.execute(READ_TRIALS, {"lease": holdings.lease_id})}
-    holdings.trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
-    holdings.standings = {entry.trial: _standing(holdings.trials.get(entry.trial), entry.attempt) for entry in named}
-    if all(standing == "lost" for standing in holdings.standings.values()):
-        raise LostLeaseError(f"lease {holdings.lease_id} holds none of these trials any more; nothing was recorded")
-    holdings.to_prune = {trial for trial in holdings.held() if holdings.trials[trial].directive == "prune"}
+    under_lease = {row.id: row for row in transaction.connection.execute(READ_TRIALS, {"lease": fenced.lease_id})}
+    fenced.trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
+    fenced.standings = {entry.trial: _standing(fenced.trials.get(entry.trial), entry.attempt) for entry in named}
+    if all(standing == "lost" for standing in fenced.standings.values()):
+        raise LostLeaseError(f"lease {fenced.lease_id} holds none of these trials any more; nothing was recorded")
+    fenced.to_prune = {trial for trial in fenced.held() if fenced.trials[trial].directive == "prune"}
 
 
 def no_such_lease(lease_id: str) -> LostLeaseError:

@@ -9,10 +9,10 @@ import structlog
 from lehr.errors import Fault, InvalidValueError
 from lehr.wire.leases import FinishBatch, LeaseAnswer, TrialFinish
 from service.ledger.constraint_results import judge
-from service.ledger.evaluations import conclude
+from service.ledger.evaluations import settle_evaluated_trials
 from service.ledger.failing import contained_lease
-from service.ledger.fence import Holdings, examine
-from service.ledger.lifecycle import close_if_empty, settle, touch
+from service.ledger.fence import FencedLease, fence
+from service.ledger.lifecycle import bump_revision, close_if_empty, settle
 from service.ledger.study_phases import advance
 from service.ledger.trial_progress import progress_document
 from service.store.database import Database, Transaction
@@ -37,25 +37,25 @@ class Finishes:
 
     def _finish(self, lease_id: str, batch: FinishBatch) -> LeaseAnswer:
         with self.database.write() as transaction:
-            holdings = examine(transaction, lease_id, batch.trials)
-            known = [row.acknowledged_until for row in holdings.trials.values() if row.acknowledged_until is not None]
-            if holdings.held():
-                self._settle_held(transaction, holdings, batch)
-                known.append(holdings.expires_at)
-            return holdings.answer(max(known, default=None))
+            fenced = fence(transaction, lease_id, batch.trials)
+            known = [row.acknowledged_until for row in fenced.trials.values() if row.acknowledged_until is not None]
+            if fenced.held():
+                self._settle_held(transaction, fenced, batch)
+                known.append(fenced.expires_at)
+            return fenced.answer(max(known, default=None))
 
-    def _settle_held(self, transaction: Transaction, holdings: Holdings, batch: FinishBatch) -> None:
-        study = transaction.known_study(holdings.study_id)
-        trials = {trial.id: trial for trial in transaction.trials(holdings.held())}
+    def _settle_held(self, transaction: Transaction, fenced: FencedLease, batch: FinishBatch) -> None:
+        study = transaction.known_study(fenced.study_id)
+        trials = {trial.id: trial for trial in transaction.trials(fenced.held())}
         for entry in batch.trials:
             if entry.trial in trials:
-                self._settle(transaction, study, trials[entry.trial], entry, holdings)
-        touch(study, *trials.values(), *conclude(transaction, study, trials.values()))
-        close_if_empty(transaction, holdings.lease_id)
+                self._settle(transaction, study, trials[entry.trial], entry, fenced)
+        bump_revision(study, *trials.values(), *settle_evaluated_trials(transaction, study, trials.values()))
+        close_if_empty(transaction, fenced.lease_id)
         advance(transaction, study)
 
     def _settle(
-        self, transaction: Transaction, study: StudyRow, trial: TrialRow, entry: TrialFinish, holdings: Holdings
+        self, transaction: Transaction, study: StudyRow, trial: TrialRow, entry: TrialFinish, fenced: FencedLease
     ) -> None:
         value = judge(transaction, study, trial, entry.value) if entry.state == "COMPLETED" else entry.value
         settle(transaction, study, trial, entry.state, value=value, error=entry.error)
@@ -63,8 +63,8 @@ class Finishes:
             trial.progress = progress_document(entry.progress, transaction.now)
         trial.execution = None if entry.execution is None else entry.execution.model_dump()
         # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
-        trial.acknowledged_until = holdings.expires_at
-        holdings.standings[entry.trial] = "settled"
+        trial.acknowledged_until = fenced.expires_at
+        fenced.standings[entry.trial] = "settled"
         log.info(
             "trial_finished",
             study=trial.study_id,

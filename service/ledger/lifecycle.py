@@ -33,7 +33,7 @@ class LeaseTerms:
         return timedelta(seconds=self.lease_seconds)
 
 
-def touch(study: StudyRow, *trials: TrialRow) -> None:
+def bump_revision(study: StudyRow, *trials: TrialRow) -> None:
     """Give the study, and these trials of it, the next revision. Needs the study's lock, and the trials' new states."""
     study.revision += 1
     for trial in trials:

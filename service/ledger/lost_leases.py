@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 from sqlalchemy import select
 
-from service.ledger.evaluations import conclude
+from service.ledger.evaluations import settle_evaluated_trials
 from service.ledger.failing import close_lease, contained
-from service.ledger.lifecycle import MAX_LOSSES, requeue, settle, touch
+from service.ledger.lifecycle import MAX_LOSSES, bump_revision, requeue, settle
 from service.ledger.study_phases import advance
 from service.store.database import Database, Transaction
 from service.store.tables import LeaseRow, StudyRow, TrialRow
@@ -70,7 +70,9 @@ def lose_lease(transaction: Transaction, study: StudyRow, lease: LeaseRow) -> No
         else:
             requeue(trial)
         log.warning("trial_lost", study=study.id, number=trial.number, attempt=trial.attempt, losses=trial.losses)
-    touch(study, *trials, *conclude(transaction, study, [one for one in trials if one.state == "FAILED"]))
+    bump_revision(
+        study, *trials, *settle_evaluated_trials(transaction, study, [one for one in trials if one.state == "FAILED"])
+    )
     advance(transaction, study)
 
 

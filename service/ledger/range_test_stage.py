@@ -13,7 +13,7 @@ from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
 from lehr.wire.ranges import RangeSpec, RangeTestSpec
 from lehr.wire.studies import Warning_
-from service.ledger.lifecycle import OPEN_TRIAL_STATES, touch
+from service.ledger.lifecycle import OPEN_TRIAL_STATES, bump_revision
 from service.ranges.bounds import searched_space
 from service.ranges.loss_by_rate import Sweep
 from service.ranges.range_test import range_test, with_usual_bounds
@@ -34,7 +34,7 @@ USUAL_FRACTION = 0.1
 log = structlog.get_logger("lehr.ledger")
 
 
-def begin(transaction: Transaction, study: StudyRow) -> None:
+def enqueue_sweeps(transaction: Transaction, study: StudyRow) -> None:
     """Enqueue the sweeps of a study that is being stored; the search waits for them."""
     asked = study.spec.range_test or RangeTestSpec()
     schedule = sweep_schedule(asked.low, asked.high).to_dict()
@@ -53,7 +53,7 @@ def sweep_length(study: StudyRow) -> dict[str, int]:
     return {"horizon_steps": steps, "report_every_steps": -(-steps // MOST_REPORTS)}
 
 
-def conclude(transaction: Transaction, study: StudyRow) -> None:
+def finish_range_test(transaction: Transaction, study: StudyRow) -> None:
     """Once no sweep is left to do, keep what they found and let the search begin. Needs the study's lock."""
     if transaction.session.execute(select(exists().where(*_of(study, *OPEN_TRIAL_STATES)))).scalar_one():
         return
@@ -68,7 +68,7 @@ def conclude(transaction: Transaction, study: StudyRow) -> None:
     if result.bounds is not None:
         _widen_to_feasible(study, result.bounds)
     _remember(study)
-    touch(study, *_place_enqueued(transaction, study))
+    bump_revision(study, *_place_enqueued(transaction, study))
     log.info("range_test_ended", study=study.id, found=result.found, bounds=study.range_test["bounds"])
 
 

@@ -114,7 +114,7 @@ class HeardTrial:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Ingested:
     """The trials whose reports were kept, their study and their lease's end."""
 
     study_id: str
@@ -129,7 +129,9 @@ class Heard:
         return LeaseAnswer(expires_at=self.expires_at, trials=directives)
 
 
-def hear(database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms) -> Heard | None:
+def ingest_reports(
+    database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
+) -> Ingested | None:
     """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is."""
     if database.commits_at_once:
         return _hear_at_once(database, lease_id, entries, terms)
@@ -140,7 +142,7 @@ def hear(database: Database, lease_id: str, entries: Sequence[TrialReports], ter
 
 def _hear_at_once(
     database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
-) -> Heard | None:
+) -> Ingested | None:
     told = {
         "lease": lease_id,
         "progress": _documents(PROGRESS, _progress(entries)),
@@ -153,12 +155,12 @@ def _hear_at_once(
     if not rows:
         return None
     study_id, horizon_steps, expires_at, *_ = rows[0]
-    return Heard(study_id, horizon_steps, expires_at.astimezone(UTC), [HeardTrial(*row[3:]) for row in rows])
+    return Ingested(study_id, horizon_steps, expires_at.astimezone(UTC), [HeardTrial(*row[3:]) for row in rows])
 
 
 def _hear_step_by_step(
     cursor: Any, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms, now: datetime
-) -> Heard | None:
+) -> Ingested | None:
     told = {"lease": lease_id, "progress": to_json(_progress(entries)).decode()}
     rows = cursor.execute(NOTE_PROGRESS, told).fetchall()
     if not rows:
@@ -175,7 +177,7 @@ def _hear_step_by_step(
     if expires_at < now + _enough(terms):
         expires_at = now + terms.duration
         cursor.execute(EXTEND_LEASE, {"lease": lease_id, "until": expires_at.strftime(SQLITE_TIME)})
-    return Heard(study_id, horizon_steps, expires_at, heard)
+    return Ingested(study_id, horizon_steps, expires_at, heard)
 
 
 def _enough(terms: LeaseTerms) -> timedelta:

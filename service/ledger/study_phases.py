@@ -13,10 +13,17 @@ from lehr.schedules import schedule_from_dict
 from lehr.wire.ranges import RangeResult
 from lehr.wire.studies import StudyState
 from service.answer.finalists import SearchTrial
-from service.ledger.confirmation_stage import proceed, start
+from service.ledger.confirmation_stage import advance_confirmation, start_confirmation
 from service.ledger.failing import reason_of
-from service.ledger.lifecycle import ASKING_STATES, FINISHED_STUDY_STATES, count_open, open_trials, settle, touch
-from service.ledger.range_test_stage import conclude
+from service.ledger.lifecycle import (
+    ASKING_STATES,
+    FINISHED_STUDY_STATES,
+    bump_revision,
+    count_open,
+    open_trials,
+    settle,
+)
+from service.ledger.range_test_stage import finish_range_test
 from service.ledger.stop_rules import has_rules, reason_to_stop
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
@@ -62,7 +69,7 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
     if study.state in ASKING_STATES and has_rules(study):
         _stop_if_due(transaction, study)
     if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
-        conclude(transaction, study)
+        finish_range_test(transaction, study)
     if study.is_range_test:
         if not study.is_sweeping and study.state not in FINISHED_STUDY_STATES:
             _end_range_test(transaction, study)
@@ -71,7 +78,11 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
         is_spent = study.trials_created >= study.budget_trials or study.state == "STOPPING"
         if is_spent and count_open(transaction, study.id) == 0:
             _end_search(transaction, study)
-    elif study.state == "CONFIRMING" and count_open(transaction, study.id) == 0 and not proceed(transaction, study):
+    elif (
+        study.state == "CONFIRMING"
+        and count_open(transaction, study.id) == 0
+        and not advance_confirmation(transaction, study)
+    ):
         end(transaction, study, "COMPLETED")
 
 
@@ -88,7 +99,7 @@ def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: st
     study.state = state
     study.reason = reason or study.reason
     study.finished_at = transaction.now
-    touch(study)
+    bump_revision(study)
     log.info("study_finished", study=study.id, state=state, reason=reason)
 
 
@@ -97,26 +108,26 @@ def cancel_open_trials(transaction: Transaction, study: StudyRow) -> None:
     trials = open_trials(transaction, study.id)
     for trial in trials:
         settle(transaction, study, trial, "CANCELLED")
-    touch(study, *trials)
+    bump_revision(study, *trials)
 
 
-def cancel_what_has_not_begun(transaction: Transaction, study: StudyRow) -> None:
+def cancel_waiting(transaction: Transaction, study: StudyRow) -> None:
     """End the trials that wait; evaluations of a search trial that has begun are part of one that runs."""
     running = {trial.number for trial in open_trials(transaction, study.id, "RUNNING")}
     trials = [one for one in open_trials(transaction, study.id, "WAITING") if one.evaluates not in running]
     for trial in trials:
         settle(transaction, study, trial, "CANCELLED")
-    touch(study, *trials)
+    bump_revision(study, *trials)
 
 
 def _stop_if_due(transaction: Transaction, study: StudyRow) -> None:
     reason = reason_to_stop(transaction, study)
     if reason is None:
         return
-    cancel_what_has_not_begun(transaction, study)
+    cancel_waiting(transaction, study)
     study.state = "STOPPING"
     study.reason = reason
-    touch(study)
+    bump_revision(study)
     transaction.flush()
     log.info("search_stopped", study=study.id, reason=reason)
 
@@ -130,7 +141,9 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
     elif (confirm := study.spec.confirm) is None:
         end(transaction, study, "COMPLETED")
     else:
-        start(transaction, study, confirm, search_trials(transaction, study, states=("COMPLETED", "DIVERGED")))
+        start_confirmation(
+            transaction, study, confirm, search_trials(transaction, study, states=("COMPLETED", "DIVERGED"))
+        )
 
 
 def search_trials(

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, update
 
 from lehr.wire.leases import TrialAttempt
 from lehr.wire.training import TrainingProgress
-from service.ledger.fence import Holdings
+from service.ledger.fence import FencedLease
 from service.store.database import Transaction
 from service.store.tables import TRIALS
 
@@ -18,12 +18,12 @@ NOTE_PROGRESS = update(TRIALS).where(TRIALS.c.id == bindparam("trial")).values(p
 """No new revision: whoever follows a study is not woken for it."""
 
 
-def note_progress(transaction: Transaction, holdings: Holdings, entries: Sequence[TrialAttempt]) -> None:
+def note_progress(transaction: Transaction, fenced: FencedLease, entries: Sequence[TrialAttempt]) -> None:
     """Keep what was told of the trials that are held. Nothing told, and nothing is asked of the database."""
     told = [
         {"trial": entry.trial, "told": progress_document(entry.progress, transaction.now)}
         for entry in entries
-        if entry.progress is not None and holdings.holds(entry.trial)
+        if entry.progress is not None and fenced.holds(entry.trial)
     ]
     if told:
         transaction.connection.execute(NOTE_PROGRESS, told)

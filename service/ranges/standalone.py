@@ -11,7 +11,7 @@ from service.fleet import KnownTask
 USUAL_METRIC = "val_loss"
 
 
-def alone(request: RangeTestRequest) -> StudySpec:
+def standalone_study(request: RangeTestRequest) -> StudySpec:
     """The study that stands for it. Its objective counts for nothing; its budget is taken away when it is stored."""
     return StudySpec.model_validate(
         {
@@ -29,7 +29,7 @@ def alone(request: RangeTestRequest) -> StudySpec:
     )
 
 
-def in_a_metric_of(task: KnownTask | None, spec: StudySpec) -> StudySpec:
+def with_supported_metric(task: KnownTask | None, spec: StudySpec) -> StudySpec:
     """Workers expect an objective that their task reports, though a sweep is judged by its losses alone.
 
     Raises InvalidStudyError where the task reports none.

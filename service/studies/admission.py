@@ -13,7 +13,7 @@ from sqlalchemy import select
 from lehr.errors import Fault
 from service.fleet import Fleet, KnownTask
 from service.ledger.failing import contained
-from service.ledger.lifecycle import touch
+from service.ledger.lifecycle import bump_revision
 from service.ledger.study_phases import cancel_open_trials, end
 from service.ranges.standalone import metric_of, no_metric_faults
 from service.store.database import Database, Transaction
@@ -85,7 +85,7 @@ def _admit(transaction: Transaction, study: StudyRow, task: KnownTask) -> None:
         objective = {**objective, "metric": metric_of(task)}
     study.spec_document = {**stored, "task": reference, "objective": objective}
     study.warnings = [warning for warning in study.warnings if warning["code"] != NOT_OFFERED]
-    touch(study)
+    bump_revision(study)
     transaction.flush()
     log.info("study_checked", study=study.id, task=task.name)
 

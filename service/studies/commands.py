@@ -25,13 +25,13 @@ from lehr.wire.ranges import AUTO, RangeTestRequest
 from lehr.wire.studies import StudySpec, StudyState
 from lehr.wire.trials import Origin
 from service.fleet import Fleet, KnownTask
-from service.ledger.evaluations import trainings
-from service.ledger.lifecycle import FINISHED_STUDY_STATES, touch
-from service.ledger.range_test_stage import begin
+from service.ledger.evaluations import expand_evaluations
+from service.ledger.lifecycle import FINISHED_STUDY_STATES, bump_revision
+from service.ledger.range_test_stage import enqueue_sweeps
 from service.ledger.stop_rules import affordable
-from service.ledger.study_phases import advance, cancel_open_trials, cancel_what_has_not_begun, end
+from service.ledger.study_phases import advance, cancel_open_trials, cancel_waiting, end
 from service.ranges.bounds import searched_space
-from service.ranges.standalone import alone, in_a_metric_of
+from service.ranges.standalone import standalone_study, with_supported_metric
 from service.search.searcher_cache import Searches, new_trial
 from service.store.database import Database, Transaction
 from service.store.tables import StudyRow, TrialRow
@@ -69,12 +69,12 @@ class Studies:
 
     def create_range_test(self, request: RangeTestRequest, key: str | None) -> str:
         """Queue a range test alone and return its id; otherwise as `create`."""
-        spec = alone(request)
+        spec = standalone_study(request)
 
         def without_search(asked: StudySpec) -> Resolved:
             with self.database.read() as transaction:
                 task, names = self.fleet.task(transaction, asked.task.name), self.fleet.names(transaction)
-            resolved = resolve(in_a_metric_of(task, asked), task, self.max_trials, names)
+            resolved = resolve(with_supported_metric(task, asked), task, self.max_trials, names)
             resolved.spec["budget"]["trials"] = 0
             warnings = [warning for warning in resolved.warnings if warning.code == NOT_OFFERED]
             return Resolved(resolved.spec, warnings)
@@ -122,7 +122,7 @@ class Studies:
             if study.finalists is not None:
                 self._change(study, "CONFIRMING")
             else:
-                cancel_what_has_not_begun(transaction, study)
+                cancel_waiting(transaction, study)
                 self._change(study, "STOPPING")
             advance(transaction, study)
 
@@ -166,7 +166,7 @@ class Studies:
                     "or start a study with a larger budget"
                 )
             trial = _enqueue(transaction, study, Start(schedule, origin))
-            touch(study, trial, *trainings(transaction, study, [trial]))
+            bump_revision(study, trial, *expand_evaluations(transaction, study, [trial]))
             log.info("trial_enqueued", study=study.id, number=trial.number, family=trial.family)
             return trial.number
 
@@ -205,15 +205,15 @@ class Studies:
                 created_at=transaction.now,
             )
             transaction.session.add(study)
-            trainings(transaction, study, [_enqueue(transaction, study, start) for start in resolved.starts])
+            expand_evaluations(transaction, study, [_enqueue(transaction, study, start) for start in resolved.starts])
             if spec.space.start_lr == AUTO:
-                begin(transaction, study)
+                enqueue_sweeps(transaction, study)
         log.info("study_queued", study=study.id, name=study.name, task=study.task_name, trials=study.budget_trials)
         return study.id
 
     def _change(self, study: StudyRow, state: StudyState) -> None:
         study.state = state
-        touch(study)
+        bump_revision(study)
         log.info("study_changed", study=study.id, state=state)
 
 

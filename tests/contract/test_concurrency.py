@@ -13,7 +13,7 @@ from sqlalchemy import select
 from lehr.errors import LostLeaseError
 from lehr.wire.leases import Claim, FinishBatch, LeaseAnswer, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.ledger.lifecycle import settle, touch
+from service.ledger.lifecycle import bump_revision, settle
 from service.ledger.lost_leases import lose_lease
 from service.services import Services
 from service.store.database import Transaction
@@ -124,7 +124,7 @@ def test_a_report_that_waits_while_a_trial_is_cancelled_is_heard_for_the_others(
     def cancel_first(transaction: Transaction, study_id: str, lease: dict[str, Any]) -> None:
         study, (first,) = transaction.known_study(study_id), transaction.trials([lease["trials"][0]["trial"]])
         settle(transaction, study, first, "CANCELLED")
-        touch(study, first)
+        bump_revision(study, first)
 
     services = Services.of(settings_for(database_url))
     answer, (first, second), kept = _report_while(services, cancel_first)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from lehr.wire.leases import FinishBatch, ReportBatch
 from lehr.wire.studies import StudySpec
-from service.ledger.report_ingestion import hear
+from service.ledger.report_ingestion import ingest_reports
 from service.services import Services
 from service.store.tables import TrialRow
 from tests.contract.test_concurrency import claim_as
@@ -79,7 +79,7 @@ def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]
     batch = ReportBatch.model_validate({"trials": [entry]})
 
     def report() -> None:
-        hear(services.database, lease["lease_id"], batch.trials, services.beats.terms)
+        ingest_reports(services.database, lease["lease_id"], batch.trials, services.beats.terms)
         with services.database.write() as transaction:
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):

@@ -16,7 +16,7 @@ from workers.child.process import TrainingProcess
 from workers.child.session import Limits, Session
 from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
-from workers.trainer import Desk
+from workers.trainer import TrialChannel
 from workers.training.failures import ProcessEndedError
 
 START_SECONDS = 300.0
@@ -62,12 +62,14 @@ class ChildTrainer:
             self._ready = self._await_ready()
         return self._ready
 
-    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
         waiting = deque([tuple(trials)])
-        while waiting and not desk.draining:
+        while waiting and not channel.draining:
             self.ready()
             trials = waiting.popleft()
-            session = Session(self._process, study, trials, desk=desk, limits=self._limits, measured=self._measured)
+            session = Session(
+                self._process, study, trials, channel=channel, limits=self._limits, measured=self._measured
+            )
             waiting.extendleft(reversed(session.complete()))
             self.wanted = session.wanted
             if not session.is_sound:

@@ -1,4 +1,4 @@
-"""The training process' end of the pipe: the desk of its trainers."""
+"""The training process' end of the pipe: the channel of its trainers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.child.messages import (
+    AddTrials,
     AllEnded,
+    Capacity,
     Ended,
     Explained,
-    More,
     News,
     Opened,
     Order,
     Pulse,
     Reported,
     Saved,
+    ServerUpdate,
     Setup,
     Started,
     Train,
-    Wants,
-    Word,
 )
 from workers.monitor.trial_progress import Usage
 from workers.trainer import Outcome
@@ -52,7 +52,7 @@ class Link:
         self._connection = connection
         self._sending = threading.Lock()
         self._orders: queue.SimpleQueue[Setup | Train] = queue.SimpleQueue()
-        self._word = Word()
+        self._word = ServerUpdate()
         self._arrived: deque[LeasedTrial] = deque()
         self._arrivals = 0
         self._pending: dict[str, list[Report]] = {}
@@ -124,7 +124,7 @@ class Link:
                 kept.pop(trial.trial, None)
 
     def want(self, places: int) -> None:
-        self.send(Wants(places, self._arrivals))
+        self.send(Capacity(places, self._arrivals))
 
     def arrivals(self) -> list[LeasedTrial]:
         came = []
@@ -148,13 +148,13 @@ class Link:
             os.killpg(0, signal.SIGKILL)
 
     def _hear(self, order: Order) -> None:
-        if isinstance(order, Word):
+        if isinstance(order, ServerUpdate):
             self._word = order
-        elif isinstance(order, More):
+        elif isinstance(order, AddTrials):
             self._arrived.extend(order.trials)
         else:
             # What was said of the lease before is not meant for this one; who came too late for it comes again.
-            self._word = Word()
+            self._word = ServerUpdate()
             self._arrived.clear()
             self._arrivals = 0
             self._orders.put(order)

@@ -14,7 +14,7 @@ from pathlib import Path
 from lehr.errors import InvalidValueError
 from workers.child.link import Link
 from workers.child.logs import forward_logs
-from workers.child.messages import Ready, Refused, Rested, Setup
+from workers.child.messages import Idle, Ready, Refused, Setup
 from workers.lease.drain import SIGNALS
 from workers.settings import WorkerSettings
 from workers.trainer import Trainer
@@ -61,7 +61,7 @@ def _work(link: Link) -> None:
             trainer = _get_ready(order.settings, link)
         elif trainer is not None:
             trainer.train(order.study, order.trials, link)
-            link.send(Rested(trainer.wanted))
+            link.send(Idle(trainer.wanted))
 
 
 def most_processes(settings: WorkerSettings, device_type: str) -> int:

@@ -31,14 +31,14 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True)
-class More:
+class AddTrials:
     """To the process, while it trains: train these of the same study too."""
 
     trials: tuple[LeasedTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ServerUpdate:
     """To the process: what the server said last. `acknowledged`: how many of a trial's reports it has."""
 
     directives: Mapping[str, Directive] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Word:
     draining: bool = False
 
 
-Order = Setup | Train | More | Word
+Order = Setup | Train | AddTrials | ServerUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Wants:
+class Capacity:
     """From the process: so many more trials of the study find room, or soon will. `arrived`: how many it has heard of
     since it began with this lease; who has sent it more than that knows that some of the places are taken.
     """
@@ -139,10 +139,10 @@ class AllEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Rested:
+class Idle:
     """From the process: it is done with what it was given, and waits. `wanted`: for how many trials."""
 
     wanted: int
 
 
-News = Ready | Refused | Started | Explained | Opened | Reported | Wants | Saved | AllEnded | Pulse | Logged | Rested
+News = Ready | Refused | Started | Explained | Opened | Reported | Capacity | Saved | AllEnded | Pulse | Logged | Idle

@@ -15,26 +15,26 @@ from lehr.errors import LehrError, ServerError
 from lehr.wire.leases import LeasedStudy, LeasedTrial, Report
 from workers.child.census import descendants, memory_bytes
 from workers.child.messages import (
+    AddTrials,
     AllEnded,
+    Capacity,
     Explained,
+    Idle,
     Logged,
-    More,
     News,
     Opened,
     Pulse,
     Reported,
-    Rested,
     Saved,
+    ServerUpdate,
     Started,
     Train,
-    Wants,
-    Word,
 )
 from workers.child.process import TrainingProcess
 from workers.child.trial_outcome import Course
 from workers.monitor.trial_progress import Usage
 from workers.settings import WorkerSettings
-from workers.trainer import Desk, Finished, Interrupted, Outcome, storable_error
+from workers.trainer import Finished, Interrupted, Outcome, TrialChannel, storable_error
 from workers.training.failures import MIB, HangError, ProcessEndedError, over_limit
 
 TICK_SECONDS = 0.05
@@ -63,7 +63,7 @@ class Limits:
 
 
 class Session:
-    """One order to the process, from `Train` to `Rested`."""
+    """One order to the process, from `Train` to `Idle`."""
 
     def __init__(
         self,
@@ -71,19 +71,19 @@ class Session:
         study: LeasedStudy,
         trials: Sequence[LeasedTrial],
         *,
-        desk: Desk,
+        channel: TrialChannel,
         limits: Limits,
         measured: Callable[[Usage], object],
     ) -> None:
         """`measured`: is told what training has of its device."""
         self._process = process
         self._study = study
-        self._desk = desk
+        self._channel = channel
         self._limits = limits
         self._measured = measured
         self._courses = {trial.trial: Course(trial) for trial in trials}
         self._passed_on = 0
-        self._word = Word()
+        self._word = ServerUpdate()
         self._drain_seconds = math.inf
         self._looked_seconds = -math.inf
         self._rested = False
@@ -114,7 +114,7 @@ class Session:
 
     def _hear(self, news: News) -> None:
         match news:
-            case Rested(wanted):
+            case Idle(wanted):
                 self._rested, self.wanted = True, wanted
             case AllEnded(endings):
                 courses = [(self._courses[ending.trial], ending.outcome) for ending in endings]
@@ -126,12 +126,12 @@ class Session:
                 # The thread that sends them may be late: then they tell of the session before.
                 for trial in steps.keys() & self._courses.keys():
                     self._courses[trial].steps = steps[trial]
-                    self._desk.step(trial, steps[trial])
+                    self._channel.step(trial, steps[trial])
             case Reported(reports):
                 for trial, some in reports.items():
                     self._note(self._courses[trial], some)
-                self._desk.put_all(reports)
-            case Wants(places, arrived):
+                self._channel.put_all(reports)
+            case Capacity(places, arrived):
                 self._want(places, arrived)
             case Started() | Explained() | Opened() | Saved():
                 self._hear_of(self._courses[news.trial], news)
@@ -140,19 +140,19 @@ class Session:
         match news:
             case Started(_, execution):
                 course.started = True
-                self._desk.start(course.trial, execution)
+                self._channel.start(course.trial, execution)
             case Explained(_, execution):
-                self._desk.explain(course.trial, execution)
+                self._channel.explain(course.trial, execution)
             case Opened(_, horizon_steps, data):
                 course.opened = True
-                self._desk.open(course.trial, horizon_steps, data)
+                self._channel.open(course.trial, horizon_steps, data)
             case Saved(trial, checkpoint):
-                self._desk.announce(trial, checkpoint)
+                self._channel.announce(trial, checkpoint)
 
     def _want(self, places: int, arrived: int) -> None:
         # It may have asked before it heard of those that are on their way: they are what it asked for.
         if arrived == self._passed_on:
-            self._desk.want(places)
+            self._channel.want(places)
 
     def _note(self, course: Course, reports: Sequence[Report]) -> None:
         course.sent += len(reports)
@@ -174,16 +174,16 @@ class Session:
     def _end_all(self, endings: Sequence[tuple[Course, Outcome]]) -> None:
         for course, _ in endings:
             course.ended = True
-        self._desk.end_all([(course.trial, outcome) for course, outcome in endings])
+        self._channel.end_all([(course.trial, outcome) for course, outcome in endings])
 
     def _attend(self, now: float) -> None:
         """Every LOOK_SECONDS: tell the process what is new, and end it if it does not do as it should."""
         if self._ended or now - self._looked_seconds < LOOK_SECONDS:
             return
         self._looked_seconds = now
-        self._pass_on(self._desk.arrivals())
+        self._pass_on(self._channel.arrivals())
         self._tell(now)
-        if self._desk.draining:
+        if self._channel.draining:
             self._drain_seconds = min(self._drain_seconds, now)
         used, limit = self._used_bytes(), self._limits.memory_bytes
         if self._is_overdue(now):
@@ -199,7 +199,7 @@ class Session:
         if trials:
             self._passed_on += len(trials)
             self._courses.update({trial.trial: Course(trial) for trial in trials})
-            self._process.send(More(tuple(trials)))
+            self._process.send(AddTrials(tuple(trials)))
 
     def _used_bytes(self) -> int:
         return memory_bytes(self._process.pid) if self._limits.memory_bytes is not None else 0
@@ -212,10 +212,10 @@ class Session:
         running = [course for course in self._all if course.is_running]
         for course in running:
             self._ask_for(course, now)
-        word = Word(
+        word = ServerUpdate(
             {course.trial.trial: course.directive for course in running},
-            {course.trial.trial: course.sent - len(self._desk.pending(course.trial.trial)) for course in running},
-            self._desk.draining,
+            {course.trial.trial: course.sent - len(self._channel.pending(course.trial.trial)) for course in running},
+            self._channel.draining,
         )
         if word != self._word:
             self._process.send(word)
@@ -223,7 +223,7 @@ class Session:
 
     def _ask_for(self, course: Course, now: float) -> None:
         try:
-            course.tell(self._desk.directive(course.trial.trial), now)
+            course.tell(self._channel.directive(course.trial.trial), now)
         except ServerError:
             course.verdict = Finished("FAILED", error=storable_error(traceback.format_exc()))
             course.tell("cancel", now)
@@ -234,7 +234,7 @@ class Session:
         for course in self._all:
             if course.is_running and course.told_seconds < math.inf:
                 self._end(course, course.outcome_as_told())
-            elif course.is_running and self._desk.draining:
+            elif course.is_running and self._channel.draining:
                 self._end(course, Interrupted())
 
     def _fail(self, error: LehrError) -> None:

@@ -22,7 +22,7 @@ from workers.cohort.replay import Recorder
 from workers.cohort.training import CohortTraining, Entrant, resume
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.task import Task, TensorData
-from workers.trainer import Desk, Outcome, storable_error
+from workers.trainer import Outcome, TrialChannel, storable_error
 from workers.training.solo import SoloTrainer, build_task, fingerprint_of, objective_metric
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class CohortTrainer:
         self.wanted = trials_per_lease
         """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
 
-    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+    def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
         asked, size = self.wanted, self._advisor.choice(study.task).size
         self.wanted = max(self._alone, size)
         if len(trials) == asked < size:
@@ -66,13 +66,13 @@ class CohortTrainer:
             return
         left = list(trials) if size > 1 else list(trials[: self._alone])
         size = self._advisor.choice(study.task).size_of(len(left))
-        while self._fuses(study, left, size) and not desk.draining:
+        while self._fuses(study, left, size) and not channel.draining:
             # A cohort has one data set: those that hold out another fold come after.
-            queue = Queue(left, desk)
-            left = [*self._train_group(study, queue.first(size), queue, desk), *queue.left()]
+            queue = Queue(left, channel)
+            left = [*self._train_group(study, queue.first(size), queue, channel), *queue.left()]
             size = self._advisor.choice(study.task).size_of(len(left))
         begun = time.monotonic()
-        self._solo.train(study, left, desk, self._advisor.choice(study.task).execution(1))
+        self._solo.train(study, left, channel, self._advisor.choice(study.task).execution(1))
         self._advisor.spent(study.task, time.monotonic() - begun)
 
     def _fuses(self, study: LeasedStudy, trials: Sequence[LeasedTrial], size: int) -> bool:
@@ -85,7 +85,7 @@ class CohortTrainer:
         self._solo.discard(trial)
 
     def _train_group(
-        self, study: LeasedStudy, trials: Sequence[LeasedTrial], queue: Queue, desk: Desk
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], queue: Queue, channel: TrialChannel
     ) -> list[LeasedTrial]:
         """Train these, of one fold, together, and those of the queue that take freed places.
 
@@ -96,31 +96,31 @@ class CohortTrainer:
         def end(outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
             for trial, _ in outcomes:
                 del left[trial.trial]
-            desk.end_all(outcomes)
+            channel.end_all(outcomes)
 
         def start(starting: Sequence[LeasedTrial]) -> None:
             for trial in starting:
                 left[trial.trial] = trial
-                desk.start(trial, self._advisor.choice(study.task).execution(len(trials)))
+                channel.start(trial, self._advisor.choice(study.task).execution(len(trials)))
 
         def note(words: str) -> None:
             self._advisor.note(study.task, words)
             for trial in left.values():
-                desk.explain(trial, self._advisor.choice(study.task).execution(len(trials)))
+                channel.explain(trial, self._advisor.choice(study.task).execution(len(trials)))
 
         start(trials)
         try:
             task = build_task(study.task, self._data_dir, trials[0].fold)
             places = _Places(study, task, task.data(self._device), self._device)
-            for entrants in places.groups(trials, desk, self._checkpoints).values():
+            for entrants in places.groups(trials, channel, self._checkpoints).values():
                 CohortTraining(
                     Cohort(task, places.data, self._device, self._recorder),
                     entrants,
                     metric=objective_metric(task, study.objective),
-                    desk=desk,
+                    channel=channel,
                     end=end,
                     note=note,
-                    supply=_Refill(queue, places, start, desk),
+                    supply=_Refill(queue, places, start, channel),
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
@@ -145,23 +145,23 @@ class _Places:
     data: TensorData
     device: torch.device
 
-    def entrant(self, trial: LeasedTrial, desk: Desk) -> Entrant:
+    def entrant(self, trial: LeasedTrial, channel: TrialChannel) -> Entrant:
         """One that begins."""
         name, fraction = trial.trial, trial.horizon_fraction
         member = new_member(
             self.task, self.data, trial.schedule, trial.seed, name=name, fraction=fraction, device=self.device
         )
-        desk.open(trial, member.horizon_steps, self.task.summary())
+        channel.open(trial, member.horizon_steps, self.task.summary())
         return Entrant(trial, member, fingerprint_of(self.study, trial, member.horizon_steps))
 
     def groups(
-        self, trials: Sequence[LeasedTrial], desk: Desk, checkpoints: Checkpoints
+        self, trials: Sequence[LeasedTrial], channel: TrialChannel, checkpoints: Checkpoints
     ) -> Mapping[int, list[Entrant]]:
         """By position in an epoch: 0 for all that are new, another one for those that were saved within one."""
         groups: dict[int, list[Entrant]] = {}
         for trial in trials:
-            entrant = self.entrant(trial, desk)
-            resume(entrant, desk, checkpoints)
+            entrant = self.entrant(trial, channel)
+            resume(entrant, channel, checkpoints)
             position = entrant.member.step % self.task.params.steps_per_epoch(self.data.train_size)
             groups.setdefault(position, []).append(entrant)
         return groups
@@ -174,7 +174,7 @@ class _Refill:
     queue: Queue
     places: _Places
     start: Callable[[Sequence[LeasedTrial]], object]
-    desk: Desk
+    channel: TrialChannel
 
     def want(self, places: int) -> None:
         self.queue.want(places)
@@ -182,4 +182,4 @@ class _Refill:
     def take(self, places: int) -> list[Entrant]:
         taken = self.queue.take(places)
         self.start(taken)
-        return [self.places.entrant(trial, self.desk) for trial in taken]
+        return [self.places.entrant(trial, self.channel) for trial in taken]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lehr.wire.leases import LeasedTrial
-from workers.trainer import Desk
+from workers.trainer import TrialChannel
 
 
 class Queue:
     """Of one study. A cohort has one data set, so only trials that hold out the same fold go into it."""
 
-    def __init__(self, trials: Sequence[LeasedTrial], desk: Desk) -> None:
+    def __init__(self, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
         """At least one trial: the first one's fold is the cohort's."""
-        self._desk = desk
+        self._channel = channel
         self._fold = trials[0].fold
         self._waiting = list(trials)
 
@@ -23,20 +23,20 @@ class Queue:
 
     def take(self, places: int) -> list[LeasedTrial]:
         """The same of those that can begin with an epoch: another attempt's may go on within one."""
-        self._waiting += self._desk.arrivals()
+        self._waiting += self._channel.arrivals()
         fresh = [trial for trial in self._waiting if self._suits(trial) and trial.attempt == 1]
         return self._taken(fresh[:places])
 
     def want(self, places: int) -> None:
         """Have trials brought for so many places, where too few wait."""
-        self._waiting += self._desk.arrivals()
+        self._waiting += self._channel.arrivals()
         missing = places - len(self._waiting)
         if missing > 0:
-            self._desk.want(missing)
+            self._channel.want(missing)
 
     def left(self) -> list[LeasedTrial]:
         """Those that still wait, and those that came since."""
-        self._waiting += self._desk.arrivals()
+        self._waiting += self._channel.arrivals()
         return self._waiting
 
     def _suits(self, trial: LeasedTrial) -> bool:

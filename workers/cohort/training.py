@@ -15,8 +15,8 @@ from lehr.wire.leases import LeasedTrial, Report
 from workers.checkpoints.saving import Cadence, Checkpoints
 from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
-from workers.cohort.vacancy_forecast import Outlook
-from workers.trainer import Desk, Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.cohort.vacancy_forecast import VacancyForecast
+from workers.trainer import Dropped, Finished, Interrupted, Outcome, TrialChannel, storable_error
 from workers.training.run import LOST, DivergedError
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ class CohortTraining:
         entrants: Sequence[Entrant],
         *,
         metric: str,
-        desk: Desk,
+        channel: TrialChannel,
         end: Callable[[Sequence[tuple[LeasedTrial, Outcome]]], None],
         note: Callable[[str], None],
         supply: Supply,
@@ -72,7 +72,7 @@ class CohortTraining:
         self._cohort = cohort
         self._entrants = {entrant.member: entrant for entrant in entrants}
         self._metric = metric
-        self._desk = desk
+        self._channel = channel
         self._tell_ended = end
         self._note = note
         self._noted = False
@@ -80,7 +80,7 @@ class CohortTraining:
         self._places = len(entrants)
         self._checkpoints = checkpoints
         self._cadence = cadence
-        self._outlook = Outlook(cohort, len(entrants))
+        self._outlook = VacancyForecast(cohort, len(entrants))
 
     def complete(self) -> None:
         """Train until each has ended. Raises what training raises; who has not ended then is still to be."""
@@ -99,14 +99,14 @@ class CohortTraining:
         free = self._places - len(self._cohort.members)
         if self._cohort.position or not self._cohort.members or free < max(1, self._places // REFILL_SHARE):
             return
-        entrants = [] if self._desk.draining else list(self._supply.take(free))
+        entrants = [] if self._channel.draining else list(self._supply.take(free))
         if entrants:
             self._entrants.update({entrant.member: entrant for entrant in entrants})
             self._cohort.join([entrant.member for entrant in entrants], [None] * len(entrants))
 
     def _look_ahead(self) -> None:
         free = self._outlook.free_soon(time.monotonic(), AHEAD_SECONDS)
-        if free >= max(1, self._places // REFILL_SHARE) and not self._desk.draining:
+        if free >= max(1, self._places // REFILL_SHARE) and not self._channel.draining:
             self._supply.want(free)
 
     def _advance(self) -> None:
@@ -126,9 +126,9 @@ class CohortTraining:
             if member.finished:
                 ended[member] = self._finished(entrant)
         if reports:
-            self._desk.put_all(reports)
+            self._channel.put_all(reports)
         for member in self._cohort.members:
-            self._desk.step(member.name, member.step)
+            self._channel.step(member.name, member.step)
         self._end(ended)
         if self._cadence.due(time.monotonic()):
             self._save(self._cohort.members)
@@ -139,7 +139,7 @@ class CohortTraining:
             self._note(self._cohort.not_replayed)
 
     def _ended_from_outside(self) -> dict[Member, Outcome]:
-        if self._desk.draining:
+        if self._channel.draining:
             self._save(self._cohort.members)
             return {member: Interrupted() for member in self._cohort.members}
         told = {member: self._told(self._entrants[member]) for member in self._cohort.members}
@@ -147,7 +147,7 @@ class CohortTraining:
 
     def _told(self, entrant: Entrant) -> Outcome | None:
         try:
-            directive = self._desk.directive(entrant.trial.trial)
+            directive = self._channel.directive(entrant.trial.trial)
         except ServerError:
             return Finished("FAILED", error=storable_error(traceback.format_exc()))
         if directive == "continue":
@@ -172,7 +172,7 @@ class CohortTraining:
             entrant = self._entrants[member]
             name = entrant.trial.trial
             # As alone: reports that are still on their way are saved too.
-            pending = [report.model_dump_json() for report in self._desk.pending(name)]
+            pending = [report.model_dump_json() for report in self._channel.pending(name)]
             run = self._cohort.state(member)
             state = {"fingerprint": entrant.fingerprint, "run": run, "value": entrant.value, "reports": pending}
             try:
@@ -180,12 +180,12 @@ class CohortTraining:
             except OSError as error:
                 log.warning("checkpoint_failed", trial=name, step=member.step, error=str(error))
             else:
-                self._desk.announce(name, place)
+                self._channel.announce(name, place)
         log.debug("cohort_saved", trials=len(members))
         self._cadence.saved(started, time.monotonic())
 
 
-def resume(entrant: Entrant, desk: Desk, checkpoints: Checkpoints) -> None:
+def resume(entrant: Entrant, channel: TrialChannel, checkpoints: Checkpoints) -> None:
     """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
     trial = entrant.trial
     state = checkpoints.load(trial.trial, entrant.fingerprint, trial.checkpoint)
@@ -193,5 +193,5 @@ def resume(entrant: Entrant, desk: Desk, checkpoints: Checkpoints) -> None:
         return
     entrant.state, entrant.value = state["run"], state["value"]
     entrant.member.step = state["run"]["step"]
-    desk.put(trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+    channel.put(trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
     log.info("trial_resumed", trial=trial.trial, step=entrant.member.step)

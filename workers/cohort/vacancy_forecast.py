@@ -8,7 +8,7 @@ LOOK_SECONDS = 0.1
 """Between two looks."""
 
 
-class Outlook:
+class VacancyForecast:
     """Measures a cohort's pace as it trains."""
 
     def __init__(self, cohort: Cohort, places: int) -> None:

@@ -10,7 +10,7 @@ from lehr.wire.leases import Directive, LeasedTrial, TrialAttempt
 _WEIGHT: Mapping[Directive, int] = {"continue": 0, "prune": 1, "cancel": 2, "done": 3, "lost": 4}
 
 
-class Board:
+class Directives:
     """Directives by trial: posted by the beat and sender threads, read by the trainer at each step.
 
     A heavier directive stands: a `prune` that came with a report is not undone by the

@@ -10,7 +10,7 @@ import structlog
 
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
 from lehr.wire.leases import Lease, Renewal, TrialAttempt
-from workers.lease.directives import Board
+from workers.lease.directives import Directives
 from workers.lease.protocol import LeaseServer
 from workers.lease.retry import is_lost, keep_trying
 from workers.monitor.trial_progress import Progress
@@ -25,10 +25,10 @@ class Beats:
     two beats in a row may fail without harm. A beat that fails is retried for ever.
     """
 
-    def __init__(self, server: LeaseServer, lease: Lease, board: Board, progress: Progress) -> None:
+    def __init__(self, server: LeaseServer, lease: Lease, directives: Directives, progress: Progress) -> None:
         self._server = server
         self._lease = lease
-        self._board = board
+        self._directives = directives
         self._progress = progress
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"beats-{lease.lease_id}", daemon=True)
@@ -42,7 +42,7 @@ class Beats:
 
     def _run(self) -> None:
         while not self._closed.wait(self._lease.beat_seconds):
-            held = self._board.held()
+            held = self._directives.held()
             if not held:
                 return
             self._beat(Renewal(trials=[self._told(trial) for trial in held]))
@@ -55,11 +55,11 @@ class Beats:
             return
         except LostLeaseError:
             log.warning("lease_lost", lease=self._lease.lease_id, trials=named)
-            self._board.lose(named)
+            self._directives.lose(named)
         except ServerError as error:
             self._refused(named, error)
         else:
-            self._board.post(answer.trials)
+            self._directives.post(answer.trials)
 
     def _told(self, held: TrialAttempt) -> TrialAttempt:
         return held.model_copy(update={"progress": self._progress.of(held.trial)})
@@ -69,6 +69,6 @@ class Beats:
             return
         log.warning("beat_refused", lease=self._lease.lease_id, trials=named, error=str(error))
         if is_lost(error):
-            self._board.lose(named)
+            self._directives.lose(named)
         else:
-            self._board.fail(named, error)
+            self._directives.fail(named, error)

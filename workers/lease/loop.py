@@ -10,10 +10,10 @@ import structlog
 from lehr.errors import ServerError, UnreachableError
 from lehr.wire.leases import Claim, Lease, WorkerInfo
 from workers.lease.drain import Drain
-from workers.lease.prefetch import Ahead
+from workers.lease.prefetch import LeasePrefetcher
 from workers.lease.protocol import LeaseServer
 from workers.lease.retry import keep_trying
-from workers.lease.router import Floor
+from workers.lease.router import LeaseRouter
 from workers.lease.work import LeaseWork
 from workers.monitor.trial_progress import Progress
 from workers.trainer import Trainer
@@ -49,17 +49,17 @@ class LeaseLoop:
         self._trainer = trainer
         self._drain = drain
         self._progress = progress or Progress()
-        self._ahead = Ahead(self._claim_ahead)
+        self._prefetcher = LeasePrefetcher(self._prefetch)
 
     def run(self) -> None:
         """Returns when drained. Raises ServerError when the server refuses the claim itself."""
         try:
             while not self._drain.requested.is_set():
-                work = self._ahead.take() or self._next_work()
+                work = self._prefetcher.take() or self._next_work()
                 if work is not None:
                     self._complete(work)
         finally:
-            claimed = self._ahead.take()
+            claimed = self._prefetcher.take()
             if claimed is not None:
                 claimed.close()
 
@@ -71,20 +71,20 @@ class LeaseLoop:
         return work is not None
 
     def _complete(self, work: LeaseWork) -> None:
-        floor = Floor(work, self._ahead, self._drain, self._want_processes)
-        self._trainer.train(work.study, work.trials, floor)
-        floor.close()
+        router = LeaseRouter(work, self._prefetcher, self._drain, self._want_processes)
+        self._trainer.train(work.study, work.trials, router)
+        router.close()
 
     def _next_work(self) -> LeaseWork | None:
         most = max(self._max_trials, self._trainer.wanted)
         return self._work_on(self._claim(most, CLAIM_WAIT_SECONDS))
 
-    def _claim_ahead(self, places: int) -> LeaseWork | None:
+    def _prefetch(self, places: int) -> LeaseWork | None:
         """Now or not at all: the worker is busy, another one may wait for the same trials."""
         try:
             return self._work_on(self._claim(places, 0.0))
         except ServerError as error:
-            log.warning("claim_ahead_refused", error=str(error))
+            log.warning("prefetch_refused", error=str(error))
             return None
 
     def _claim(self, most: int, wait_seconds: float, study: str | None = None) -> Lease | None:

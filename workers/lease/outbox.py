@@ -14,7 +14,7 @@ import structlog
 from lehr.errors import LostLeaseError, ServerError, UnreachableError
 from lehr.wire.data import DataSummary
 from lehr.wire.leases import Report, ReportBatch, TrialAttempt, TrialReports
-from workers.lease.directives import Board
+from workers.lease.directives import Directives
 from workers.lease.protocol import LeaseServer
 from workers.lease.retry import is_lost, keep_trying
 
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Mail:
+class _PendingReports:
     """What waits for one trial. `checkpoint` is sent when it is not yet known to the server."""
 
     held: TrialAttempt
@@ -45,7 +45,7 @@ class _Mail:
     def waits(self) -> bool:
         return bool(self.reports) or self.checkpoint != self.announced
 
-    def letter(self) -> TrialReports:
+    def batch(self) -> TrialReports:
         return TrialReports(
             trial=self.held.trial,
             attempt=self.held.attempt,
@@ -63,15 +63,15 @@ class Outbox:
     while a call is under way, further reports gather and share the next one.
     """
 
-    def __init__(self, server: LeaseServer, lease_id: str, board: Board, overdue: threading.Event) -> None:
+    def __init__(self, server: LeaseServer, lease_id: str, directives: Directives, overdue: threading.Event) -> None:
         """`overdue`: set when a draining worker can wait no longer."""
         self._server = server
         self._lease_id = lease_id
-        self._board = board
+        self._directives = directives
         self._overdue = overdue
         self._closed = threading.Event()
         self._changed = threading.Condition()
-        self._mail: dict[str, _Mail] = {}
+        self._pending: dict[str, _PendingReports] = {}
         self._urgent = False
         self._told_data = False
         self._linger_seconds = LINGER_SECONDS
@@ -87,42 +87,42 @@ class Outbox:
             self._changed.notify_all()
 
     def open(self, held: TrialAttempt, horizon_steps: int, data: DataSummary | None = None) -> None:
-        """Begin a trial's mail."""
+        """Begin to send for a trial."""
         with self._changed:
-            # All trials of a lease have the same data: it is sent with the first letter of the first.
+            # All trials of a lease have the same data: it is sent with the first batch of the first.
             told, self._told_data = self._told_data, self._told_data or data is not None
-            self._mail[held.trial] = _Mail(held, horizon_steps, data=None if told else data)
+            self._pending[held.trial] = _PendingReports(held, horizon_steps, data=None if told else data)
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
-        """By trial, send these after those put before. Nothing is sent for a trial whose mail was dropped."""
+        """By trial, send these after those put before. Nothing is sent for a trial whose pending was dropped."""
         with self._changed:
             for trial, some in reports.items():
-                if trial in self._mail:
-                    self._mail[trial].reports.extend(some)
+                if trial in self._pending:
+                    self._pending[trial].reports.extend(some)
             self._changed.notify_all()
 
     def announce(self, trial: str, checkpoint: str) -> None:
         """Tell the server where the trial was saved."""
         with self._changed:
-            if trial in self._mail:
-                self._mail[trial].checkpoint = checkpoint
+            if trial in self._pending:
+                self._pending[trial].checkpoint = checkpoint
                 self._changed.notify_all()
 
     def pending(self, trial: str) -> list[Report]:
         """The trial's reports that the server has not acknowledged, oldest first."""
         with self._changed:
-            return list(self._mail[trial].reports) if trial in self._mail else []
+            return list(self._pending[trial].reports) if trial in self._pending else []
 
     def drop(self, trial: str) -> None:
-        """Forget the trial's mail: it is no longer ours to report on."""
+        """Forget the trial's pending: it is no longer ours to report on."""
         with self._changed:
-            self._mail.pop(trial, None)
+            self._pending.pop(trial, None)
             self._changed.notify_all()
 
     def flush(self, trial: str) -> bool:
         """Wait until every report of the trial is acknowledged or moot; False when overdue first."""
         with self._changed:
-            while trial in self._mail and self._mail[trial].waits:
+            while trial in self._pending and self._pending[trial].waits:
                 if self._overdue.is_set():
                     return False
                 self._urgent = True
@@ -141,14 +141,17 @@ class Outbox:
 
     def _next_batch(self) -> ReportBatch | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed.is_set() or any(mail.waits for mail in self._mail.values()))
+            self._changed.wait_for(lambda: self._closed.is_set() or self._has_waiting())
             self._changed.wait_for(lambda: self._closed.is_set() or self._urgent, timeout=self._linger_seconds)
             self._urgent = False
-            letters = [mail.letter() for mail in self._mail.values() if mail.waits]
-        return ReportBatch(trials=letters) if letters else None
+            batches = [pending.batch() for pending in self._pending.values() if pending.waits]
+        return ReportBatch(trials=batches) if batches else None
+
+    def _has_waiting(self) -> bool:
+        return any(pending.waits for pending in self._pending.values())
 
     def _send(self, batch: ReportBatch) -> None:
-        named = [letter.trial for letter in batch.trials]
+        named = [sent.trial for sent in batch.trials]
         try:
             answer = keep_trying(lambda: self._server.report(self._lease_id, batch), self._closed, "report")
         except UnreachableError:
@@ -158,22 +161,22 @@ class Outbox:
         except ServerError as error:
             self._refused(named, error)
         else:
-            self._board.post(answer.trials)
+            self._directives.post(answer.trials)
             self._lose([trial for trial, directive in answer.trials.items() if directive == "lost"])
             self._acknowledge(batch)
 
     def _acknowledge(self, batch: ReportBatch) -> None:
         with self._changed:
-            for letter in batch.trials:
-                mail = self._mail.get(letter.trial)
-                if mail is not None:
-                    del mail.reports[: len(letter.reports)]
-                    mail.announced = letter.checkpoint
-                    mail.data = None
+            for sent in batch.trials:
+                pending = self._pending.get(sent.trial)
+                if pending is not None:
+                    del pending.reports[: len(sent.reports)]
+                    pending.announced = sent.checkpoint
+                    pending.data = None
             self._changed.notify_all()
 
     def _lose(self, trials: list[str]) -> None:
-        self._board.lose(trials)
+        self._directives.lose(trials)
         for trial in trials:
             self.drop(trial)
 
@@ -184,6 +187,6 @@ class Outbox:
         if is_lost(error):
             self._lose(named)
             return
-        self._board.fail(named, error)
+        self._directives.fail(named, error)
         for trial in named:
             self.drop(trial)

@@ -12,7 +12,7 @@ PAUSE_SECONDS = 1.0
 """After a claim that brought nothing, none is made for so long."""
 
 
-class Ahead:
+class LeasePrefetcher:
     """Holds what was claimed until somebody takes it; until then nothing more is claimed."""
 
     def __init__(self, claim: Callable[[int], LeaseWork | None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -26,7 +26,7 @@ class Ahead:
     def want(self, places: int) -> None:
         """Claim so many trials at most, where nothing is claimed yet. Returns at once."""
         if self._thread is None and self._clock() >= self._until_seconds:
-            self._thread = threading.Thread(target=self._run, args=(places,), name="claim-ahead", daemon=True)
+            self._thread = threading.Thread(target=self._run, args=(places,), name="prefetch", daemon=True)
             self._thread.start()
 
     def take(self, study: str | None = None) -> LeaseWork | None:

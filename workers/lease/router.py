@@ -8,24 +8,28 @@ from lehr.wire.data import DataSummary
 from lehr.wire.leases import Directive, LeasedTrial, Report
 from lehr.wire.trials import Execution
 from workers.lease.drain import Drain
-from workers.lease.prefetch import Ahead
+from workers.lease.prefetch import LeasePrefetcher
 from workers.lease.work import LeaseWork
 from workers.trainer import Outcome
 
 
-class Floor:
-    """The desk of a trainer: of one lease, and of those of the same study that were claimed for places it had free.
+class LeaseRouter:
+    """The channel of a trainer: of one lease, and of those of the same study that were claimed for places it had free.
 
     `_works`: leases with the names of their trials that have not ended.
     """
 
     def __init__(
-        self, work: LeaseWork, ahead: Ahead, drain: Drain, want_processes: Callable[[str, int], object] | None = None
+        self,
+        work: LeaseWork,
+        prefetcher: LeasePrefetcher,
+        drain: Drain,
+        want_processes: Callable[[str, int], object] | None = None,
     ) -> None:
         """`want_processes`: is told in how many processes at once the study is trained best."""
         self._study = work.study.study_id
         self._want_processes = want_processes or (lambda study, processes: None)
-        self._ahead = ahead
+        self._prefetcher = prefetcher
         self._drain = drain
         self._works: dict[LeaseWork, set[str]] = {}
         self._of: dict[str, LeaseWork] = {}
@@ -43,10 +47,10 @@ class Floor:
 
     def want(self, places: int) -> None:
         if not self.draining:
-            self._ahead.want(places)
+            self._prefetcher.want(places)
 
     def arrivals(self) -> list[LeasedTrial]:
-        work = None if self.draining else self._ahead.take(self._study)
+        work = None if self.draining else self._prefetcher.take(self._study)
         return [] if work is None else self._take_in(work)
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
@@ -90,7 +94,7 @@ class Floor:
                 work.end_all(of_it)
                 left.difference_update(trial.trial for trial, _ in of_it)
             if not left:
-                # One study may keep a floor busy for days, lease after lease.
+                # One study may keep a router busy for days, lease after lease.
                 del self._works[work]
                 work.close()
 

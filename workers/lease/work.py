@@ -21,7 +21,7 @@ from lehr.wire.leases import (
     TrialFinish,
 )
 from lehr.wire.trials import Execution
-from workers.lease.directives import Board
+from workers.lease.directives import Directives
 from workers.lease.drain import Drain
 from workers.lease.heartbeat import Beats
 from workers.lease.outbox import Outbox
@@ -41,13 +41,13 @@ class LeaseWork:
         self._lease = lease
         self._trainer = trainer
         self._drain = drain
-        self._board = Board(lease.trials)
-        self._outbox = Outbox(server, lease.lease_id, self._board, drain.overdue)
+        self._directives = Directives(lease.trials)
+        self._outbox = Outbox(server, lease.lease_id, self._directives, drain.overdue)
         self._progress = progress
         self._executions: dict[str, Execution] = {}
         self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
         self._kept = ExitStack()
-        self._kept.enter_context(Beats(server, lease, self._board, progress))
+        self._kept.enter_context(Beats(server, lease, self._directives, progress))
         self._kept.enter_context(self._outbox)
 
     @property
@@ -90,7 +90,7 @@ class LeaseWork:
         self._outbox.announce(trial, checkpoint)
 
     def directive(self, trial: str) -> Directive:
-        return self._board.directive(trial)
+        return self._directives.directive(trial)
 
     def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
         finished = []
@@ -155,13 +155,13 @@ class LeaseWork:
 
     def _drop(self, trial: LeasedTrial, *, discard: bool) -> None:
         """Nothing more is sent for this trial."""
-        self._board.settle(trial.trial)
+        self._directives.settle(trial.trial)
         self._outbox.drop(trial.trial)
         if discard:
             self._trainer.discard(trial)
 
     def _give_back(self) -> None:
-        held = self._board.held()
+        held = self._directives.held()
         if not held:
             return
         # Reports first: after the release the server hears none of this attempt's any more.

@@ -21,7 +21,7 @@ from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
 from workers.tasks.registry import find_task
 from workers.tasks.task import Task
-from workers.trainer import ALONE, Desk, Dropped, Finished, Interrupted, Outcome, storable_error
+from workers.trainer import ALONE, Dropped, Finished, Interrupted, Outcome, TrialChannel, storable_error
 from workers.training.failures import account_of
 from workers.training.run import LOST, DivergedError, Run
 
@@ -49,25 +49,25 @@ class SoloTrainer:
         return 1
 
     def train(
-        self, study: LeasedStudy, trials: Sequence[LeasedTrial], desk: Desk, execution: Execution = ALONE
+        self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel, execution: Execution = ALONE
     ) -> None:
         """`execution`: what to tell of how they are trained."""
         for trial in trials:
-            if desk.draining:
+            if channel.draining:
                 return
             keys = {"study": study.study_id, "trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
             with structlog.contextvars.bound_contextvars(**keys):
-                desk.start(trial, execution)
-                outcome = self._outcome(study, trial, desk)
-                desk.end(trial, outcome)
+                channel.start(trial, execution)
+                outcome = self._outcome(study, trial, channel)
+                channel.end(trial, outcome)
             if isinstance(outcome, Finished) and outcome.state == "FAILED":
                 # Whoever gave out the trials decides whether this process is fit for the others.
                 return
 
-    def _outcome(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> Outcome:
+    def _outcome(self, study: LeasedStudy, trial: LeasedTrial, channel: TrialChannel) -> Outcome:
         """The rim: whatever training code raises is the trial's failure, never the worker's."""
         try:
-            return self._training(study, trial, desk).complete()
+            return self._training(study, trial, channel).complete()
         except (Exception, SystemExit) as error:  # noqa: BLE001
             return Finished("FAILED", error=storable_error(account_of(error)))
 
@@ -78,7 +78,7 @@ class SoloTrainer:
         except OSError as error:
             log.warning("checkpoint_kept", error=str(error))
 
-    def _training(self, study: LeasedStudy, trial: LeasedTrial, desk: Desk) -> _Training:
+    def _training(self, study: LeasedStudy, trial: LeasedTrial, channel: TrialChannel) -> _Training:
         task = build_task(study.task, self._data_dir, trial.fold)
         metric = objective_metric(task, study.objective)
         run = Run(
@@ -94,7 +94,7 @@ class SoloTrainer:
             run=run,
             trial=trial,
             metric=metric,
-            desk=desk,
+            channel=channel,
             checkpoints=self._checkpoints,
             cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
             fingerprint=fingerprint_of(study, trial, run.horizon_steps),
@@ -126,7 +126,7 @@ class _Training:
     run: Run
     trial: LeasedTrial
     metric: str
-    desk: Desk
+    channel: TrialChannel
     checkpoints: Checkpoints
     cadence: Cadence
     fingerprint: str
@@ -134,13 +134,13 @@ class _Training:
 
     def resume(self) -> None:
         """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
-        self.desk.open(self.trial, self.run.horizon_steps, self.run.summary)
+        self.channel.open(self.trial, self.run.horizon_steps, self.run.summary)
         state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
         if state is None:
             return
         self.run.restore(state["run"])
         self.value = state["value"]
-        self.desk.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
+        self.channel.put(self.trial.trial, [Report.model_validate_json(report) for report in state["reports"]])
         log.info("trial_resumed", step=self.run.step)
 
     def complete(self) -> Outcome:
@@ -151,37 +151,37 @@ class _Training:
                     return ended
                 self._advance()
         except DivergedError as error:
-            self.desk.put(self.trial.trial, [error.report])
+            self.channel.put(self.trial.trial, [error.report])
             return Finished("DIVERGED", error=str(error))
         if self.value is None:
             return Finished("DIVERGED", error=f"{self.metric} {LOST} at step {self.run.step - 1}")
         return Finished("COMPLETED", self.value)
 
     def _ended_from_outside(self) -> Outcome | None:
-        directive = self.desk.directive(self.trial.trial)
+        directive = self.channel.directive(self.trial.trial)
         if directive == "prune":
             return Finished("PRUNED", self.value)
         if directive != "continue":
             return Dropped(directive)
-        if self.desk.draining:
+        if self.channel.draining:
             self._save()
             return Interrupted()
         return None
 
     def _advance(self) -> None:
         report = self.run.advance()
-        self.desk.step(self.trial.trial, self.run.step)
+        self.channel.step(self.trial.trial, self.run.step)
         if report is not None:
             # A range test evaluates no metric: its value is the loss that it ended with.
             self.value = report.train_loss if self.trial.report_every_steps else report.metrics[self.metric]
-            self.desk.put(self.trial.trial, [report])
+            self.channel.put(self.trial.trial, [report])
         if self.cadence.due(time.monotonic()):
             self._save()
 
     def _save(self) -> None:
         started = time.monotonic()
         # Reports that are still on their way are saved too: the next attempt does not train these steps again.
-        pending = [report.model_dump_json() for report in self.desk.pending(self.trial.trial)]
+        pending = [report.model_dump_json() for report in self.channel.pending(self.trial.trial)]
         state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
         try:
             place = self.checkpoints.save(self.trial.trial, self.run.step, state)
@@ -189,7 +189,7 @@ class _Training:
             log.warning("checkpoint_failed", step=self.run.step, error=str(error))
         else:
             log.debug("checkpoint_saved", step=self.run.step, path=place)
-            self.desk.announce(self.trial.trial, place)
+            self.channel.announce(self.trial.trial, place)
         self.cadence.saved(started, time.monotonic())
 
 

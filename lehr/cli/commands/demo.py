@@ -18,7 +18,7 @@ from lehr.cli.display.progress import view
 from lehr.cli.display.tables import interval, number, rates
 from lehr.cli.failures import FAILED
 from lehr.cli.follow import follow
-from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.cli.local.supervisor import Plan, Supervisor
 from lehr.client import Client
 from lehr.errors import LehrError
 from lehr.terminal import Rows
@@ -64,9 +64,9 @@ def demo(
     plan = Plan(DEFAULT_HOST, 0, WORKERS)
     plan.require_programs()
     make_anew(data)
-    with running(data, plan) as fleet, Client(fleet.url) as client:
-        say(f"server and {WORKERS} workers run on {fleet.url}")
-        study = _search(client, fleet)
+    with running(data, plan) as supervisor, Client(supervisor.url) as client:
+        say(f"server and {WORKERS} workers run on {supervisor.url}")
+        study = _search(client, supervisor)
         answer = client.best(study.study_id, points=POINTS)
         trials = list(client.trials(study.study_id, purpose="search", state="COMPLETED", order="value"))
     if not json:
@@ -91,13 +91,13 @@ def make_anew(folder: Path) -> None:
         raise DemoFolderError(f"{folder} cannot be used: {error.strerror}.") from error
 
 
-def _search(client: Client, fleet: Fleet) -> Study:
+def _search(client: Client, supervisor: Supervisor) -> Study:
     study = client.create_study(STUDY)
     started = time.monotonic()
     families, trials = len(STUDY["space"]["families"]), STUDY["budget"]["trials"]
     say(f"searching {families} families with {trials} trials of a CNN on scikit-learn's handwritten digits")
     with view() as screen:
-        for sighting in follow(client, study.study_id, between=fleet.tick):
+        for sighting in follow(client, study.study_id, between=supervisor.tick):
             study = sighting.study
             screen.show(sighting)
             if time.monotonic() - started > LONGEST_SECONDS:

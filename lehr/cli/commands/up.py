@@ -15,7 +15,7 @@ import typer
 from lehr.cli import settings
 from lehr.cli.display.output import err, say
 from lehr.cli.local.data_folder import DataFolder
-from lehr.cli.local.supervisor import Fleet, Plan
+from lehr.cli.local.supervisor import Plan, Supervisor
 from lehr.cli.settings import DataOption, DeviceOption, HostOption, PortOption
 
 TICK_SECONDS = 0.2
@@ -43,27 +43,27 @@ def up(
 ) -> None:
     """Run a server and workers on this machine, with SQLite. Ctrl-C ends them; studies stay and continue next time."""
     try:
-        with running(data, Plan(host, port, workers, device, verbose)) as fleet:
-            say(f"lehr is up on {fleet.url}, data in {data}. Ctrl-C ends it; studies go on at the next `lehr up`.")
+        with running(data, Plan(host, port, workers, device, verbose)) as supervisor:
+            say(f"lehr is up on {supervisor.url}, data in {data}. Ctrl-C ends it; studies go on at the next `lehr up`.")
             while True:
-                fleet.tick()
+                supervisor.tick()
                 time.sleep(TICK_SECONDS)
     except Terminated:
         raise typer.Exit from None
 
 
 @contextmanager
-def running(data: Path, plan: Plan) -> Iterator[Fleet]:
-    """A fleet that is started here and ended on the way out, whatever the reason."""
+def running(data: Path, plan: Plan) -> Iterator[Supervisor]:
+    """A supervisor that is started here and ended on the way out, whatever the reason."""
     plan.require_programs()  # before the folder is made
     with DataFolder(data) as folder, _signals_end_it():
-        fleet = Fleet(folder, plan, say)
+        supervisor = Supervisor(folder, plan, say)
         try:
-            fleet.start()
-            yield fleet
+            supervisor.start()
+            yield supervisor
         finally:
             err.print("ending workers and server …")
-            fleet.stop()
+            supervisor.stop()
 
 
 @contextmanager

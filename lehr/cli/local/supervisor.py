@@ -65,7 +65,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Seat:
+class WorkerSlot:
     """A worker's place: who sits there, how often in a row it was lost, when the next may start."""
 
     child: Child
@@ -73,14 +73,14 @@ class Seat:
     due_seconds: float | None = None
 
 
-class Fleet:
+class Supervisor:
     """`start`, then `tick` often, and `stop` whatever happens. Says on `say` what people should know."""
 
     def __init__(self, folder: DataFolder, plan: Plan, say: Callable[[str], None]) -> None:
         self._folder = folder
         self._plan = plan
         self._say = say
-        self._seats: list[Seat] = []
+        self._slots: list[WorkerSlot] = []
         self._server: Child | None = None
         self.url = ""
 
@@ -92,26 +92,26 @@ class Fleet:
         self._server.start()
         self._await_ready()
         for index in range(self._plan.worker_count):
-            seat = Seat(self._child(f"worker-{index}", self._worker_command(index)))
-            self._seats.append(seat)
-            seat.child.start()
+            slot = WorkerSlot(self._child(f"worker-{index}", self._worker_command(index)))
+            self._slots.append(slot)
+            slot.child.start()
         self._write_state()
 
     def tick(self) -> None:
         """Start lost workers again. Raises ServerEndedError and WorkerRefusedError."""
         self._check_server()
-        for seat in self._seats:
-            self._tend(seat)
+        for slot in self._slots:
+            self._keep_running(slot)
 
     def stop(self) -> None:
         """End the workers, so that they give back what they hold, then the server. A second Ctrl-C kills."""
         try:
-            self._end([seat.child for seat in self._seats])
+            self._end([slot.child for slot in self._slots])
             self._end([self._server] if self._server else [])
         except KeyboardInterrupt:
             self._say("killing what still runs")
         finally:
-            for child in [*(seat.child for seat in self._seats), *([self._server] if self._server else [])]:
+            for child in [*(slot.child for slot in self._slots), *([self._server] if self._server else [])]:
                 child.signal(signal.SIGKILL)
                 child.end(0)
 
@@ -171,22 +171,22 @@ class Fleet:
             code = self._server.exit_code if self._server else None
             raise ServerEndedError(f"The server ended {_how(code)}.{self._trail(self._server)}")
 
-    def _tend(self, seat: Seat) -> None:
+    def _keep_running(self, slot: WorkerSlot) -> None:
         now = time.monotonic()
-        if seat.child.is_running:
+        if slot.child.is_running:
             return
-        if seat.due_seconds is None:
-            if seat.child.exit_code == USAGE_EXIT_CODE:
-                raise WorkerRefusedError(f"{seat.child.name} refuses its settings.{self._trail(seat.child)}")
-            seat.losses = 0 if now - seat.child.started_seconds >= STEADY_SECONDS else seat.losses
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**seat.losses)
-            seat.losses, seat.due_seconds = min(seat.losses + 1, 10), now + pause
-            last = seat.child.tail().splitlines()[-1:]
-            said = f": {last[0]}" if last and seat.child.exit_code else ""
-            self._say(f"{seat.child.name} ended {_how(seat.child.exit_code)}{said}; starting it again in {pause:g} s")
-        elif now >= seat.due_seconds:
-            seat.due_seconds = None
-            seat.child.start()
+        if slot.due_seconds is None:
+            if slot.child.exit_code == USAGE_EXIT_CODE:
+                raise WorkerRefusedError(f"{slot.child.name} refuses its settings.{self._trail(slot.child)}")
+            slot.losses = 0 if now - slot.child.started_seconds >= STEADY_SECONDS else slot.losses
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**slot.losses)
+            slot.losses, slot.due_seconds = min(slot.losses + 1, 10), now + pause
+            last = slot.child.tail().splitlines()[-1:]
+            said = f": {last[0]}" if last and slot.child.exit_code else ""
+            self._say(f"{slot.child.name} ended {_how(slot.child.exit_code)}{said}; starting it again in {pause:g} s")
+        elif now >= slot.due_seconds:
+            slot.due_seconds = None
+            slot.child.start()
             self._write_state()
 
     def _trail(self, child: Child | None) -> str:
@@ -194,7 +194,7 @@ class Fleet:
         return f" Its last lines:\n{tail}" if tail else ""
 
     def _write_state(self) -> None:
-        pids = {seat.child.name: seat.child.pid for seat in self._seats}
+        pids = {slot.child.name: slot.child.pid for slot in self._slots}
         server = self._server.pid if self._server else None
         self._folder.write_state({"pid": os.getpid(), "url": self.url, "server": server, "workers": pids})
 

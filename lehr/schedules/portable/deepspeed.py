@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from lehr.schedules.base import Schedule
-from lehr.schedules.portable.discretized import CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.discretized import CannotExpressError, Discretized, check, discretize, require
 
 NOTE = "The part 'scheduler' of DeepSpeed's configuration. Its OneCycle gives all parameter groups one rate."
 
@@ -27,24 +27,24 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
             if schedule.family in ("linear", "cosine")
             else f"it has no {schedule.family}"
         )
-    laid = lay(schedule, horizon_steps, momentum=True)
-    config = {"scheduler": {"type": "OneCycle", "params": _one_cycle(laid)}}
+    discrete = discretize(schedule, horizon_steps, momentum=True)
+    config = {"scheduler": {"type": "OneCycle", "params": _one_cycle(discrete)}}
     return json.dumps(config, indent=2) + "\n", NOTE
 
 
-def _one_cycle(laid: Laid) -> dict[str, object]:
-    straight = getattr(laid.schedule, "anneal", "linear") == laid.shape == "linear"
+def _one_cycle(discrete: Discretized) -> dict[str, object]:
+    straight = getattr(discrete.schedule, "anneal", "linear") == discrete.shape == "linear"
     require(straight, "its OneCycle goes along straight lines")
-    require(getattr(laid.schedule, "phases", "two") == "two", "its OneCycle has two phases")
-    require(laid.start == laid.end, "its OneCycle falls to the rate that it starts from")
-    require(getattr(laid.schedule, "cycles", 1) == 1, "its OneCycle has one cycle")
-    momenta = laid.schedule.momentum_levels
+    require(getattr(discrete.schedule, "phases", "two") == "two", "its OneCycle has two phases")
+    require(discrete.start == discrete.end, "its OneCycle falls to the rate that it starts from")
+    require(getattr(discrete.schedule, "cycles", 1) == 1, "its OneCycle has one cycle")
+    momenta = discrete.schedule.momentum_levels
     cycled = {"cycle_min_mom": momenta.top, "cycle_max_mom": momenta.first} if momenta else {}
     return {
-        "cycle_min_lr": laid.end,
-        "cycle_max_lr": laid.top,
-        "cycle_first_step_size": laid.rise,
-        "cycle_second_step_size": laid.body,
+        "cycle_min_lr": discrete.end,
+        "cycle_max_lr": discrete.top,
+        "cycle_first_step_size": discrete.rise,
+        "cycle_second_step_size": discrete.body,
         "decay_step_size": 0,
         "cycle_momentum": momenta is not None,
         **cycled,

@@ -1,4 +1,4 @@
-"""A schedule laid over whole steps, which is how other frameworks describe one."""
+"""A schedule discrete over whole steps, which is how other frameworks describe one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CannotExpressError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class Discretized:
     """A schedule over a horizon whose rise ends on a step.
 
     `last` is the last step, `rise` the step at which the top is reached, and `body` counts the steps
@@ -120,11 +120,11 @@ class Laid:
         return [whole(self.body / count, "a leg")] * count
 
 
-def lay(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> Laid:
+def discretize(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> Discretized:
     """The schedule over whole steps, after `check`. Raises CannotExpressError also where the rise ends between two."""
     check(schedule, horizon_steps, momentum=momentum)
     last = horizon_steps - 1
-    return Laid(schedule, last, whole(last * schedule.rise_fraction, "the rise"))
+    return Discretized(schedule, last, whole(last * schedule.rise_fraction, "the rise"))
 
 
 def check(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> None:

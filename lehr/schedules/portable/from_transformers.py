@@ -17,7 +17,7 @@ from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A schedule and the horizon over which it is to be laid: `schedule.lr(step, horizon_steps)`."""
+    """A schedule and the horizon over which it is to be discrete: `schedule.lr(step, horizon_steps)`."""
 
     schedule: Schedule
     horizon_steps: int

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, arguments_text, functions
-from lehr.schedules.portable.discretized import MAX_COUNT, Laid, lay, require
+from lehr.schedules.portable.discretized import MAX_COUNT, Discretized, discretize, require
 from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = "optimizer = keras.optimizers.SGD(learning_rate=schedule)"
@@ -42,57 +42,57 @@ class Momentum(keras.callbacks.Callback):
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The code and a note. Raises CannotExpressError."""
     require(horizon_steps <= MAX_COUNT, f"it counts {MAX_COUNT} steps")
-    laid = lay(schedule, horizon_steps)
+    discrete = discretize(schedule, horizon_steps)
     usage = header(schedule, horizon_steps, USAGE)
-    if schedule.family == "constant" and not laid.rise:
-        return f"{usage}\nschedule = {laid.top!r}\n", "A constant rate is a number in Keras."
-    name, arguments = _class(laid)
+    if schedule.family == "constant" and not discrete.rise:
+        return f"{usage}\nschedule = {discrete.top!r}\n", "A constant rate is a number in Keras."
+    name, arguments = _class(discrete)
     code = f"{usage}\nimport keras\n\nschedule = keras.optimizers.schedules.{name}({arguments_text(arguments)})\n"
     return code, NOTE.format(name=name)
 
 
-def _class(laid: Laid) -> tuple[str, dict[str, object]]:
-    family = laid.schedule.family
+def _class(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    family = discrete.schedule.family
     if family == "one_cycle":
-        require(laid.choice("phases") == "two", "it has no third phase")
-        family = laid.choice("anneal")
+        require(discrete.choice("phases") == "two", "it has no third phase")
+        family = discrete.choice("anneal")
     require(family != "cosine_restarts", "its CosineDecayRestarts restarts once more at the last step")
     require(family in _CLASSES, f"it has no {family}")
-    require(not laid.rise or family == "cosine", "only its CosineDecay climbs first")
-    require(laid.shape in (None, "linear"), f"it has no {laid.shape} rise")
-    return _CLASSES[family](laid)
+    require(not discrete.rise or family == "cosine", "only its CosineDecay climbs first")
+    require(discrete.shape in (None, "linear"), f"it has no {discrete.shape} rise")
+    return _CLASSES[family](discrete)
 
 
-def _cosine(laid: Laid) -> tuple[str, dict[str, object]]:
-    arguments: dict[str, object] = {"initial_learning_rate": laid.start, "decay_steps": laid.body}
-    warm = {"warmup_target": laid.top, "warmup_steps": laid.rise} if laid.rise else {}
-    return "CosineDecay", {**arguments, "alpha": laid.end / laid.top, **warm}
+def _cosine(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": discrete.start, "decay_steps": discrete.body}
+    warm = {"warmup_target": discrete.top, "warmup_steps": discrete.rise} if discrete.rise else {}
+    return "CosineDecay", {**arguments, "alpha": discrete.end / discrete.top, **warm}
 
 
-def _polynomial(laid: Laid) -> tuple[str, dict[str, object]]:
-    power = laid.parameter("power") if laid.schedule.family == "polynomial" else 1.0
-    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
-    return "PolynomialDecay", {**arguments, "end_learning_rate": laid.end, "power": power}
+def _polynomial(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    power = discrete.parameter("power") if discrete.schedule.family == "polynomial" else 1.0
+    arguments: dict[str, object] = {"initial_learning_rate": discrete.top, "decay_steps": discrete.body}
+    return "PolynomialDecay", {**arguments, "end_learning_rate": discrete.end, "power": power}
 
 
-def _exponential(laid: Laid) -> tuple[str, dict[str, object]]:
-    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
-    return "ExponentialDecay", {**arguments, "decay_rate": laid.end / laid.top}
+def _exponential(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": discrete.top, "decay_steps": discrete.body}
+    return "ExponentialDecay", {**arguments, "decay_rate": discrete.end / discrete.top}
 
 
-def _inverse_time(laid: Laid) -> tuple[str, dict[str, object]]:
-    arguments: dict[str, object] = {"initial_learning_rate": laid.top, "decay_steps": laid.body}
-    return "InverseTimeDecay", {**arguments, "decay_rate": laid.top / laid.end - 1}
+def _inverse_time(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    arguments: dict[str, object] = {"initial_learning_rate": discrete.top, "decay_steps": discrete.body}
+    return "InverseTimeDecay", {**arguments, "decay_rate": discrete.top / discrete.end - 1}
 
 
-def _stepwise(laid: Laid) -> tuple[str, dict[str, object]]:
-    steps, factor = laid.drops()
+def _stepwise(discrete: Discretized) -> tuple[str, dict[str, object]]:
+    steps, factor = discrete.drops()
     # A boundary is the last step before the drop.
-    values = [laid.top * factor**k for k in range(len(steps) + 1)]
+    values = [discrete.top * factor**k for k in range(len(steps) + 1)]
     return "PiecewiseConstantDecay", {"boundaries": [step - 1 for step in steps], "values": values}
 
 
-_CLASSES: Mapping[str, Callable[[Laid], tuple[str, dict[str, object]]]] = {
+_CLASSES: Mapping[str, Callable[[Discretized], tuple[str, dict[str, object]]]] = {
     "cosine": _cosine,
     "linear": _polynomial,
     "polynomial": _polynomial,

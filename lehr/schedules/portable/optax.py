@@ -8,7 +8,7 @@ from itertools import pairwise
 from lehr.schedules.base import Schedule
 from lehr.schedules.families.piecewise import Piecewise
 from lehr.schedules.portable.closed_form import MAX_TABLE_STEPS, functions
-from lehr.schedules.portable.discretized import HELD, MAX_COUNT, Laid, lay, require, whole
+from lehr.schedules.portable.discretized import HELD, MAX_COUNT, Discretized, discretize, require, whole
 from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = "optimizer = optax.sgd(schedule)        # or optax.adamw(schedule), …"
@@ -26,97 +26,97 @@ Piece = tuple[int, str]
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The code and a note. Raises CannotExpressError."""
     require(horizon_steps <= MAX_COUNT, f"it counts {MAX_COUNT} steps")
-    laid = lay(schedule, horizon_steps)
-    pieces = _body(laid)
-    if laid.rise:
-        pieces = [(laid.rise, _rise(laid)), *pieces]
+    discrete = discretize(schedule, horizon_steps)
+    pieces = _body(discrete)
+    if discrete.rise:
+        pieces = [(discrete.rise, _rise(discrete)), *pieces]
     return _code(schedule, horizon_steps, pieces)
 
 
-def _rise(laid: Laid) -> str:
-    start, top, steps = laid.start, laid.top, laid.rise
-    if laid.shape == "linear":
+def _rise(discrete: Discretized) -> str:
+    start, top, steps = discrete.start, discrete.top, discrete.rise
+    if discrete.shape == "linear":
         return f"optax.linear_schedule({start!r}, {top!r}, {steps})"
-    if laid.shape == "exponential":
+    if discrete.shape == "exponential":
         return f"optax.exponential_decay({start!r}, {steps}, {top / start!r})"
     # A cosine rise is the cosine fall upside down.
     fall = f"optax.cosine_decay_schedule({top - start!r}, {steps})"
     return f"(lambda fall: lambda step: {top!r} - fall(step))({fall})" if top > start else _constant(top)
 
 
-def _body(laid: Laid) -> list[Piece]:
+def _body(discrete: Discretized) -> list[Piece]:
     """What follows the rise."""
-    require(laid.schedule.family in _BODIES, f"it has no {laid.schedule.family}")
-    return _BODIES[laid.schedule.family](laid)
+    require(discrete.schedule.family in _BODIES, f"it has no {discrete.schedule.family}")
+    return _BODIES[discrete.schedule.family](discrete)
 
 
-def _straight(laid: Laid) -> list[Piece]:
-    return [(laid.body, _fall(laid.schedule.family, laid.top, laid.end, laid.body))]
+def _straight(discrete: Discretized) -> list[Piece]:
+    return [(discrete.body, _fall(discrete.schedule.family, discrete.top, discrete.end, discrete.body))]
 
 
-def _polynomial(laid: Laid) -> list[Piece]:
-    return [(laid.body, _powered(laid, laid.body))]
+def _polynomial(discrete: Discretized) -> list[Piece]:
+    return [(discrete.body, _powered(discrete, discrete.body))]
 
 
-def _powered(laid: Laid, steps: int) -> str:
-    return f"optax.polynomial_schedule({laid.top!r}, {laid.end!r}, {laid.parameter('power')!r}, {steps})"
+def _powered(discrete: Discretized, steps: int) -> str:
+    return f"optax.polynomial_schedule({discrete.top!r}, {discrete.end!r}, {discrete.parameter('power')!r}, {steps})"
 
 
-def _stepwise(laid: Laid) -> list[Piece]:
-    steps, factor = laid.drops()
-    scales = {step - laid.rise: factor for step in steps}
-    return [(laid.body, f"optax.piecewise_constant_schedule({laid.top!r}, {scales!r})")]
+def _stepwise(discrete: Discretized) -> list[Piece]:
+    steps, factor = discrete.drops()
+    scales = {step - discrete.rise: factor for step in steps}
+    return [(discrete.body, f"optax.piecewise_constant_schedule({discrete.top!r}, {scales!r})")]
 
 
-def _restarts(laid: Laid) -> list[Piece]:
-    cycles, decay = laid.cycles(), laid.parameter("cycle_decay")
-    tops = [max(laid.top * decay**k, laid.end) for k in range(len(cycles))]
-    return [(steps, _fall("cosine", top, laid.end, steps)) for top, steps in zip(tops, cycles, strict=True)]
+def _restarts(discrete: Discretized) -> list[Piece]:
+    cycles, decay = discrete.cycles(), discrete.parameter("cycle_decay")
+    tops = [max(discrete.top * decay**k, discrete.end) for k in range(len(cycles))]
+    return [(steps, _fall("cosine", top, discrete.end, steps)) for top, steps in zip(tops, cycles, strict=True)]
 
 
-def _swings(laid: Laid) -> list[Piece]:
-    shrinks = 2 if laid.schedule.family == "triangular2" else 1
+def _swings(discrete: Discretized) -> list[Piece]:
+    shrinks = 2 if discrete.schedule.family == "triangular2" else 1
     pieces = []
-    for leg, steps in enumerate(laid.legs()):
-        crest = laid.end + (laid.top - laid.end) / shrinks ** ((leg + 1) // 2)
-        first, last = (laid.end, crest) if leg % 2 else (crest, laid.end)
+    for leg, steps in enumerate(discrete.legs()):
+        crest = discrete.end + (discrete.top - discrete.end) / shrinks ** ((leg + 1) // 2)
+        first, last = (discrete.end, crest) if leg % 2 else (crest, discrete.end)
         pieces.append((steps, _fall("linear", first, last, steps)))
     return pieces
 
 
-def _through_knots(laid: Laid) -> list[Piece]:
-    schedule = laid.schedule
+def _through_knots(discrete: Discretized) -> list[Piece]:
+    schedule = discrete.schedule
     assert isinstance(schedule, Piecewise)
     require(schedule.interpolation == "linear", "it interpolates along straight lines and cosines only")
-    at = [laid.rise, *(whole(laid.last * knot, "a piece") for knot in schedule.knots), laid.last]
-    rates = [laid.top, *schedule.rates, laid.end]
+    at = [discrete.rise, *(whole(discrete.last * knot, "a piece") for knot in schedule.knots), discrete.last]
+    rates = [discrete.top, *schedule.rates, discrete.end]
     return [
         (end - begin, _fall("linear", first, last, end - begin))
         for (begin, end), (first, last) in zip(pairwise(at), pairwise(rates), strict=True)
     ]
 
 
-def _one_cycle(laid: Laid) -> list[Piece]:
-    shape = laid.choice("anneal")
-    if laid.choice("phases") == "two" or laid.body == laid.rise:
-        return [(laid.body, _fall(shape, laid.top, laid.end, laid.body))]
-    rest = laid.body - laid.rise
-    back = (laid.rise, _fall(shape, laid.top, laid.start, laid.rise))
-    require(laid.start > 0 or laid.end == 0, "its third phase rises")
-    return [back, (rest, _constant(0.0) if laid.start == 0 else _fall(shape, laid.start, laid.end, rest))]
+def _one_cycle(discrete: Discretized) -> list[Piece]:
+    shape = discrete.choice("anneal")
+    if discrete.choice("phases") == "two" or discrete.body == discrete.rise:
+        return [(discrete.body, _fall(shape, discrete.top, discrete.end, discrete.body))]
+    rest = discrete.body - discrete.rise
+    back = (discrete.rise, _fall(shape, discrete.top, discrete.start, discrete.rise))
+    require(discrete.start > 0 or discrete.end == 0, "its third phase rises")
+    return [back, (rest, _constant(0.0) if discrete.start == 0 else _fall(shape, discrete.start, discrete.end, rest))]
 
 
-def _stable(laid: Laid) -> list[Piece]:
-    shape, steps = laid.fall()
+def _stable(discrete: Discretized) -> list[Piece]:
+    shape, steps = discrete.fall()
     if shape == "polynomial":
-        fall = (steps, _powered(laid, steps))
+        fall = (steps, _powered(discrete, steps))
     else:
-        fall = (steps, _fall(shape, laid.top, laid.end, steps))
-    return [(laid.body - steps, _constant(laid.top)), fall] if laid.body > steps else [fall]
+        fall = (steps, _fall(shape, discrete.top, discrete.end, steps))
+    return [(discrete.body - steps, _constant(discrete.top)), fall] if discrete.body > steps else [fall]
 
 
-_BODIES: Mapping[str, Callable[[Laid], list[Piece]]] = {
-    "constant": lambda laid: [(laid.body, _constant(laid.top))],
+_BODIES: Mapping[str, Callable[[Discretized], list[Piece]]] = {
+    "constant": lambda discrete: [(discrete.body, _constant(discrete.top))],
     "linear": _straight,
     "cosine": _straight,
     "exponential": _straight,

@@ -7,7 +7,15 @@ from lehr.schedules.families.one_cycle import OneCycle
 from lehr.schedules.families.plateau import Plateau
 from lehr.schedules.portable import adaptive
 from lehr.schedules.portable.closed_form import RATIOS, arguments_text, set_rates, times_ratios
-from lehr.schedules.portable.discretized import HELD, WHOLE_SLACK, CannotExpressError, Laid, check, lay, require
+from lehr.schedules.portable.discretized import (
+    HELD,
+    WHOLE_SLACK,
+    CannotExpressError,
+    Discretized,
+    check,
+    discretize,
+    require,
+)
 from lehr.schedules.portable.torch_closed_form import header
 
 USAGE = """scheduler = make_scheduler(optimizer)  # sets the optimizer's rate too
@@ -36,74 +44,74 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
         require(schedule.rise_fraction == 0, "its ReduceLROnPlateau has no warm-up")
         return adaptive.torch(schedule, horizon_steps)
     if schedule.family in CYCLIC:
-        return _code(schedule, horizon_steps, [_cyclic(lay(schedule, horizon_steps, momentum=True))], [])
-    laid = lay(schedule, horizon_steps)
-    parts, boundaries = _body(laid)
-    if laid.rise:
-        require(laid.shape == "linear", f"it has no {laid.shape} warm-up")
-        require(laid.start > 0, "its LinearLR cannot start from a rate of 0")
-        rise: Part = ("LinearLR", {"start_factor": laid.start / laid.top, "total_iters": laid.rise})
-        parts, boundaries = [rise, *parts], [laid.rise, *boundaries]
+        return _code(schedule, horizon_steps, [_cyclic(discretize(schedule, horizon_steps, momentum=True))], [])
+    discrete = discretize(schedule, horizon_steps)
+    parts, boundaries = _body(discrete)
+    if discrete.rise:
+        require(discrete.shape == "linear", f"it has no {discrete.shape} warm-up")
+        require(discrete.start > 0, "its LinearLR cannot start from a rate of 0")
+        rise: Part = ("LinearLR", {"start_factor": discrete.start / discrete.top, "total_iters": discrete.rise})
+        parts, boundaries = [rise, *parts], [discrete.rise, *boundaries]
     return _code(schedule, horizon_steps, parts, boundaries)
 
 
-def _body(laid: Laid) -> tuple[list[Part], list[int]]:
+def _body(discrete: Discretized) -> tuple[list[Part], list[int]]:
     """What follows the rise, and the steps of the horizon at which one part gives way to the next."""
-    match laid.schedule.family:
+    match discrete.schedule.family:
         case "constant":
             return [_held(1.0)], []
         case "linear" | "cosine" | "exponential" | "polynomial":
-            return [_fall(laid, laid.schedule.family, laid.body)], []
+            return [_fall(discrete, discrete.schedule.family, discrete.body)], []
         case "step" | "multistep":
-            return [_stepwise(laid)], []
+            return [_stepwise(discrete)], []
         case "cosine_restarts":
-            return _restarts(laid)
+            return _restarts(discrete)
         case family if family in HELD:
-            return _stable(laid)
-    raise CannotExpressError(f"it has no {laid.schedule.family} schedule")
+            return _stable(discrete)
+    raise CannotExpressError(f"it has no {discrete.schedule.family} schedule")
 
 
-def _fall(laid: Laid, shape: str, steps: int) -> Part:
+def _fall(discrete: Discretized, shape: str, steps: int) -> Part:
     if shape == "linear":
-        return "LinearLR", {"start_factor": 1.0, "end_factor": laid.end / laid.top, "total_iters": steps}
+        return "LinearLR", {"start_factor": 1.0, "end_factor": discrete.end / discrete.top, "total_iters": steps}
     if shape == "cosine":
-        return "CosineAnnealingLR", {"T_max": steps, "eta_min": laid.end}
+        return "CosineAnnealingLR", {"T_max": steps, "eta_min": discrete.end}
     if shape == "polynomial":
-        require(laid.end == 0, "its PolynomialLR falls to 0 only")
-        return "PolynomialLR", {"total_iters": steps, "power": laid.parameter("power")}
-    require(shape == "exponential" and laid.end > 0, f"it has no {shape} fall")
-    return "ExponentialLR", {"gamma": (laid.end / laid.top) ** (1 / steps)}
+        require(discrete.end == 0, "its PolynomialLR falls to 0 only")
+        return "PolynomialLR", {"total_iters": steps, "power": discrete.parameter("power")}
+    require(shape == "exponential" and discrete.end > 0, f"it has no {shape} fall")
+    return "ExponentialLR", {"gamma": (discrete.end / discrete.top) ** (1 / steps)}
 
 
 def _held(factor: float) -> Part:
     return "ConstantLR", {"factor": factor, "total_iters": 10**12}
 
 
-def _stepwise(laid: Laid) -> Part:
-    steps, factor = laid.drops()
-    after = [step - laid.rise for step in steps]
-    if after == [after[0] * k for k in range(1, len(after) + 1)] and after[0] * (len(after) + 1) > laid.body:
+def _stepwise(discrete: Discretized) -> Part:
+    steps, factor = discrete.drops()
+    after = [step - discrete.rise for step in steps]
+    if after == [after[0] * k for k in range(1, len(after) + 1)] and after[0] * (len(after) + 1) > discrete.body:
         return "StepLR", {"step_size": after[0], "gamma": factor}
     return "MultiStepLR", {"milestones": after, "gamma": factor}
 
 
-def _restarts(laid: Laid) -> tuple[list[Part], list[int]]:
-    growth = laid.parameter("cycle_growth")
-    require(laid.parameter("cycle_decay") == 1, "its restarts all go up to one rate")
+def _restarts(discrete: Discretized) -> tuple[list[Part], list[int]]:
+    growth = discrete.parameter("cycle_growth")
+    require(discrete.parameter("cycle_decay") == 1, "its restarts all go up to one rate")
     require(growth == int(growth), "its cycles grow by whole factors only")
     restarts: Part = (
         "CosineAnnealingWarmRestarts",
-        {"T_0": laid.cycles()[0], "T_mult": int(growth), "eta_min": laid.end},
+        {"T_0": discrete.cycles()[0], "T_mult": int(growth), "eta_min": discrete.end},
     )
     # At the last step torch would restart once more.
-    return [restarts, _held(laid.end / laid.top)], [laid.last]
+    return [restarts, _held(discrete.end / discrete.top)], [discrete.last]
 
 
-def _stable(laid: Laid) -> tuple[list[Part], list[int]]:
-    shape, steps = laid.fall()
-    if steps == laid.body:
-        return [_fall(laid, shape, steps)], []
-    return [_held(1.0), _fall(laid, shape, steps)], [laid.last - steps]
+def _stable(discrete: Discretized) -> tuple[list[Part], list[int]]:
+    shape, steps = discrete.fall()
+    if steps == discrete.body:
+        return [_fall(discrete, shape, steps)], []
+    return [_held(1.0), _fall(discrete, shape, steps)], [discrete.last - steps]
 
 
 def _one_cycle(schedule: Schedule, horizon_steps: int) -> Part:
@@ -129,21 +137,21 @@ def _one_cycle(schedule: Schedule, horizon_steps: int) -> Part:
     return "OneCycleLR", arguments | _momentum(schedule)
 
 
-def _cyclic(laid: Laid) -> Part:
-    require(laid.start == laid.end, "its CyclicLR starts from the rate that it falls to")
-    require(laid.rise == laid.legs()[0], "its CyclicLR rises as long as it falls")
-    require(laid.shape == "linear", f"it has no {laid.shape} rise")
-    mode = laid.schedule.family
+def _cyclic(discrete: Discretized) -> Part:
+    require(discrete.start == discrete.end, "its CyclicLR starts from the rate that it falls to")
+    require(discrete.rise == discrete.legs()[0], "its CyclicLR rises as long as it falls")
+    require(discrete.shape == "linear", f"it has no {discrete.shape} rise")
+    mode = discrete.schedule.family
     arguments: dict[str, object] = {
-        "base_lr": times_ratios(laid.end),
-        "max_lr": times_ratios(laid.top),
-        "step_size_up": laid.rise,
+        "base_lr": times_ratios(discrete.end),
+        "max_lr": times_ratios(discrete.top),
+        "step_size_up": discrete.rise,
         "mode": mode,
     }
     if mode == "exp_range":
-        require(laid.schedule.momentum_levels is None, "its swing of momentum stays between other bounds")
-        arguments["gamma"] = laid.parameter("swing_decay") ** (1 / laid.last)
-    return "CyclicLR", arguments | _momentum(laid.schedule)
+        require(discrete.schedule.momentum_levels is None, "its swing of momentum stays between other bounds")
+        arguments["gamma"] = discrete.parameter("swing_decay") ** (1 / discrete.last)
+    return "CyclicLR", arguments | _momentum(discrete.schedule)
 
 
 def _momentum(schedule: Schedule) -> dict[str, object]:

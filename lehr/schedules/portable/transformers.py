@@ -9,7 +9,7 @@ from typing import Any
 
 from lehr.schedules.base import Schedule
 from lehr.schedules.portable.closed_form import RATIOS, functions, set_rates
-from lehr.schedules.portable.discretized import COOLDOWNS, HELD, Laid, lay, require
+from lehr.schedules.portable.discretized import COOLDOWNS, HELD, Discretized, discretize, require
 from lehr.schedules.portable.torch_closed_form import header
 from lehr.schedules.sampling import spaced_steps
 
@@ -59,8 +59,8 @@ class Named:
 
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The code for `get_scheduler` and a note. Raises CannotExpressError."""
-    laid = lay(schedule, horizon_steps)
-    named = _named(laid)
+    discrete = discretize(schedule, horizon_steps)
+    named = _named(discrete)
     code = f"""{header(schedule, horizon_steps, USAGE)}
 from transformers import get_scheduler
 
@@ -68,8 +68,8 @@ from transformers import get_scheduler
 {RATIOS}
 
 def make_scheduler(optimizer):
-    optimizer.defaults["lr"] = {laid.top!r}
-{set_rates(laid.top)}    return get_scheduler(
+    optimizer.defaults["lr"] = {discrete.top!r}
+{set_rates(discrete.top)}    return get_scheduler(
         {json.dumps(named.name)},
         optimizer,
         num_warmup_steps={named.warmup_steps},
@@ -86,11 +86,11 @@ def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
     The Trainer lays most schedules over max_steps + 1 steps, of which it takes all but the last. Those that it has
     under a name which counts steps of its own are given that one.
     """
-    laid = lay(schedule, horizon_steps)
-    named = _counted(laid) or _named(laid)
+    discrete = discretize(schedule, horizon_steps)
+    named = _counted(discrete) or _named(discrete)
     arguments = {
         "max_steps": horizon_steps,
-        "learning_rate": laid.top,
+        "learning_rate": discrete.top,
         "lr_scheduler_type": named.name,
         "warmup_steps": named.warmup_steps,
         "lr_scheduler_kwargs": named.keywords,
@@ -100,7 +100,7 @@ def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
         return code, True, NOTE.format(name=named.name)
     note = (
         f"{NOTE.format(name=named.name)} The Trainer's schedule ends at step max_steps, one after the last that it"
-        f" takes: its rates are up to {_lateness(laid):.2g} of the highest rate above lehr's. The export to "
+        f" takes: its rates are up to {_lateness(discrete):.2g} of the highest rate above lehr's. The export to "
         "'transformers' has no such difference."
     )
     return code, False, note
@@ -126,92 +126,95 @@ def _arguments(arguments: dict[str, object], *, callbacks: str) -> str:
     return ARGUMENTS.format(body=body, callbacks=callbacks)
 
 
-def _named(laid: Laid) -> Named:
-    family = laid.schedule.family
+def _named(discrete: Discretized) -> Named:
+    family = discrete.schedule.family
     if family == "one_cycle":
-        require(laid.choice("phases") == "two", "it has no third phase")
-        family = laid.choice("anneal")
+        require(discrete.choice("phases") == "two", "it has no third phase")
+        family = discrete.choice("anneal")
     if family in HELD:
-        return _wsd(laid)
-    require(laid.shape in (None, "linear"), f"it has no {laid.shape} warm-up")
+        return _wsd(discrete)
+    require(discrete.shape in (None, "linear"), f"it has no {discrete.shape} warm-up")
     require(family in _NAMED, f"it has no {family}")
-    require(not laid.rise or laid.start == 0 or family == "cosine", "its warm-ups start from 0")
-    return _NAMED[family](laid)
+    require(not discrete.rise or discrete.start == 0 or family == "cosine", "its warm-ups start from 0")
+    return _NAMED[family](discrete)
 
 
-def _constant(laid: Laid) -> Named:
-    return Named("constant_with_warmup" if laid.rise else "constant", laid.rise, laid.last)
+def _constant(discrete: Discretized) -> Named:
+    return Named("constant_with_warmup" if discrete.rise else "constant", discrete.rise, discrete.last)
 
 
-def _linear(laid: Laid) -> Named:
-    return Named("linear", laid.rise, laid.last) if laid.end == 0 else _polynomial(laid)
+def _linear(discrete: Discretized) -> Named:
+    return Named("linear", discrete.rise, discrete.last) if discrete.end == 0 else _polynomial(discrete)
 
 
-def _polynomial(laid: Laid) -> Named:
-    require(laid.end < laid.top, "its polynomial has to fall")
-    power = laid.parameter("power") if laid.schedule.family == "polynomial" else 1.0
-    return Named("polynomial", laid.rise, laid.last, {"lr_end": laid.end, "power": power})
+def _polynomial(discrete: Discretized) -> Named:
+    require(discrete.end < discrete.top, "its polynomial has to fall")
+    power = discrete.parameter("power") if discrete.schedule.family == "polynomial" else 1.0
+    return Named("polynomial", discrete.rise, discrete.last, {"lr_end": discrete.end, "power": power})
 
 
-def _cosine(laid: Laid) -> Named:
-    if laid.rise and laid.start > 0:
+def _cosine(discrete: Discretized) -> Named:
+    if discrete.rise and discrete.start > 0:
         # This one is a step early: it reaches the top at num_warmup_steps - 1, the end at num_training_steps - 1.
-        ratios = {"min_lr_rate": laid.end / laid.top, "warmup_lr_rate": laid.start / laid.top}
-        return Named("cosine_warmup_with_min_lr", laid.rise + 1, laid.last + 1, ratios)
-    if laid.end > 0:
-        return Named("cosine_with_min_lr", laid.rise, laid.last, {"min_lr_rate": laid.end / laid.top})
-    return Named("cosine", laid.rise, laid.last)
+        ratios = {"min_lr_rate": discrete.end / discrete.top, "warmup_lr_rate": discrete.start / discrete.top}
+        return Named("cosine_warmup_with_min_lr", discrete.rise + 1, discrete.last + 1, ratios)
+    if discrete.end > 0:
+        return Named("cosine_with_min_lr", discrete.rise, discrete.last, {"min_lr_rate": discrete.end / discrete.top})
+    return Named("cosine", discrete.rise, discrete.last)
 
 
-def _restarts(laid: Laid) -> Named:
-    require(laid.end == 0, "its cosine_with_restarts falls to 0")
-    alike = laid.parameter("cycle_growth") == laid.parameter("cycle_decay") == 1
+def _restarts(discrete: Discretized) -> Named:
+    require(discrete.end == 0, "its cosine_with_restarts falls to 0")
+    alike = discrete.parameter("cycle_growth") == discrete.parameter("cycle_decay") == 1
     require(alike, "the cycles of its cosine_with_restarts are all alike")
-    cycles = int(laid.parameter("cycles"))
+    cycles = int(discrete.parameter("cycles"))
     for restart in range(1, cycles):
-        step, between = divmod(restart * laid.body, cycles)
+        step, between = divmod(restart * discrete.body, cycles)
         # transformers' own way to tell how much of a cycle is done, which may round to just below 1.
-        late = not between and cycles * (step / laid.body) % 1.0 > 0.5
+        late = not between and cycles * (step / discrete.body) % 1.0 > 0.5
         require(not late, "its restarts come a step late by rounding")
-    return Named("cosine_with_restarts", laid.rise, laid.last, {"num_cycles": cycles})
+    return Named("cosine_with_restarts", discrete.rise, discrete.last, {"num_cycles": cycles})
 
 
-def _inverse_sqrt(laid: Laid) -> Named:
-    timescale = laid.body / max((laid.top / laid.end) ** 2 - 1, 1e-300)
-    return Named("inverse_sqrt", laid.rise, laid.last, {"timescale": timescale})
+def _inverse_sqrt(discrete: Discretized) -> Named:
+    timescale = discrete.body / max((discrete.top / discrete.end) ** 2 - 1, 1e-300)
+    return Named("inverse_sqrt", discrete.rise, discrete.last, {"timescale": timescale})
 
 
-def _wsd(laid: Laid) -> Named:
-    cooldown, steps = laid.fall()
+def _wsd(discrete: Discretized) -> Named:
+    cooldown, steps = discrete.fall()
     require(cooldown in COOLDOWNS, f"it has no {cooldown} cooldown")
-    require(laid.shape in (None, "linear", "cosine"), f"it has no {laid.shape} warm-up")
-    require(not laid.rise or laid.start == laid.end, "its warm-up starts from the rate that the cooldown falls to")
-    return _stable(laid, cooldown, steps)
+    require(discrete.shape in (None, "linear", "cosine"), f"it has no {discrete.shape} warm-up")
+    require(
+        not discrete.rise or discrete.start == discrete.end,
+        "its warm-up starts from the rate that the cooldown falls to",
+    )
+    return _stable(discrete, cooldown, steps)
 
 
-def _counted(laid: Laid) -> Named | None:
+def _counted(discrete: Discretized) -> Named | None:
     """A line or half a cosine wave as a cooldown without a hold, which does not look at how long the training is."""
-    family = laid.choice("anneal") if laid.schedule.family == "one_cycle" else laid.schedule.family
-    if family not in ("linear", "cosine") or (laid.rise and laid.start != laid.end):
+    family = discrete.choice("anneal") if discrete.schedule.family == "one_cycle" else discrete.schedule.family
+    if family not in ("linear", "cosine") or (discrete.rise and discrete.start != discrete.end):
         return None
-    if laid.shape not in (None, "linear", "cosine") or getattr(laid.schedule, "phases", "two") != "two":
+    if discrete.shape not in (None, "linear", "cosine") or getattr(discrete.schedule, "phases", "two") != "two":
         return None
-    return _stable(laid, family, laid.body)
+    return _stable(discrete, family, discrete.body)
 
 
-def _stable(laid: Laid, cooldown: str, steps: int) -> Named:
+def _stable(discrete: Discretized, cooldown: str, steps: int) -> Named:
     keywords = {
-        "num_stable_steps": laid.body - steps,
+        "num_stable_steps": discrete.body - steps,
         "num_decay_steps": steps,
-        "warmup_type": laid.shape or "linear",
+        "warmup_type": discrete.shape or "linear",
         "decay_type": COOLDOWNS[cooldown],
-        "min_lr_ratio": laid.end / laid.top,
+        "min_lr_ratio": discrete.end / discrete.top,
     }
     # Told both, transformers warns that it takes num_stable_steps.
-    return Named("warmup_stable_decay", laid.rise, None, keywords)
+    return Named("warmup_stable_decay", discrete.rise, None, keywords)
 
 
-_NAMED: Mapping[str, Callable[[Laid], Named]] = {
+_NAMED: Mapping[str, Callable[[Discretized], Named]] = {
     "constant": _constant,
     "linear": _linear,
     "polynomial": _polynomial,
@@ -221,13 +224,16 @@ _NAMED: Mapping[str, Callable[[Laid], Named]] = {
 }
 
 
-def _lateness(laid: Laid) -> float:
-    """The largest difference between the schedule and itself laid over one step more, of the highest rate."""
-    stretched = laid.last + 1
+def _lateness(discrete: Discretized) -> float:
+    """The largest difference between the schedule and itself discrete over one step more, of the highest rate."""
+    stretched = discrete.last + 1
     worst = 0.0
-    for step in spaced_steps(laid.last + 1, SAMPLED_STEPS):
+    for step in spaced_steps(discrete.last + 1, SAMPLED_STEPS):
         # The warm-up counts steps, so it stays where it is; what follows is drawn out by one step.
-        if step >= laid.rise:
-            later = laid.rise + (step - laid.rise) * laid.body / (stretched - laid.rise)
-            worst = max(worst, abs(laid.schedule.lr_at(later / laid.last) - laid.schedule.lr_at(step / laid.last)))
-    return worst / laid.top
+        if step >= discrete.rise:
+            later = discrete.rise + (step - discrete.rise) * discrete.body / (stretched - discrete.rise)
+            worst = max(
+                worst,
+                abs(discrete.schedule.lr_at(later / discrete.last) - discrete.schedule.lr_at(step / discrete.last)),
+            )
+    return worst / discrete.top

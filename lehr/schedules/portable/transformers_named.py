@@ -75,7 +75,7 @@ class Settings:
 
 
 Read = tuple[Schedule, float]
-"""A schedule and the last step that it is laid over."""
+"""A schedule and the last step that it is discrete over."""
 
 
 def _behind(settings: Settings, body: Schedule, start: float = 0.0) -> Read:

@@ -8,7 +8,7 @@ from lehr.errors import ConflictError
 from lehr.schedules import Constant, Cosine, Linear, Schedule
 from lehr.wire.answers import Recommendation
 from service.answer.confirmation import Confirmed, ConfirmRun
-from service.answer.document import Measured, StudyFacts, answer, rates
+from service.answer.document import ConfirmedResults, StudyFacts, answer, rates
 from service.answer.finalists import SearchTrial, is_baseline
 
 FACTS = StudyFacts("s1", "COMPLETED", "val_accuracy", "maximize", 100)
@@ -34,8 +34,8 @@ def confirmed(trial: SearchTrial, *values: float | None) -> Confirmed:
 
 def measured(
     found: Confirmed, baseline: Confirmed | None = None, *compared: Confirmed, code: str = "clearly_best"
-) -> Measured:
-    return Measured(found, baseline, compared, Recommendation(code=code, message="", tied=[]))
+) -> ConfirmedResults:
+    return ConfirmedResults(found, baseline, compared, Recommendation(code=code, message="", tied=[]))
 
 
 def test_a_constant_with_a_warmup_is_no_baseline() -> None:

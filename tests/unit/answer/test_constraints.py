@@ -84,8 +84,8 @@ def test_what_kept_to_a_constraint_by_luck_is_left_out_where_enough_others_did()
     rates = [10 ** (-3 + at / 10) for at in range(30)]
     trials = [trial(at, rate, rate, -0.2 + 0.02 * at) for at, rate in enumerate(rates)]
     lucky = trial(99, rates[25] * 1.01, 9.0, -0.01)
-    chosen, nothing_kept = candidates([*trials, lucky], 2)
-    assert not nothing_kept
+    chosen, none_feasible = candidates([*trials, lucky], 2)
+    assert not none_feasible
     assert {one.number for one in chosen} >= {0, 1, 2, 3, 4, 5}
     assert lucky not in chosen
 
@@ -93,7 +93,7 @@ def test_what_kept_to_a_constraint_by_luck_is_left_out_where_enough_others_did()
 def test_without_anything_that_keeps_to_them_the_nearest_are_chosen() -> None:
     trials = [trial(at, 0.1 + at, float(at), 1.0 - 0.1 * at) for at in range(5)]
     plan = Plan.of(trials, "maximize", SPACE, top=2, seeds=2, search_seed=0, with_constant=False, constrained=True)
-    assert plan.nothing_kept
+    assert plan.none_feasible
     assert plan.racing == (4, 3)
 
 
@@ -116,3 +116,12 @@ def test_an_answer_that_its_measuring_refutes_makes_room_for_the_next_and_the_ne
     assert set(plan.refuted) == {0, 1, 2}
     assert plan.answer == 0
     assert spent <= most
+
+
+def test_a_plan_that_was_stored_under_the_fields_first_name_is_read() -> None:
+    trials = [trial(at, 0.1 + at, float(at), 1.0) for at in range(2)]
+    plan = Plan.of(trials, "maximize", SPACE, top=2, seeds=2, search_seed=0, with_constant=False, constrained=True)
+    stored = plan.to_json()
+    stored["nothing_kept"] = stored.pop("none_feasible")
+    assert Plan.from_json(stored) == plan
+    assert plan.none_feasible

@@ -17,7 +17,7 @@ from lehr.cli.commands import modules
 from lehr.cli.commands.demo import DemoFolderError, make_anew
 from lehr.cli.local.data_folder import DataFolder, DataFolderError
 from lehr.cli.local.process import Child, NotInstalledError, require
-from lehr.cli.local.supervisor import Fleet, Plan, PortTakenError, ServerEndedError, WorkerRefusedError
+from lehr.cli.local.supervisor import Plan, PortTakenError, ServerEndedError, Supervisor, WorkerRefusedError
 
 SERVICE = """
 import http.server, pathlib, sys
@@ -102,10 +102,10 @@ def test_the_demo_makes_its_own_folder_anew(tmp_path: Path) -> None:
 
 def test_a_fleet_starts_tells_who_runs_and_ends(checkout: Path) -> None:
     with DataFolder(checkout / "data") as folder:
-        fleet = Fleet(folder, Plan("127.0.0.1", 0, workers=2), print)
+        fleet = Supervisor(folder, Plan("127.0.0.1", 0, workers=2), print)
         fleet.start()
         fleet.tick()
-        children = [seat.child for seat in fleet._seats] + [fleet._server]
+        children = [seat.child for seat in fleet._slots] + [fleet._server]
         pids = [child.pid for child in children if child and child.pid]
         assert len(pids) == 3
         assert all(os.getpgid(pid) == pid for pid in pids), "each has a process group of its own"
@@ -118,10 +118,10 @@ def test_a_lost_worker_is_started_again_after_a_pause(checkout: Path, monkeypatc
     monkeypatch.setattr("lehr.cli.local.supervisor.FIRST_PAUSE_SECONDS", 0.1)
     said: list[str] = []
     with DataFolder(checkout / "data") as folder:
-        fleet = Fleet(folder, Plan("127.0.0.1", 0, workers=1), said.append)
+        fleet = Supervisor(folder, Plan("127.0.0.1", 0, workers=1), said.append)
         try:
             fleet.start()
-            child = fleet._seats[0].child
+            child = fleet._slots[0].child
             first = child.pid
             assert first is not None
             os.kill(first, signal.SIGKILL)
@@ -137,7 +137,7 @@ def test_workers_save_and_look_in_the_data_folder_unless_the_operator_says_other
     for variable in ("LEHR_CHECKPOINTS", "LEHR_DATA_DIR", "LEHR_CALIBRATION"):
         monkeypatch.delenv(variable, raising=False)
     root = tmp_path / "elsewhere"
-    fleet = Fleet(DataFolder(root), Plan("127.0.0.1", 0, workers=1), print)
+    fleet = Supervisor(DataFolder(root), Plan("127.0.0.1", 0, workers=1), print)
     places = [f"--checkpoints {root}/checkpoints", f"--data-dir {root}/datasets", f"--calibration {root}/calibration"]
     assert " ".join(fleet._places()) == " ".join(places)
     monkeypatch.setenv("LEHR_CHECKPOINTS", "s3://bucket/lehr")
@@ -160,7 +160,7 @@ def test_workers_that_share_a_gpu_share_its_memory(
 ) -> None:
     monkeypatch.setattr("lehr.cli.local.supervisor.gpu_count", lambda: gpus)
     monkeypatch.delenv("LEHR_GPU_MEMORY_SHARE", raising=False)
-    fleet = Fleet(DataFolder(tmp_path / "data"), Plan("127.0.0.1", 0, workers=workers, device=device), print)
+    fleet = Supervisor(DataFolder(tmp_path / "data"), Plan("127.0.0.1", 0, workers=workers, device=device), print)
     assert fleet._share() == flags
     monkeypatch.setenv("LEHR_GPU_MEMORY_SHARE", "0.2")
     assert fleet._share() == []
@@ -169,10 +169,10 @@ def test_workers_that_share_a_gpu_share_its_memory(
 def test_a_worker_that_refuses_its_settings_is_not_started_again(checkout: Path) -> None:
     (checkout / "workers" / "__main__.py").write_text("import sys; print('no such device'); sys.exit(2)")
     with DataFolder(checkout / "data") as folder:
-        fleet = Fleet(folder, Plan("127.0.0.1", 0, workers=1), print)
+        fleet = Supervisor(folder, Plan("127.0.0.1", 0, workers=1), print)
         try:
             fleet.start()
-            until(lambda: not fleet._seats[0].child.is_running)
+            until(lambda: not fleet._slots[0].child.is_running)
             with pytest.raises(WorkerRefusedError, match="no such device"):
                 fleet.tick()
         finally:
@@ -182,7 +182,7 @@ def test_a_worker_that_refuses_its_settings_is_not_started_again(checkout: Path)
 def test_a_server_that_does_not_start_is_told_with_its_last_lines(checkout: Path) -> None:
     (checkout / "service" / "__main__.py").write_text("import sys; print('the disk is full'); sys.exit(1)")
     with DataFolder(checkout / "data") as folder:
-        fleet = Fleet(folder, Plan("127.0.0.1", 0, workers=0), print)
+        fleet = Supervisor(folder, Plan("127.0.0.1", 0, workers=0), print)
         with pytest.raises(ServerEndedError, match=r"(?s)exit code 1.*the disk is full"):
             fleet.start()
         fleet.stop()
@@ -197,7 +197,7 @@ def test_a_taken_port_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -
         holder.listen()
         plan = Plan("127.0.0.1", holder.getsockname()[1], workers=0)
         with pytest.raises(PortTakenError, match="another --port"):
-            Fleet(folder, plan, print).start()
+            Supervisor(folder, plan, print).start()
 
 
 def test_a_child_ends_when_its_parent_is_killed(checkout: Path) -> None:

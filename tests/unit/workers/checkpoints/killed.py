@@ -25,7 +25,7 @@ from workers.training.solo import SoloTrainer
 
 
 class Notebook:
-    """A desk that writes down what is handed in, as a server would, and kills the process after `last_step`."""
+    """A channel that writes down what is handed in, as a server would, and kills the process after `last_step`."""
 
     draining = False
 

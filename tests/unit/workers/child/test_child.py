@@ -29,7 +29,7 @@ LIMITS = Limits(hang_seconds=2.5, memory_bytes=800 * MIB, grace_seconds=0.5, dra
 
 
 class Recorder:
-    """A desk that keeps what is handed in."""
+    """A channel that keeps what is handed in."""
 
     def __init__(self) -> None:
         self.draining = False
@@ -120,10 +120,10 @@ def trial(name: str = "t") -> LeasedTrial:
     )
 
 
-def train(trainer: ChildTrainer, study: LeasedStudy, *names: str, desk: Recorder | None = None) -> Recorder:
-    desk = desk or Recorder()
-    trainer.train(study, [trial(name) for name in names or ("t",)], desk)
-    return desk
+def train(trainer: ChildTrainer, study: LeasedStudy, *names: str, channel: Recorder | None = None) -> Recorder:
+    channel = channel or Recorder()
+    trainer.train(study, [trial(name) for name in names or ("t",)], channel)
+    return channel
 
 
 def is_alive(pid: int) -> bool:
@@ -134,28 +134,28 @@ def is_alive(pid: int) -> bool:
 
 
 def assert_next_trial_is_trained(trainer: ChildTrainer) -> None:
-    desk = train(trainer, study())
-    assert desk.outcomes["t"] == Finished("COMPLETED", desk.reports["t"][-1].metrics["val_loss"])
-    assert [report.step for report in desk.reports["t"]] == [1, 3, 5, 7, 9]
+    channel = train(trainer, study())
+    assert channel.outcomes["t"] == Finished("COMPLETED", channel.reports["t"][-1].metrics["val_loss"])
+    assert [report.step for report in channel.reports["t"]] == [1, 3, 5, 7, 9]
 
 
 def test_one_process_trains_trial_after_trial(trainer: ChildTrainer) -> None:
     assert_next_trial_is_trained(trainer)
     pid = trainer.pid
-    desk = train(trainer, study(), "a", "b", "c")
-    assert desk.started == ["a", "b", "c"] == list(desk.outcomes)
-    assert desk.reports["a"] == desk.reports["b"] == desk.reports["c"]
-    assert desk.steps["c"] == 10
+    channel = train(trainer, study(), "a", "b", "c")
+    assert channel.started == ["a", "b", "c"] == list(channel.outcomes)
+    assert channel.reports["a"] == channel.reports["b"] == channel.reports["c"]
+    assert channel.steps["c"] == 10
     assert trainer.pid == pid
 
 
 def test_steps_are_told_while_reports_come_and_are_acknowledged_all_the_time(trainer: ChildTrainer) -> None:
     trainer.ready()
-    desk = train(trainer, study("slowly", epochs=60))
-    assert len(desk.reports["t"]) == 60
-    assert desk.steps["t"] == 120
+    channel = train(trainer, study("slowly", epochs=60))
+    assert len(channel.reports["t"]) == 60
+    assert channel.steps["t"] == 120
     # Of 2.4 s at least, and one word more at the end.
-    assert len(desk.step_times) >= 4
+    assert len(channel.step_times) >= 4
 
 
 @pytest.mark.parametrize(
@@ -189,27 +189,27 @@ def test_a_task_that_goes_wrong_fails_its_trial_with_a_useful_word(
 def test_a_loss_that_is_no_number_is_a_divergence_and_no_fault_of_the_process(trainer: ChildTrainer) -> None:
     trainer.ready()
     pid = trainer.pid
-    desk = train(trainer, study("nan"))
-    assert desk.outcomes["t"] == Finished("DIVERGED", error=f"loss became non-finite at step {BAD_STEP}")
+    channel = train(trainer, study("nan"))
+    assert channel.outcomes["t"] == Finished("DIVERGED", error=f"loss became non-finite at step {BAD_STEP}")
     assert_next_trial_is_trained(trainer)
     assert trainer.pid == pid
 
 
 def test_a_copy_that_a_task_forks_says_nothing_and_ends(trainer: ChildTrainer) -> None:
     expected = train(trainer, study()).reports["t"]
-    desk = train(trainer, study("fork"))
-    assert desk.reports["t"] == expected
-    assert isinstance(desk.outcomes["t"], Finished)
-    assert desk.outcomes["t"].state == "COMPLETED"
+    channel = train(trainer, study("fork"))
+    assert channel.reports["t"] == expected
+    assert isinstance(channel.outcomes["t"], Finished)
+    assert channel.outcomes["t"].state == "COMPLETED"
     assert descendants(trainer.pid) == []
     assert_next_trial_is_trained(trainer)
 
 
 def test_what_a_task_leaves_running_ends_with_its_trial(trainer: ChildTrainer, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    desk = train(trainer, study("leave a process", note=str(note)))
-    assert isinstance(desk.outcomes["t"], Finished)
-    assert desk.outcomes["t"].state == "COMPLETED"
+    channel = train(trainer, study("leave a process", note=str(note)))
+    assert isinstance(channel.outcomes["t"], Finished)
+    assert channel.outcomes["t"].state == "COMPLETED"
     assert not is_alive(int(note.read_text()))
 
 
@@ -219,46 +219,46 @@ def test_a_trial_that_does_not_end_when_told_is_ended(trainer: ChildTrainer) -> 
         ("lost", Dropped("lost")),
     ]
     for said, expected in outcomes:
-        desk = Recorder()
-        desk.then = lambda desk=desk, said=said: setattr(desk, "said", said)
-        train(trainer, study("hang in C"), desk=desk)
-        assert desk.outcomes["t"] == expected
+        channel = Recorder()
+        channel.then = lambda channel=channel, said=said: setattr(channel, "said", said)
+        train(trainer, study("hang in C"), channel=channel)
+        assert channel.outcomes["t"] == expected
     assert_next_trial_is_trained(trainer)
 
 
 def test_a_worker_that_drains_does_not_wait_for_a_trial_that_hangs(trainer: ChildTrainer) -> None:
     trainer.ready()
-    desk = Recorder()
-    desk.then = lambda: setattr(desk, "draining", True)
+    channel = Recorder()
+    channel.then = lambda: setattr(channel, "draining", True)
     before = time.monotonic()
-    train(trainer, study("hang"), "a", "b", desk=desk)
+    train(trainer, study("hang"), "a", "b", channel=channel)
     assert time.monotonic() - before < 3
-    assert desk.outcomes == {"a": Interrupted()}
+    assert channel.outcomes == {"a": Interrupted()}
 
 
 def test_a_worker_that_drains_saves_what_is_under_way(trainer: ChildTrainer) -> None:
     trainer.ready()
-    desk = Recorder()
-    desk.then = lambda: setattr(desk, "draining", True)
-    train(trainer, study("slowly", epochs=1000), desk=desk)
-    assert desk.outcomes == {"t": Interrupted()}
-    (place,) = desk.places
+    channel = Recorder()
+    channel.then = lambda: setattr(channel, "draining", True)
+    train(trainer, study("slowly", epochs=1000), channel=channel)
+    assert channel.outcomes == {"t": Interrupted()}
+    (place,) = channel.places
     assert Path(place).exists()
     # Whoever comes next goes on from there: it is told of steps done that it does not do.
     resumed = Recorder()
     resumed.then = lambda: setattr(resumed, "said", "cancel")
-    train(trainer, study("slowly", epochs=1000), desk=resumed)
+    train(trainer, study("slowly", epochs=1000), channel=resumed)
     assert resumed.outcomes == {"t": Dropped("cancel")}
-    assert resumed.steps["t"] > desk.steps["t"]
+    assert resumed.steps["t"] > channel.steps["t"]
 
 
 def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer: ChildTrainer) -> None:
-    desk = Recorder()
-    desk.then = lambda: desk.coming.extend([trial("late")] if desk.started == ["t"] else [])
+    channel = Recorder()
+    channel.then = lambda: channel.coming.extend([trial("late")] if channel.started == ["t"] else [])
     # Long enough for the worker to look for trials meanwhile, on a busy machine too.
-    train(trainer, study("slowly", epochs=15), desk=desk)
-    assert desk.started == ["t", "late"]
-    ended = [outcome for outcome in desk.outcomes.values() if isinstance(outcome, Finished)]
+    train(trainer, study("slowly", epochs=15), channel=channel)
+    assert channel.started == ["t", "late"]
+    ended = [outcome for outcome in channel.outcomes.values() if isinstance(outcome, Finished)]
     assert [outcome.state for outcome in ended] == ["COMPLETED"] * 2, ended
 
 
@@ -288,21 +288,21 @@ def test_places_that_trials_have_come_for_are_wanted_no_more(tmp_path: Path) -> 
     task = {"name": "digits", "params": {"epochs": 150, "batch_size": 256, "hidden": 8}}
     digits = LeasedStudy(study_id="s", task=task, objective={"metric": "val_accuracy"})
     settings = WorkerSettings(device="cpu", tasks=("digits",), checkpoints=str(tmp_path), cohort=3, trials_per_lease=3)
-    trainer, desk = ChildTrainer(settings, Limits(60.0)), Lender()
+    trainer, channel = ChildTrainer(settings, Limits(60.0)), Lender()
     try:
-        trainer.train(digits, [trial(name) for name in ("a", "b", "c")], desk)
+        trainer.train(digits, [trial(name) for name in ("a", "b", "c")], channel)
     finally:
         trainer.close()
-    assert desk.lent
-    assert desk.started == list("abcdef") == list(desk.outcomes)
-    assert desk.again == []
+    assert channel.lent
+    assert channel.started == list("abcdef") == list(channel.outcomes)
+    assert channel.again == []
 
 
 def test_one_bad_trial_of_a_lease_leaves_the_others_alone(trainer: ChildTrainer) -> None:
-    desk = train(trainer, study("kill"), "a", "b")
-    assert "SIGKILL" in desk.error("a")
-    assert "SIGKILL" in desk.error("b")
-    assert desk.started == ["a", "b"]
+    channel = train(trainer, study("kill"), "a", "b")
+    assert "SIGKILL" in channel.error("a")
+    assert "SIGKILL" in channel.error("b")
+    assert channel.started == ["a", "b"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -282,14 +282,14 @@ def test_what_is_told_late_of_how_a_trial_is_trained_reaches_the_desk_through_th
     here, there = multiprocessing.Pipe()
     told: list[tuple[str, str]] = []
 
-    class Desk:
+    class TrialChannel:
         def explain(self, trial: LeasedTrial, execution: Execution) -> None:
             told.append((trial.trial, execution.reason))
 
     study = LeasedStudy(study_id="s", task={"name": "digits"}, objective={"metric": "val_loss"})
     nothing: Any = None
-    desk: Any = Desk()
-    session = Session(nothing, study, [a_trial("t")], desk=desk, limits=Limits(1.0), measured=lambda usage: None)
+    channel: Any = TrialChannel()
+    session = Session(nothing, study, [a_trial("t")], channel=channel, limits=Limits(1.0), measured=lambda usage: None)
     with here, there:
         # Not the whole link, whose thread ends the process that it is in when the pipe is closed.
         Link.explain(SimpleNamespace(send=there.send), a_trial("t"), Choice(1, "because").execution(1))

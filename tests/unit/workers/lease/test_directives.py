@@ -1,4 +1,4 @@
-"""The board keeps the weightiest directive of each trial."""
+"""The directives keeps the weightiest directive of each trial."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import pytest
 from lehr.errors import ServerError
 from lehr.schedules import schedule_from_dict
 from lehr.wire.leases import LeasedTrial
-from workers.lease.directives import Board
+from workers.lease.directives import Directives
 
 
-def board(*names: str) -> Board:
+def directives(*names: str) -> Directives:
     schedule = schedule_from_dict({"family": "constant", "start_lr": 0.1, "end_lr": 0.1})
-    return Board(
+    return Directives(
         LeasedTrial(
             trial=name,
             number=0,
@@ -28,7 +28,7 @@ def board(*names: str) -> Board:
 
 
 def test_a_beats_continue_does_not_undo_a_reports_prune() -> None:
-    b = board("t1")
+    b = directives("t1")
     b.post({"t1": "prune"})
     b.post({"t1": "continue"})
     assert b.directive("t1") == "prune"
@@ -37,20 +37,20 @@ def test_a_beats_continue_does_not_undo_a_reports_prune() -> None:
 
 
 def test_trials_of_no_concern_are_passed_over() -> None:
-    b = board("t1")
+    b = directives("t1")
     b.post({"another": "prune"})
     assert b.directive("t1") == "continue"
 
 
 def test_lost_done_and_settled_trials_are_not_held_any_more() -> None:
-    b = board("t1", "t2", "t3", "t4")
+    b = directives("t1", "t2", "t3", "t4")
     b.post({"t1": "lost", "t2": "done", "t3": "prune"})
     b.settle("t4")
     assert [(held.trial, held.attempt) for held in b.held()] == [("t3", 2)]
 
 
 def test_what_the_server_refused_is_raised_in_training() -> None:
-    b = board("t1", "t2")
+    b = directives("t1", "t2")
     b.fail(["t1"], ServerError(422, {"title": "no"}))
     with pytest.raises(ServerError, match="422 no"):
         b.directive("t1")

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from lehr.wire.leases import LeaseAnswer, LeasedTrial, Report, ReportBatch, TrialAttempt
 from tests.unit.workers.fake_server import COSINE
-from workers.lease.directives import Board
+from workers.lease.directives import Directives
 from workers.lease.outbox import Outbox
 
 HELD = TrialAttempt(trial="t", attempt=1)
@@ -34,7 +34,7 @@ class Server:
 
 def test_reports_gather_for_longer_where_the_server_takes_long_and_wait_no_more_at_a_trials_end() -> None:
     server = Server(0.05)
-    with Outbox(cast("Any", server), "lease", Board([TRIAL]), threading.Event()) as outbox:
+    with Outbox(cast("Any", server), "lease", Directives([TRIAL]), threading.Event()) as outbox:
         outbox.open(HELD, 40)
         for step in range(40):
             outbox.put_all({"t": [Report(step=step, lr=0.1)]})

@@ -139,9 +139,9 @@ def test_a_lease_of_a_task_that_the_operator_did_not_name_fails_before_it_is_loa
     declare("theirs:whole = their_tasks:Whole")
     study = LeasedStudy(study_id="s", task={"name": "theirs:whole", "params": {}}, objective={"metric": "val_loss"})
     nobody: Any = None
-    desk, trial = Mock(), Mock()
-    AllowedTasks(nobody, frozenset({"digits"})).train(study, [trial], desk)
-    ((ended, outcome),) = (call.args for call in desk.end.call_args_list)
+    channel, trial = Mock(), Mock()
+    AllowedTasks(nobody, frozenset({"digits"})).train(study, [trial], channel)
+    ((ended, outcome),) = (call.args for call in channel.end.call_args_list)
     assert ended is trial
     assert isinstance(outcome, Finished)
     assert outcome.state == "FAILED"
