@@ -1,3 +1,3 @@
-"""lehr finds the learning-rate schedule to train a model with."""
+"""lehr searches for the best learning-rate schedule for a training task."""
 
 __version__ = "0.1.0"

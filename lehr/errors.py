@@ -1,6 +1,6 @@
-"""Everything that lehr raises on purpose.
+"""The exceptions that lehr raises.
 
-Errors know nothing of HTTP; the server keeps one table from class to status.
+They are independent of HTTP; one table in the server maps each class to a status.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class LehrError(Exception):
-    """Something lehr refused or could not do."""
+    """Base class of all errors raised by lehr."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -20,7 +20,7 @@ class LehrError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One refused value: where it stands, what is allowed, what was given, what to do."""
+    """One invalid value: the field, what is wrong, the allowed bound, the value given, and how to fix it."""
 
     field: str
     message: str
@@ -32,26 +32,26 @@ class Fault:
         return f"{self.field}: {self.message} (allowed: {self.bound}; got {self.value!r}). {self.remedy}"
 
     def under(self, prefix: str) -> Fault:
-        """The same fault, its field named from one level further out."""
+        """The same fault with `prefix` put before its field."""
         field = f"{prefix}.{self.field}" if self.field else prefix
         return Fault(field, self.message, self.bound, self.value, self.remedy)
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """The known word that an unknown one was probably meant to be; None where none is near. Case does not count."""
+    """The known word closest to `name`, ignoring case; None if no word is close."""
     by_lower = {word.lower(): word for word in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1) if isinstance(name, str) else []
     return by_lower[near[0]] if near else None
 
 
 def suggest(name: object, known: Iterable[str], what: str) -> str:
-    """A remedy that names the known word nearest to an unknown one."""
+    """A remedy that suggests the known word closest to `name`."""
     near = nearest(name, known)
     return f"Did you mean {near}?" if near else f"Choose {what} from the list."
 
 
 class InvalidValueError(LehrError, ValueError):
-    """A value is out of its bounds."""
+    """A value is invalid."""
 
     def __init__(self, faults: Fault | Sequence[Fault]) -> None:
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
@@ -63,37 +63,37 @@ class InvalidScheduleError(InvalidValueError):
 
 
 class InexpressibleError(InvalidScheduleError):
-    """Another framework's schedule has no equal among lehr's."""
+    """Another framework's schedule has no exact equivalent in lehr."""
 
 
 class InvalidSpaceError(InvalidValueError):
-    """A search space is empty, inverted, or holds no valid schedule."""
+    """A search space is empty, has inverted bounds, or contains no valid schedule."""
 
 
 class InvalidStudyError(InvalidValueError):
-    """A study asks for what cannot be searched."""
+    """A study's specification is invalid."""
 
 
 class NotFoundError(LehrError):
-    """There is no such thing."""
+    """The requested object does not exist."""
 
 
 class ConflictError(LehrError):
-    """The thing is not in a state that allows this."""
+    """The current state does not allow this operation."""
 
 
 class IdempotencyError(LehrError):
-    """The idempotency key was used before with another request."""
+    """The idempotency key was already used with a different request."""
 
 
 class LostLeaseError(ConflictError):
-    """None of the named trials is held by this lease any more; nothing was recorded."""
+    """The lease no longer holds any of the named trials; nothing was recorded."""
 
 
 class ServerError(LehrError):
     """The server answered with a problem document.
 
-    `status` is the HTTP status, `problem` the document (RFC 9457).
+    `status`: the HTTP status. `problem`: the document (RFC 9457).
     """
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ class ServerError(LehrError):
 
 
 class UnreachableError(LehrError):
-    """The server did not answer."""
+    """The server did not respond."""
 
 
 def _problem_text(status: int, problem: dict[str, Any]) -> str:

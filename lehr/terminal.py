@@ -1,4 +1,4 @@
-"""What terminals show: text without commands to them, for names and errors are written by others, and whole rows."""
+"""Safe terminal output: strips control characters from untrusted text, and fits tables to narrow terminals."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
-"""C0 without tab and line feed, DEL, C1, separators and directions of Unicode, and halves of characters."""
+"""C0 without tab and line feed, DEL, C1, Unicode separators and bidirectional controls, and lone surrogates."""
 
 
 def clean(text: str) -> str:
-    r"""The text without characters that command a terminal or reorder what it shows.
+    r"""Remove characters that control a terminal or reorder its text.
 
     >>> clean("a\x1b[2Jb\u202ec")
     'a[2Jbc'
@@ -24,16 +24,16 @@ def clean(text: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    r"""The same JSON, with such characters written as escapes: programs read the same strings.
+    r"""Escape these characters in JSON text, so that programs still read the same strings.
 
     >>> escape_json('"a\x9bb"')
     '"a\\u009bb"'
     """
-    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class CleanConsole(Console):
-    """A console that prints no control characters but its own."""
+    """A console that strips control characters from its content, but keeps its own."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -41,15 +41,15 @@ class CleanConsole(Console):
 
 
 class Rows:
-    """A table whose rows stay whole on a narrow terminal.
+    """A table that never truncates rows on a narrow terminal.
 
-    Where a line is too short for them, the columns `ids` are cut to the beginning of each id, then the columns `spare`
-    are left out one after the other; where that does not suffice, a row is printed over several lines, whole.
+    If rows are too wide, ids in the columns `ids` are shortened first; then the columns `spare` are dropped one by
+    one; if that is still too wide, each row is printed in full over several lines.
     """
 
     GAP = 2
     ID_CHARACTERS = 8
-    """Of a random id: enough to name it in a command."""
+    """Length of a shortened id: enough to identify a study in a command."""
 
     def __init__(self, *heads: str, ids: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
         self._heads = heads
@@ -58,7 +58,7 @@ class Rows:
         self._rows: list[list[Text]] = []
 
     def add_row(self, *cells: str | Text) -> None:
-        """Cells from the left; those to the right of them are empty."""
+        """Add cells from the left; missing ones are empty."""
         filled = [*cells, *[""] * (len(self._heads) - len(cells))]
         self._rows.append([cell if isinstance(cell, Text) else Text(cell) for cell in filled])
 
@@ -74,7 +74,7 @@ class Rows:
             yield from self._stacked(row, options.max_width)
 
     def _forms(self) -> Iterator[tuple[list[str], list[list[Text]]]]:
-        """Heads and rows, from the widest form to the narrowest."""
+        """Yield heads and rows, from the widest form to the narrowest."""
         yield list(self._heads), self._rows
         for left_out in range(len(self._spare) + 1):
             heads = [head for head in self._heads if head not in self._spare[:left_out]]

@@ -1,4 +1,4 @@
-"""Tracebacks for logs: bounded, without the frames' variables, and without passwords in URLs."""
+"""Formats tracebacks for logs: bounded in length, without local variables or passwords in URLs."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 import traceback
 
 MOST_FRAMES = 20
-"""Of each exception of a chain: the innermost ones."""
+"""The innermost frames to keep of each exception in a chain."""
 MOST_CHARACTERS = 8_000
-"""Of a whole traceback: its end, where the exception that was raised stands."""
+"""The longest traceback. Its end is kept, which shows the exception that was raised."""
 
 _PASSWORD = re.compile(r"(?<=://)([^\s/:@]*:)(?!\d+(?:/|$))[^\s@]+@|(?<=://)[^\s/:@]+@")
-"""Up to the @, since a password that was not quoted may contain a slash; a port and a path are no password. A user
-without a password may be a token.
+"""Matches up to the @, since an unquoted password may contain a slash; a port and a path are not a password. A user
+name without a password may be a token.
 """
 _PARAMETER = re.compile(r"\b(password=)[^\s&]+", re.IGNORECASE)
 
 
 def short_traceback(error: BaseException) -> str:
-    """The traceback, of at most MOST_CHARACTERS and a line that says how many are left out."""
+    """The end of the traceback, at most MOST_CHARACTERS, after a line that says how many characters are left out."""
     described = traceback.TracebackException.from_exception(error, limit=-MOST_FRAMES, compact=True)
     text = without_passwords("".join(described.format())).rstrip()
     left_out = len(text) - MOST_CHARACTERS
@@ -26,5 +26,5 @@ def short_traceback(error: BaseException) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """The text with the password of every URL in it, or a user without one, replaced by ***."""
-    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(lambda found: f"{found[1] or ''}***@", text))
+    """Replace passwords in URLs, and user names that have no password, by ***."""
+    return _PARAMETER.sub(r"\1***", _PASSWORD.sub(lambda match: f"{match[1] or ''}***@", text))

@@ -1,1 +1,1 @@
-"""What crosses the wire: the models of every document that clients, servers and workers exchange."""
+"""Pydantic models of all documents that clients, servers and workers exchange."""

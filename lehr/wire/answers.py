@@ -1,4 +1,4 @@
-"""Answers on the wire: what came out of a study, and how sure that is."""
+"""Models of a study's results: the answer, how certain it is, and the leaderboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Verdict = Literal["better", "tie", "worse"]
 
 
 class Baseline(Response):
-    """The best constant rate, trained on the same fresh seeds; `constraints`: how it keeps to those of the study."""
+    """The best constant rate, trained on the same fresh seeds. `constraints`: how it does on those of the study."""
 
     schedule: ScheduleDocument
     mean: float | None
@@ -26,7 +26,7 @@ class Baseline(Response):
 
 
 class Gain(Response):
-    """The winner's paired difference to the baseline, positive when the winner is better."""
+    """The winner's paired difference from the baseline; positive when the winner is better."""
 
     mean: float
     ci95: tuple[float, float] | None
@@ -34,7 +34,7 @@ class Gain(Response):
 
 
 class Comparison(Response):
-    """A schedule of one's own that the answer was compared with, on the same fresh seeds."""
+    """A user's schedule that the answer was compared with, on the same fresh seeds."""
 
     trial: int
     schedule: ScheduleDocument
@@ -45,11 +45,11 @@ class Comparison(Response):
 
 
 class Feasibility(Response):
-    """Whether the answer keeps to the study's constraints: `code` for programs, `message` for people.
+    """Whether the answer satisfies the study's constraints: `code` for programs, `message` for people.
 
-    `satisfied`: on the mean of its runs on fresh seeds. `satisfied_in_search`: in its trial of the search, which may be
-    luck. `nothing_feasible`: no trial of the search kept to them, and the answer is the nearest. `refuted`: some did,
-    but what was measured on fresh seeds did not, and the answer is the nearest of that.
+    `satisfied`: on average over its runs on fresh seeds. `satisfied_in_search`: only in its search trial, which may be
+    luck. `nothing_feasible`: no search trial satisfied them; the answer is the closest. `refuted`: some search trials
+    did, but no schedule measured on fresh seeds did; the answer is the closest of these.
     """
 
     code: Literal["satisfied", "satisfied_in_search", "nothing_feasible", "refuted"]
@@ -58,10 +58,10 @@ class Feasibility(Response):
 
 
 class Tied(Response):
-    """A schedule that the race could not tell from its best one.
+    """A schedule that the race could not distinguish from the best one.
 
-    `behind`: by how much it was worse there, in the metric. `fields`: how many of its fields there are to choose.
-    `rate_sensitivity`: by how much the metric is expected to be worse with its rates twice or half as high.
+    `behind`: how much worse it was in the race, in units of the metric. `fields`: how many fields it has to choose.
+    `rate_sensitivity`: how much worse the metric is expected to be with all rates doubled or halved.
     """
 
     trial: int
@@ -72,7 +72,7 @@ class Tied(Response):
 
 
 class Recommendation(Response):
-    """Why this schedule is the answer: `code` for programs, `message` for people, and the schedules tied with it."""
+    """Why this schedule is the answer: `code` for programs, `message` for people; `tied`: schedules as good as it."""
 
     code: Literal[
         "only_finalist", "clearly_best", "best_of_tied", "simplest_of_tied", "keeps_to_constraints", "nearest"
@@ -82,7 +82,7 @@ class Recommendation(Response):
 
 
 class EqualBudget(Response):
-    """What the best of `trials` trials of a family comes to: expected, and the central 95% of what it may be."""
+    """The expected value of the best of `trials` trials of a family, and its central 95% interval."""
 
     trials: int
     mean: float
@@ -90,11 +90,11 @@ class EqualBudget(Response):
 
 
 class LeaderboardEntry(Response):
-    """A family in the search: its counted trials, its best one, and how it compares at an equal number of trials.
+    """A family in the search: how many trials it had, its best one, and how it compares at an equal number of trials.
 
-    `best`: its trial that was measured on fresh seeds, where it has one (the answer before any other), else its best
-    value of the search. `confirmation`: what this trial came to on fresh seeds; null where it was not measured.
-    `infeasible`: how many of its trials broke the study's constraints.
+    `best`: its trial that was measured on fresh seeds (the answer, if it is of this family), otherwise its best trial
+    of the search. `confirmation`: that trial's result on fresh seeds; null if it was not measured there.
+    `infeasible`: how many of its trials violated the study's constraints.
     """
 
     rank: int
@@ -108,9 +108,9 @@ class LeaderboardEntry(Response):
 
 
 class Leaderboard(Response):
-    """The families of a study, the best first.
+    """The families of a study, best first.
 
-    `answer`: the trial that won the race on fresh seeds, whose family ranks first; null before there is one.
+    `answer`: the trial that won the race on fresh seeds; its family ranks first. Null before the race has ended.
     """
 
     study_id: str
@@ -127,12 +127,12 @@ class LrCurve(Response):
 
 
 class Answer(Response):
-    """The best schedule found, and how sure that is. `evaluations`: what its `value` in the search is the mean of.
+    """The best schedule found, and how certain that is. `evaluations`: the trainings that `value` is the mean of.
 
-    `front`: the search's trials that no other beats in value, steps to a target and robustness to the rate. The target
-    is the bound of the study's own constraint on the metric, or else what the best constant rate came to.
+    `front`: the Pareto front of the search's trials in value, steps to a target, and robustness to the rate. The target
+    is the bound of the study's constraint on the metric, or the value of the best constant rate if it has none.
 
-    `feasibility`: how it keeps to the study's constraints; null without any.
+    `feasibility`: whether it satisfies the study's constraints; null if there are none.
     """
 
     study_id: str

@@ -1,4 +1,4 @@
-"""What all wire models share: strict types, no unknown fields, no infinities, storable text."""
+"""Base classes and types of the wire models: strict types, no unknown fields, no infinities, storable text."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 TASK_NAME_PATTERN = r"^[a-z0-9][a-z0-9._:-]*$"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 MAX_INT = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+"""The largest integer that every JSON parser reads exactly (RFC 8259, section 6)."""
 LARGEST_VALUE = 1e100
-"""A loss beyond it has diverged as surely as an infinite one; its square is still a double."""
+"""A larger loss counts as diverged, like an infinite one; the square of this bound still fits in a double."""
 
 
 class Request(BaseModel):
-    """What a client sends: refused when a field is unknown or a type is not exact."""
+    """Base of what clients send. Unknown fields and inexact types are rejected."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
 class Response(BaseModel):
-    """What the server sends. Readers ignore fields they don't know, so that servers may add some."""
+    """Base of what the server sends. Readers ignore unknown fields, so that servers can add new ones."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True, defer_build=True)
 
 
 def _storable(text: str) -> str:
-    """Refuse what PostgreSQL cannot store or UTF-8 cannot carry."""
+    """Reject text that PostgreSQL cannot store or UTF-8 cannot encode."""
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidValueError(
             Fault(
                 "",
-                "text holds a NUL or a lone surrogate",
+                "contains a NUL character or a lone surrogate",
                 "Unicode without U+0000 and surrogates",
                 ascii(text)[:80],
                 "Remove the character.",
@@ -59,7 +59,7 @@ Positive = Annotated[int, Field(ge=1, le=MAX_INT)]
 
 
 def _measurement_schema(_source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-    """A fault of its own, whose remedy the server knows, without a call of Python for each number."""
+    """A custom error type that the server can attach a remedy to, without a Python call for each number."""
     return core_schema.custom_error_schema(
         handler(_Bounded),
         custom_error_type="measurement",
@@ -70,7 +70,7 @@ def _measurement_schema(_source: Any, handler: GetCoreSchemaHandler) -> core_sch
 
 _Bounded = Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE)]
 Measurement = Annotated[float, GetPydanticSchema(_measurement_schema)]
-"""What a training measured: null stands for what is not finite, or lies beyond LARGEST_VALUE."""
+"""A measured value; null stands for values that are not finite or beyond LARGEST_VALUE."""
 
 
 def _parse_schedule(value: Any) -> Schedule:
@@ -80,7 +80,7 @@ def _parse_schedule(value: Any) -> Schedule:
 def _schedule_schema(_source: Any, _handler: Any) -> core_schema.CoreSchema:
     return core_schema.no_info_plain_validator_function(
         _parse_schedule,
-        # Named, it stands once among the definitions instead of wherever a schedule may be sent.
+        # With a name, it appears once among the OpenAPI definitions instead of inline at every use.
         ref="lehr.schedules.Schedule:0",
         serialization=core_schema.plain_serializer_function_ser_schema(lambda schedule: schedule.to_dict()),
         metadata={"pydantic_js_functions": [lambda _schema, _handler: schedule_json_schema()]},

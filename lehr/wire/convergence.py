@@ -1,4 +1,4 @@
-"""What a search believes of going on."""
+"""The model of a search's convergence estimate."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from lehr.wire.base import Response
 
 
 class Convergence(Response):
-    """After `trials`, in units of the objective: what a further trial is expected to gain, the noise of one training,
-    and the bound on how far the best so far is from the best of the space, believed at 90%. `method`: how.
+    """Whether a search has converged after `trials` trials, in units of the objective: the expected improvement from
+    one more trial, the noise of one training, and a bound on the regret that holds with 90% probability. `method`: how
+    these were computed.
     """
 
     trials: int

@@ -1,4 +1,4 @@
-"""What a task made of its data, as the worker that read it tells."""
+"""The model of a data summary: how a task interpreted its data, as sent by the worker that read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Sentence = Annotated[Text, Field(max_length=LONGEST_SENTENCE)]
 
 
 class DataColumn(Request):
-    """A column of a table. `missing`: in how many rows."""
+    """A column of a table. `missing`: the number of rows without a value."""
 
     name: DataName
     kind: Literal["numbers", "categories"]
@@ -24,9 +24,9 @@ class DataColumn(Request):
 
 
 class DataSummary(Request):
-    """The data of a study. `rows`: of a table, or how many pictures, or the tokens of a text; `columns_count`: of all
-    the inputs, of which `columns` has the first. `classes`: how many examples each has, the first ones by name.
-    `left_out`: what is not read, and why. `doubts`: what may have been misread.
+    """A summary of a study's data. `rows`: the number of rows of a table, images, or tokens of a text.
+    `columns_count`: the number of input columns; `columns` lists the first ones. `classes`: the number of examples in
+    each class, the first ones by name. `left_out`: what was not read, and why. `doubts`: what may have been misread.
     """
 
     source: Sentence

@@ -1,4 +1,4 @@
-"""Diagnosis on the wire: what a trial's curve, or all of a study's results, have against them."""
+"""Models of the diagnosis: problems found in a trial's curve or in a study's results."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FindingCode = Literal[
 
 
 class Finding(Response):
-    """One fault: `code` for programs, `message` and `remedy` for people, `evidence` the numbers it rests on.
+    """One problem: `code` for programs, `message` and `remedy` for people, `evidence` the numbers behind it.
 
-    `field` names the part of the study's spec to change, where it is one. `trial` names whose curve shows it,
-    where a study's finding is about one trial.
+    `field`: the field of the study's spec to change, if there is one. `trial`: the trial whose curve shows the problem,
+    if a study's finding is about a single trial.
     """
 
     code: FindingCode

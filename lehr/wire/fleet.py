@@ -1,4 +1,4 @@
-"""Who trains, and what can be trained."""
+"""Models of workers and of the tasks they offer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lehr.wire.training import Training
 
 
 class Worker(Response):
-    """`training`: the first of the trials that it runs, how they go included."""
+    """A worker. `training`: the first of the trials it is running, with their progress."""
 
     id: str
     name: str
@@ -26,7 +26,9 @@ class Worker(Response):
 
 
 class Task(Response):
-    """`live` tells whether a worker that offers it was seen lately; `folds` whether one can hold out a fold."""
+    """A task. `live`: whether a worker that offers it was seen recently. `folds`: whether a worker can hold out a fold
+    of its data.
+    """
 
     name: str
     params_schema: dict[str, Any] | None

@@ -1,4 +1,4 @@
-"""Forecasts on the wire: what a training's last loss will be, as far as the study's own trainings tell."""
+"""Models of forecasts: the predicted final loss of a training, fitted to the study's own trainings."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from lehr.wire.horizon import Horizon
 
 
 class ForecastRequest(Request):
-    """`schedule` None: the best so far. `horizon_steps` None: the study's own."""
+    """A request for a forecast. `schedule` null: the best so far. `horizon_steps` null: the study's horizon."""
 
     schedule: ScheduleDocument | None = None
     horizon_steps: Horizon | None = None
 
 
 class Doubt(Response):
-    """Why the study knows too little: `code` for programs, `message` for people."""
+    """Why the study has too little data for a forecast: `code` for programs, `message` for people."""
 
     code: str
     message: str
 
 
 class LossForecast(Response):
-    """A loss at the end of a training: what is expected, and between what it lies in nine of ten cases.
+    """The predicted loss at the end of a training, with a 90% interval.
 
-    `curves`: how many trainings it rests on; `error`: how far off (root mean square) forecasts of them were that did
-    not know them. Where `doubt` is not null, the study knows too little, and `value` and `interval90` are null.
+    `curves`: how many trainings the forecast is fitted to; `error`: the root mean square error of forecasts of held-out
+    trainings among them. If `doubt` is not null, there is too little data, and `value` and `interval90` are null.
     """
 
     name: str
@@ -36,7 +36,7 @@ class LossForecast(Response):
 
 
 class HorizonForecast(Response):
-    """What the same schedule would come to over another number of steps."""
+    """The predicted loss of the same schedule over a different number of steps."""
 
     horizon_steps: int
     value: float
@@ -44,7 +44,7 @@ class HorizonForecast(Response):
 
 
 class SuggestedSchedule(Response):
-    """The schedule of the study's space that the law expects most of, within the rates that good trainings had."""
+    """The schedule in the study's space with the best predicted loss, within the range of rates of good trainings."""
 
     schedule: ScheduleDocument
     value: float
@@ -52,8 +52,8 @@ class SuggestedSchedule(Response):
 
 
 class Forecast(Response):
-    """What a schedule will come to. The first of `losses` is held-out where one is reported; `horizons` and
-    `suggestion` are of it. `knows_enough` is false where its forecast is in doubt.
+    """The predicted losses of a schedule. The first of `losses` is the held-out loss if one is reported; `horizons` and
+    `suggestion` are about this loss, and `knows_enough` is false if its forecast is in doubt.
     """
 
     study_id: str

@@ -1,4 +1,4 @@
-"""The trade-off of a study on the wire: how good, how soon, and how robust to the rate."""
+"""Models of a study's Pareto front: the value, the steps to a target, and the robustness to the rate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "C
 
 
 class FrontTrial(Response):
-    """A search trial that reached the target: `steps` until the first report that did, and its value at the end. Of a
-    trial with several evaluations both are means, and each of them got there.
+    """A search trial that reached the target: `steps` until the first report that did, and its final value. For a trial
+    with several evaluations, both are means, and every evaluation reached the target.
 
-    `rate_sensitivity`: by how much the study's objective (in steps, where it counts these) is expected to be worse with
-    its rates up to twice or half as high; null where the search tells too little.
+    `rate_sensitivity`: how much worse the study's objective (in steps, if it counts steps) is expected to be with rates
+    up to twice or half as high; null if the search has too little data.
     """
 
     trial: int
@@ -29,10 +29,10 @@ class FrontTrial(Response):
 
 
 class Front(Response):
-    """The trials that no other one beats in all aims: the value, and `aims`, of which less is better. The soonest
-    first; the first of them answers "at least `target` in the fewest steps".
+    """The Pareto front: the trials that no other trial beats in the value and all `aims` (lower is better), sorted by
+    steps. The first one reaches `target` in the fewest steps.
 
-    `reached`: how many trials got there, of `examined`: the study's best, if there are more than it looks at.
+    `reached`: how many of the `examined` trials reached the target. Large studies examine only their best trials.
     """
 
     study_id: str

@@ -1,4 +1,4 @@
-"""How many steps a training may be asked about."""
+"""The type of a horizon: the number of steps of a training, within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker protocol: claim, renew, report, finish, release."""
+"""Models of the worker protocol: claim, renew, report, finish, release."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MAX_WAIT_SECONDS = 60
 MAX_ERROR_CHARACTERS = 65_536
 MAX_CHECKPOINT_CHARACTERS = 2000
 MAX_METRICS = 100
-"""Metrics of one report."""
+"""The most metrics in one report."""
 
 
 class TaskOffer(Request):
     """A task with the JSON Schema of its parameters and the metrics it reports.
 
-    `folds`: whether it can hold out a given fold of its data. Only then does it get trials that have one.
+    `folds`: whether it can hold out a given fold of its data. Trials with a fold are given only to such workers.
     """
 
     name: TaskName
@@ -48,6 +48,8 @@ class TaskOffer(Request):
 
 
 class WorkerInfo(Request):
+    """A worker: its identity, its device, and the tasks that it can train."""
+
     id: Id
     name: Name
     device: Name
@@ -56,7 +58,9 @@ class WorkerInfo(Request):
 
 
 class Claim(Request):
-    """`study`: take trials of this one alone. `wait_seconds`: how long to wait for work before 204."""
+    """A request for trials. `study`: claim trials of this study only. `wait_seconds`: how long to wait for work before
+    responding with 204.
+    """
 
     worker: WorkerInfo
     study: Id | None = None
@@ -65,15 +69,17 @@ class Claim(Request):
 
 
 class LeasedStudy(Response):
+    """What a worker needs to know of the study of its trials."""
+
     study_id: str
     task: dict[str, Any]
     objective: dict[str, Any]
 
 
 class LeasedTrial(Response):
-    """`horizon_steps`: train exactly so many steps, whatever the task's horizon (of a `range_test`); null: the task's
-    horizon times `horizon_fraction`. `report_every_steps`: report the training loss this often, at least, and at the
-    last step; null: as often as the task is evaluated.
+    """A trial to train. `horizon_steps`: train exactly this many steps instead of the task's horizon (set for a
+    `range_test`); null: the task's horizon times `horizon_fraction`. `report_every_steps`: report the training loss at
+    least this often, and at the last step; null: at every evaluation.
     """
 
     trial: str
@@ -90,6 +96,8 @@ class LeasedTrial(Response):
 
 
 class Lease(Response):
+    """Trials of one study, held by a worker until `expires_at`. `beat_seconds`: how often to renew the lease."""
+
     lease_id: str
     expires_at: datetime
     beat_seconds: float
@@ -98,7 +106,7 @@ class Lease(Response):
 
 
 class TrialAttempt(Request):
-    """`progress`: how it goes, told now and then; a beat is the place for it."""
+    """A trial and the attempt that the worker is training. `progress`: optional, best sent with a heartbeat."""
 
     trial: Id
     attempt: Positive
@@ -109,17 +117,17 @@ Named = TypeVar("Named", bound=TrialAttempt)
 
 
 def _each_once(trials: list[Named]) -> list[Named]:
-    """Refuse a call that names a trial twice: it could not be answered once."""
+    """Reject a call that names a trial twice, since the response holds one directive for each trial."""
     seen: set[str] = set()
     for index, entry in enumerate(trials):
         if entry.trial in seen:
             raise InvalidValueError(
                 Fault(
                     f"[{index}].trial",
-                    "the trial is named twice",
-                    "each trial once in a call",
+                    "names the same trial twice",
+                    "each trial at most once in a call",
                     entry.trial,
-                    "Join the entries, or send them in calls of their own.",
+                    "Merge the entries, or send them in separate calls.",
                 )
             )
         seen.add(entry.trial)
@@ -127,11 +135,11 @@ def _each_once(trials: list[Named]) -> list[Named]:
 
 
 Trials = Annotated[list[Named], Field(min_length=1, max_length=1024), FailFast(), AfterValidator(_each_once)]
-"""Checked up to the first faulty entry, so that a large batch full of faults costs no more than a valid one."""
+"""Validation stops at the first invalid entry, so that a large invalid batch costs no more than a valid one."""
 
 
 class Renewal(Request):
-    """Also what `release` takes."""
+    """A request to renew a lease; also the request body of `release`."""
 
     trials: Trials[TrialAttempt]
 
@@ -149,9 +157,9 @@ class Report(Request):
 
 
 class TrialReports(TrialAttempt):
-    """`checkpoint` names where this worker saved the trial; the next attempt is told it. A report of a step that was
-    reported before replaces it, so that a repeated call changes nothing. `data`: what the task made of its data; the
-    first that is sent for a study is kept with it.
+    """Reports of a trial. A report replaces an earlier one of the same step, so that a repeated call changes nothing.
+    `checkpoint`: where this worker saved the trial; it is passed to the next attempt. `data`: a summary of the task's
+    data; the first one that is sent for a study is kept.
     """
 
     horizon_steps: Positive
@@ -163,19 +171,21 @@ class TrialReports(TrialAttempt):
     def _check_steps(self) -> TrialReports:
         last = max((report.step for report in self.reports), default=0)
         if last >= self.horizon_steps:
-            bound = f"0 to {self.horizon_steps - 1}, horizon_steps less one"
-            remedy = "Count the optimizer's steps from 0."
-            raise InvalidValueError(Fault("reports", "a step is beyond the training's horizon", bound, last, remedy))
+            bound = f"0 to {self.horizon_steps - 1} (horizon_steps - 1)"
+            remedy = "Count optimizer steps from 0."
+            raise InvalidValueError(Fault("reports", "has a step beyond the training's horizon", bound, last, remedy))
         return self
 
 
 class ReportBatch(Request):
+    """Reports of several trials of a lease."""
+
     trials: Trials[TrialReports]
 
 
 class TrialFinish(TrialAttempt):
-    """`value` is the objective's, required when COMPLETED; a run whose loss is beyond ±1e100 is DIVERGED. `execution`:
-    how it was trained, for whoever asks.
+    """The end of a trial. `value`: the objective's value, required if COMPLETED; a run whose loss is beyond ±1e100 is
+    DIVERGED. `execution`: how it was trained, for information.
     """
 
     state: FinishState
@@ -185,11 +195,13 @@ class TrialFinish(TrialAttempt):
 
 
 class FinishBatch(Request):
+    """The ends of several trials of a lease."""
+
     trials: Trials[TrialFinish]
 
 
 class LeaseAnswer(Response):
-    """What each call on a lease answers."""
+    """The response to every call on a lease: when it now expires, and a directive for each trial."""
 
     expires_at: datetime
     trials: dict[str, Directive]

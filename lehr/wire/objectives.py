@@ -1,4 +1,4 @@
-"""What a study measures, what it must keep to, and of how many trainings a value is made."""
+"""Models of a study's objective, constraints and evaluations."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lehr.wire.base import MetricName, Request, Response
 Direction = Literal["maximize", "minimize"]
 
 MAX_EVALUATIONS = 100
-"""Trainings of one trial of the search."""
+"""The most trainings of one search trial."""
 MAX_CONSTRAINTS = 10
 STEPS_TO_TARGET = "steps_to_target"
-"""The metric that no task reports: the server counts the steps until the constraints first hold."""
+"""A metric computed by the server: the number of steps until the constraints are first satisfied."""
 
 
 class Constraint(Request):
-    """What a metric must keep to at the end of a training, both bounds included; one of them may be left out."""
+    """Bounds on a metric at the end of a training. Both are inclusive; at least one is required."""
 
     metric: MetricName
     at_least: float | None = None
@@ -30,7 +30,7 @@ class Constraint(Request):
     def _check(self) -> Constraint:
         bound = "at_least, at_most, or both"
         if self.at_least is None and self.at_most is None:
-            remedy = f'Say what {self.metric} must keep to: {{"metric": "{self.metric}", "at_least": 0.9}}.'
+            remedy = f'Set a bound, for example {{"metric": "{self.metric}", "at_least": 0.9}}.'
             raise InvalidStudyError(Fault("", "has no bound", bound, None, remedy))
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise InvalidStudyError(_contradiction("at_least", self.metric, self.at_least, self.at_most))
@@ -38,11 +38,12 @@ class Constraint(Request):
 
 
 class ObjectiveSpec(Request):
-    """What is measured. `folds` k: a search trial is trained on each of k parts of the data held out in turn; `seeds`:
-    with so many random seeds each. Its value is then the mean over these evaluations.
+    """What is optimized. `folds`: k-fold cross-validation: each search trial is trained k times, with each fold held
+    out once. `seeds`: the number of random seeds for each fold. The trial's value is the mean over these evaluations.
 
-    `constraints`: what other metrics, or this one, must keep to: the best is then the best of what keeps to all. With
-    the metric `steps_to_target`, to be minimized, a training's value is the number of steps until they first hold.
+    `constraints`: bounds on this metric or others; the best trial is the best one that satisfies all of them. With the
+    metric `steps_to_target`, which can only be minimized, a training's value is the number of steps until they are
+    first satisfied.
     """
 
     metric: MetricName
@@ -53,17 +54,17 @@ class ObjectiveSpec(Request):
 
     @property
     def evaluations(self) -> int:
-        """How many trainings a search trial is."""
+        """The number of trainings of a search trial."""
         return (self.folds or 1) * self.seeds
 
     @property
     def counts_steps(self) -> bool:
-        """Whether values are steps, which the server counts, and no metric that tasks report."""
+        """Whether the objective is the number of steps to the target, which the server counts."""
         return self.metric == STEPS_TO_TARGET
 
     @property
     def reported(self) -> tuple[str, Direction]:
-        """The metric that workers are asked for, and its better side."""
+        """The metric that workers report for the objective, and its direction."""
         if not self.counts_steps:
             return self.metric, self.direction
         first = self.constraints[0]
@@ -71,8 +72,8 @@ class ObjectiveSpec(Request):
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """Every metric that a task must report, each once."""
-        return tuple(dict.fromkeys((self.reported[0], *(one.metric for one in self.constraints))))
+        """The distinct metrics that a task must report."""
+        return tuple(dict.fromkeys((self.reported[0], *(constraint.metric for constraint in self.constraints))))
 
     @model_validator(mode="after")
     def _check(self) -> ObjectiveSpec:
@@ -81,10 +82,10 @@ class ObjectiveSpec(Request):
             faults.append(
                 Fault(
                     "seeds",
-                    "folds times seeds are too many trainings for one trial",
+                    "gives too many trainings for one trial",
                     f"folds * seeds of at most {MAX_EVALUATIONS}",
                     self.evaluations,
-                    "Ask for fewer seeds, or for fewer folds.",
+                    "Use fewer seeds or fewer folds.",
                 )
             )
         if faults:
@@ -96,47 +97,47 @@ def _steps_faults(objective: ObjectiveSpec) -> Iterator[Fault]:
     if not objective.counts_steps:
         return
     if objective.direction != "minimize":
-        remedy = "Minimize the steps, or name another metric."
-        yield Fault("direction", "steps to a target can only be minimized", "minimize", objective.direction, remedy)
+        remedy = 'Set the direction to "minimize", or choose another metric.'
+        yield Fault("direction", "steps_to_target can only be minimized", "minimize", objective.direction, remedy)
     if not objective.constraints:
-        remedy = 'Say what is to be reached: [{"metric": "val_accuracy", "at_least": 0.97}].'
-        yield Fault("constraints", "there is no target to count the steps to", "at least one", [], remedy)
-    for at, one in enumerate(objective.constraints):
-        if one.metric == STEPS_TO_TARGET:
-            remedy = "Name a metric that the task reports; budget.max_steps bounds a search."
+        remedy = 'Add a target, for example [{"metric": "val_accuracy", "at_least": 0.97}].'
+        yield Fault("constraints", "is empty, but steps_to_target needs a target", "at least one", [], remedy)
+    for at, constraint in enumerate(objective.constraints):
+        if constraint.metric == STEPS_TO_TARGET:
+            remedy = "Use a metric that the task reports. To limit the steps of a search, use budget.max_steps."
             field = f"constraints[{at}].metric"
-            yield Fault(field, "is what is counted, and no target", "another metric", one.metric, remedy)
+            yield Fault(field, "cannot be the target of steps_to_target", "another metric", constraint.metric, remedy)
 
 
 def _contradictions(constraints: Sequence[Constraint]) -> Iterator[Fault]:
-    """Bounds of one metric, in several entries, that leave nothing between them or say the same thing twice."""
-    for at, one in enumerate(constraints):
+    """Faults for entries that bound the same metric twice on one side, or so that no value satisfies both."""
+    for at, constraint in enumerate(constraints):
         for other in constraints[:at]:
-            if one.metric != other.metric:
+            if constraint.metric != other.metric:
                 continue
             for side in ("at_least", "at_most"):
-                if getattr(one, side) is not None and getattr(other, side) is not None:
-                    field, remedy = f"constraints[{at}].{side}", "Keep the stricter one."
-                    message = f"{one.metric} has such a bound already"
-                    yield Fault(field, message, f"one {side} for each metric", getattr(one, side), remedy)
-            low, high = _bound(one, other, "at_least"), _bound(one, other, "at_most")
+                if getattr(constraint, side) is not None and getattr(other, side) is not None:
+                    field, remedy = f"constraints[{at}].{side}", "Keep only the stricter bound."
+                    message = f"repeats {side} for {constraint.metric}"
+                    yield Fault(field, message, f"one {side} for each metric", getattr(constraint, side), remedy)
+            low, high = _bound(constraint, other, "at_least"), _bound(constraint, other, "at_most")
             if low is not None and high is not None and low > high:
-                yield _contradiction(f"constraints[{at}]", one.metric, low, high)
+                yield _contradiction(f"constraints[{at}]", constraint.metric, low, high)
 
 
-def _bound(one: Constraint, other: Constraint, side: str) -> Any:
-    own = getattr(one, side)
+def _bound(constraint: Constraint, other: Constraint, side: str) -> Any:
+    own = getattr(constraint, side)
     return getattr(other, side) if own is None else own
 
 
 def _contradiction(field: str, metric: str, low: float, high: float) -> Fault:
-    bound, remedy = f"at most at_most, which is {high:g}", f"Leave {metric} some room: lower at_least or raise at_most."
-    return Fault(field, f"no {metric} is at least {low:g} and at most {high:g}", bound, low, remedy)
+    bound, remedy = f"at most at_most, which is {high:g}", "Lower at_least or raise at_most."
+    return Fault(field, f"no {metric} can be at least {low:g} and at most {high:g}", bound, low, remedy)
 
 
 class Evaluations(Response):
-    """A search trial's trainings on folds and seeds: how many there are, how many COMPLETED, and the standard deviation
-    of their values (null for fewer than two).
+    """A search trial's trainings over folds and seeds: how many there are, how many are COMPLETED, and the standard
+    deviation of their values (null for fewer than two).
     """
 
     count: int
@@ -145,9 +146,9 @@ class Evaluations(Response):
 
 
 class Confirmation(Response):
-    """Of a schedule's runs on seeds that neither the search nor the race has seen: nothing was chosen by them.
+    """A schedule's result on seeds that neither the search nor the race used, and so free of selection bias.
 
-    `ci95` None where fewer than two seeds count. `diverged`: how many of its runs did, and are left out of the mean.
+    `ci95`: null if fewer than two seeds count. `diverged`: how many runs diverged; they are left out of the mean.
     """
 
     seeds: int
@@ -158,8 +159,8 @@ class Confirmation(Response):
 
 
 class ConstraintStanding(Response):
-    """How a schedule keeps to a constraint: the metric's `mean` over its `runs`, and how many of these break the
-    constraint alone. `mean` null: a run did not report the metric, or as no finite number.
+    """How a schedule does on a constraint: the metric's `mean` over `runs` trainings, and how many of them violate the
+    constraint on their own (`broken`). `mean`: null if a run did not report a finite value of the metric.
     """
 
     metric: str

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) and pages: what every error and every list looks like."""
+"""Models of errors (problem documents, RFC 9457) and of paginated lists."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from lehr.wire.base import Response
 
 
 class FaultDocument(Response):
+    """One invalid value: the field, what is wrong, the allowed bound, the value given, and how to fix it."""
+
     field: str
     message: str
     bound: str
@@ -18,6 +20,8 @@ class FaultDocument(Response):
 
 
 class Problem(Response):
+    """An error (RFC 9457). `errors`: the invalid values, if the request had any."""
+
     type: str
     title: str
     status: int
@@ -29,5 +33,7 @@ Item = TypeVar("Item")
 
 
 class Page(Response, Generic[Item]):
+    """A page of a list. `next_cursor`: pass it as `cursor` to get the next page; null on the last page."""
+
     items: list[Item]
     next_cursor: str | None

@@ -1,4 +1,4 @@
-"""Range tests on the wire: what is asked for, and what the sweeps said."""
+"""Models of learning-rate range tests: the request, the sweeps and the result."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 AUTO: Literal["auto"] = "auto"
 MAX_RATE = 1e6
 LEAST_DECADES = 1.0
-"""A sweep over less shows no valley."""
+"""A narrower sweep shows no valley."""
 
 
 class RangeSpec(Request):
-    """A range of values, both ends included."""
+    """A range of values, both ends inclusive."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class RangeSpec(Request):
 
 
 def _range_or_auto(_source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-    """A union whose faults name the range's own fields, not the union's members."""
+    """A union type whose errors name the range's fields, not the union's members."""
     return core_schema.no_info_wrap_validator_function(
         _read_range,
         handler(RangeSpec),
@@ -48,8 +48,8 @@ def _read_range(value: Any, read: core_schema.ValidatorFunctionWrapHandler) -> A
     if value == AUTO:
         return AUTO
     if isinstance(value, str):
-        bound, remedy = 'a range {"low": …, "high": …}, or "auto"', 'Give a range, or "auto" for a range test.'
-        raise InvalidStudyError(Fault("", "is no range", bound, value, remedy))
+        bound, remedy = 'a range {"low": …, "high": …}, or "auto"', 'Set a range, or "auto" for a range test.'
+        raise InvalidStudyError(Fault("", "is not a range", bound, value, remedy))
     return read(value)
 
 
@@ -57,8 +57,8 @@ AutoRange = Annotated[RangeSpec | Literal["auto"], GetPydanticSchema(_range_or_a
 
 
 class RangeTestSpec(Request):
-    """Sweeps of the learning rate: on each of `seeds` seeds one short training of `steps` steps, whose rate rises from
-    `low` to `high` by an equal factor at each step.
+    """Sweeps of the learning rate: one short training of `steps` steps for each of `seeds` seeds, with the rate rising
+    exponentially from `low` to `high`.
     """
 
     low: Annotated[float, Field(gt=0, le=MAX_RATE)] = 1e-6
@@ -72,18 +72,18 @@ class RangeTestSpec(Request):
             raise InvalidStudyError(
                 Fault(
                     "high",
-                    "the sweep is too short to show a valley",
+                    "is too close to low for the sweep to show a valley",
                     f">= 10 times low, which is {self.low:g}",
                     self.high,
-                    "Sweep several decades: 1e-6 to 10 suits nearly everything.",
+                    "Sweep several decades; 1e-6 to 10 suits most tasks.",
                 )
             )
         return self
 
 
 class RangeTestRequest(RangeTestSpec):
-    """What `POST /v1/range-tests` takes: a range test alone. It looks at losses only: of the training, and of held-out
-    examples.
+    """A standalone range test, the body of `POST /v1/range-tests`. It uses only losses: the training loss and the
+    held-out loss.
     """
 
     name: Name = "range test"
@@ -92,8 +92,8 @@ class RangeTestRequest(RangeTestSpec):
 
 
 class RangePoint(Response):
-    """A rate that the sweeps point at: `lr` of all together, the least and the greatest of each alone, and of how many
-    sweeps (`seeds`) it is known.
+    """A notable rate: `lr` from all sweeps together, the least and greatest from single sweeps, and the number of
+    sweeps (`seeds`) that show it.
     """
 
     lr: float
@@ -103,7 +103,7 @@ class RangePoint(Response):
 
 
 class RangeCurve(Response):
-    """The smoothed training loss by rate: of all sweeps together, and the least and the greatest of each alone."""
+    """The smoothed training loss by rate: of all sweeps together, and the least and greatest of single sweeps."""
 
     lr: list[float]
     loss: list[float]
@@ -112,13 +112,13 @@ class RangeCurve(Response):
 
 
 class RangeResult(Response):
-    """What a range test found. `bounds`: where to search; they are no answer.
+    """The result of a range test. `bounds`: the range to search; a starting point, not an answer.
 
     `minimum`: where the smoothed loss is lowest. `steepest`: where it falls fastest, per decade. `valley`: two thirds
-    down the longest fall, fastai's rule. `divergence`: from where on it is lost. `held_out_minimum`: where the loss of
-    held-out examples is lowest; the bounds hang on it. Null where the sweeps don't show it.
-    `found` false: they show no fall. The bounds are then the usual ones in a study that goes on to search, and null in
-    a range test alone.
+    down the longest fall, fastai's rule. `divergence`: where the loss starts to diverge. `held_out_minimum`: where the
+    held-out loss is lowest; the bounds depend on it. Each is null if the sweeps do not show it.
+    `found`: false if the loss never falls. The bounds are then the defaults in a study, and null in a standalone range
+    test.
     """
 
     found: bool
@@ -134,9 +134,9 @@ class RangeResult(Response):
 
 
 class RangeTest(Response):
-    """A range test's document. `state` is a study's; `sweeps` counts them by state; `result`: once all have ended.
+    """A range test. `state`: as of a study. `sweeps`: the number of sweeps by state. `result`: null until all ended.
 
-    Alone it is a study with no budget for a search: what can be done to studies can be done to it, by its id.
+    A standalone range test is a study without a search: all operations on studies accept its id.
     """
 
     range_test_id: str

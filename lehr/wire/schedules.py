@@ -1,4 +1,4 @@
-"""Schedules on the wire: which there are, what they look like, and their code for other frameworks."""
+"""Models of schedule families, previews of their rates, and exports to other frameworks."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ MAX_PREVIEW_SCHEDULES = 20
 
 
 class Preview(Request):
-    """Either one `schedule` or several `schedules`. `log_scale` is for pictures: the rate on a log axis.
+    """A request to preview one `schedule` or several `schedules`. `log_scale`: use a log axis for the rate in pictures.
 
-    `study_id`: a study whose trainings are to forecast the last loss.
+    `study_id`: also forecast the final loss from this study's trainings.
     """
 
     schedule: ScheduleDocument | None = None
@@ -35,19 +35,19 @@ class Preview(Request):
     def _one_way(self) -> Self:
         if (self.schedule is None) == (self.schedules is None):
             given = "both" if self.schedule is not None else "neither"
-            message, bound = "stands beside schedules, or neither is given", "one of schedule and schedules"
-            remedy = "Give schedule for one, or schedules for several."
+            message, bound = "and schedules must not both be set or both be missing", "either schedule or schedules"
+            remedy = "Set schedule for one schedule, or schedules for several."
             raise InvalidValueError(Fault("schedule", message, bound, given, remedy))
         return self
 
     @property
     def asked(self) -> list[Schedule]:
-        """The schedules, however they were given."""
+        """The schedules to preview, in either form of the request."""
         return [self.schedule] if self.schedule is not None else list(self.schedules or ())
 
 
 class PreviewedSchedule(Response):
-    """Rates at some steps. `momentum` is null where the schedule leaves it alone, `forecast` without a study."""
+    """Rates at sampled steps. `momentum`: null unless the schedule sets it. `forecast`: null without a study."""
 
     step: list[int]
     lr: list[float]
@@ -56,13 +56,15 @@ class PreviewedSchedule(Response):
 
 
 class PreviewedSchedules(Response):
-    """Several schedules in the order asked for, each with its rates at the same steps."""
+    """Several schedules in the order of the request, with their rates at the same steps."""
 
     schedules: list[PreviewedSchedule]
 
 
 class ExportRequest(Request):
-    """`framework`: torch, torch_builtin, optax, …; a wrong one is answered with all of them."""
+    """A request to export a schedule. `framework`: torch, torch_builtin, optax, …; the error for an unknown one lists
+    all.
+    """
 
     schedule: ScheduleDocument
     horizon_steps: Horizon
@@ -70,10 +72,10 @@ class ExportRequest(Request):
 
 
 class ExportedSchedule(Response):
-    """A schedule as a framework reads it.
+    """A schedule in the form of another framework.
 
-    `exact`: whether training with it uses the schedule's own rate at every step, up to the precision in which
-    the framework computes. `form`: own, the framework's own schedule; formula, lehr's as code; rates, by step.
+    `exact`: whether it yields the same rate at every step, up to the framework's floating-point precision.
+    `form`: `own`, the framework's built-in schedule; `formula`, lehr's formula as code; `rates`, a table by step.
     """
 
     framework: str
@@ -84,10 +86,10 @@ class ExportedSchedule(Response):
 
 
 class Family(Response):
-    """A family of schedules. `params_schema` is the JSON Schema of a whole schedule of it.
+    """A family of schedules. `params_schema`: the JSON Schema of a complete schedule of this family.
 
-    `defaults` holds what a parameter left out is. `thumbnail` is a small SVG element in the colour of the text
-    around it; it is null for a schedule that only a training's metrics shape.
+    `defaults`: the default values of optional parameters. `thumbnail`: a small SVG element in the colour of the
+    surrounding text; null for a schedule that depends on the metrics of a training.
     """
 
     name: str

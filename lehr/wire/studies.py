@@ -1,4 +1,4 @@
-"""Studies on the wire: what is asked for, and how far it is."""
+"""Models of studies: the spec that users submit, and the study's state, progress and best trial."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "C
 FINISHED_STUDY_STATES: tuple[StudyState, ...] = ("COMPLETED", "CANCELLED", "FAILED")
 
 MAX_SECONDS = 10 * 366 * 86_400.0
-"""The longest time that a search may be given: ten years."""
+"""The largest `max_seconds` of a search: ten years."""
 
 
 ANYWHERE = Range(1e-30, 1e6)
-"""Stands for bounds that are still to be found: no other range contradicts it."""
+"""A placeholder for bounds that a range test has yet to find; no other range conflicts with it."""
 
 
 class SpaceSpec(Request):
-    """Which schedules are searched. `families` None: all that can be searched.
+    """The space of schedules to search. `families`: null for all searchable families.
 
-    Rates are drawn on a log scale. `start_lr` "auto": from where a range test says, which is the study's first stage.
-    `warmup_fraction` is drawn linearly; without it only the families that climb by themselves climb. `parameters`
-    narrows a family's own parameters: `{"polynomial": {"power": {"low": 1, "high": 2}}}` or
-    `{"wsd": {"cooldown": ["linear"]}}`. `guesses`: schedules of the space that are tried first, paid from the budget.
+    Rates are sampled on a log scale. `start_lr` "auto": the study first runs a range test, which sets the range.
+    `warmup_fraction` is sampled uniformly; without it, only families with a built-in warmup have one. `parameters`
+    narrows the parameters of a family: `{"polynomial": {"power": {"low": 1, "high": 2}}}` or
+    `{"wsd": {"cooldown": ["linear"]}}`. `guesses`: schedules within the space to try first; they count against the
+    budget.
     """
 
     families: Annotated[list[str], Field(min_length=1, max_length=100)] | None = None
@@ -57,9 +58,9 @@ class SpaceSpec(Request):
         return self
 
     def to_space(self, start_lr: Range | None = None) -> Space:
-        """`start_lr`: in the place of "auto", by default all that a range test may find.
+        """The search space. `start_lr`: replaces "auto"; by default, any rate that a range test may find.
 
-        Raises InvalidSpaceError, with a fault for each field that is wrong.
+        Raises InvalidSpaceError with a fault for each invalid field.
         """
         start = self.start_lr.to_range() if self.start_lr != AUTO else start_lr or ANYWHERE
         return Space.of(
@@ -85,26 +86,28 @@ def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
         except InvalidSpaceError as error:
             yield from (fault.under(f"guesses[{at}]") for fault in error.faults)
         if is_among(guess, guesses[:at]):
-            yield Fault(f"guesses[{at}]", "is listed twice", "each guess once", guess.to_dict(), "Leave it out.")
+            yield Fault(f"guesses[{at}]", "is a duplicate", "each guess once", guess.to_dict(), "Remove it.")
 
 
 class SamplerSpec(Request):
-    """`seed` None: the server draws one and writes it into the resolved spec."""
+    """The search algorithm. `seed`: if null, the server draws one and adds it to the resolved spec."""
 
     name: Literal["tpe", "surrogate", "random", "gp", "cmaes", "qmc", "grid"] = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class PrunerSpec(Request):
+    """The rule that stops unpromising trials early."""
+
     name: Literal["none", "median", "hyperband", "phases", "race", "wilcoxon"] = "none"
 
 
 class BudgetSpec(Request):
-    """`trials`: how many the search may spend. `parallel`: how many may run at once.
+    """Limits of the search. `trials`: the number of search trials. `parallel`: how many may run concurrently.
 
-    The search stops sooner when `max_seconds` have passed since it started, when no further training fits
-    `max_steps` optimizer steps, when a trial's value is as good as `target`, or, asked to `stop_when` "converged",
-    when a further trial is expected to gain little against the noise of a training. The study is then confirmed.
+    The search stops early after `max_seconds`, when no further training fits in `max_steps` optimizer steps, when a
+    trial's value is at least as good as `target`, or, with `stop_when` "converged", when the expected improvement from
+    one more trial is small against the noise of a training. The study then goes on to confirmation.
     """
 
     trials: Positive
@@ -116,8 +119,9 @@ class BudgetSpec(Request):
 
 
 class ConfirmSpec(Request):
-    """Race the `top` most promising schedules and the baseline on fresh seeds, with at most (`top` - 1) `seeds`
-    trainings; then measure the answer and what it is compared with on `seeds` further seeds each.
+    """Confirmation: a race of the `top` most promising schedules and the baseline on fresh seeds, with at most
+    (`top` - 1) * `seeds` trainings; then the winner and the schedules it is compared with are measured on `seeds` more
+    seeds each.
     """
 
     top: Annotated[int, Field(ge=1, le=100)] = 8
@@ -125,9 +129,9 @@ class ConfirmSpec(Request):
 
 
 class BaselineSpec(Request):
-    """What the answer is compared with: the best constant rate, tuned in the search, and schedules of one's own.
+    """What the answer is compared with: the best constant rate, tuned in the search, and schedules given by the user.
 
-    `schedules` are the search's first trials, paid from its budget, and take part in everything.
+    `schedules` are the first trials of the search and count against its budget.
     """
 
     constant: bool = True
@@ -136,7 +140,7 @@ class BaselineSpec(Request):
     @model_validator(mode="before")
     @classmethod
     def _read_short_form(cls, value: Any) -> Any:
-        """`false` turns the constant off, a list adds schedules."""
+        """Read `false` as no constant rate, and a list as `schedules`."""
         if isinstance(value, bool):
             return {"constant": value}
         return {"schedules": value} if isinstance(value, list) else value
@@ -146,28 +150,28 @@ MOST_SOURCES = 20
 
 
 def _checked_warm_start(value: Any) -> Any:
-    """Refused in its own words: pydantic's would name the members of the union."""
-    bound, remedy = f'"auto", "off", or a list of at most {MOST_SOURCES} ids', "Leave it out for the default, auto."
+    """Check `warm_start` with one clear error, where pydantic would list an error for each member of the union."""
+    bound, remedy = f'"auto", "off", or a list of at most {MOST_SOURCES} ids', 'Omit it for the default, "auto".'
     ids = value if isinstance(value, list) else []
     if value not in ("auto", "off") and not (isinstance(value, list) and len(ids) <= MOST_SOURCES):
-        raise InvalidStudyError(Fault("", "is no warm start", bound, value, remedy))
-    if wrong := [at for at, one in enumerate(ids) if not (isinstance(one, str) and re.match(ID_PATTERN, one))]:
+        raise InvalidStudyError(Fault("", "is not a valid warm start", bound, value, remedy))
+    if wrong := [at for at, item in enumerate(ids) if not (isinstance(item, str) and re.match(ID_PATTERN, item))]:
         bound = "ids of studies"
-        raise InvalidStudyError([Fault(f"[{at}]", "is no id", bound, ids[at], "Leave it out.") for at in wrong])
+        raise InvalidStudyError([Fault(f"[{at}]", "is not a study id", bound, ids[at], "Remove it.") for at in wrong])
     return value
 
 
 WarmStart = Annotated[Literal["auto", "off"] | list[str], BeforeValidator(_checked_warm_start)]
-"""Which finished studies a study learns from before its first trial: those most like it, none, or these."""
+"""The finished studies that a study starts from: the most similar ones, none, or the listed ones."""
 
 
 class StudySpec(Request):
-    """What `POST /v1/studies` takes.
+    """The spec of a study, the body of `POST /v1/studies`.
 
-    `warm_start`: at most a quarter of the budget goes first to schedules that did well in finished studies like
-    this one and to defaults of the field. "auto" finds the studies, and the resolved spec names them; a list
-    takes these, [] the defaults alone; "off" takes neither. `range_test`: how the rate is swept where
-    `space.start_lr` is "auto".
+    `warm_start`: up to a quarter of the budget goes first to schedules that did well in similar finished studies and to
+    common defaults. "auto" finds similar studies and lists them in the resolved spec; a list of ids selects them; []
+    uses only the common defaults; "off" uses neither. `range_test`: the sweeps that are run if `space.start_lr` is
+    "auto".
     """
 
     name: Name
@@ -186,14 +190,14 @@ class StudySpec(Request):
     @model_validator(mode="after")
     def _check_range_test(self) -> StudySpec:
         if self.range_test is not None and self.space.start_lr != AUTO:
-            bound, remedy = 'null, or space.start_lr "auto"', 'Leave it out, or set space.start_lr to "auto".'
-            message = "is given though space.start_lr is a range already"
+            bound, remedy = 'null, or space.start_lr "auto"', 'Remove it, or set space.start_lr to "auto".'
+            message = 'requires space.start_lr to be "auto"'
             raise InvalidStudyError(Fault("range_test", message, bound, "a range test", remedy))
         return self
 
 
 class Warning_(Response):
-    """Something legal but unwise; `code` is for programs, `message` for people."""
+    """Something valid but unwise: `code` for programs, `message` for people."""
 
     code: str
     field: str | None = None
@@ -201,8 +205,8 @@ class Warning_(Response):
 
 
 class Progress(Response):
-    """`trials` counts trainings by state, each evaluation and the confirmation included; `fraction` is of all planned
-    ones.
+    """A study's progress. `trials`: the number of trainings by state, including evaluations and confirmation.
+    `fraction`: the share of planned trainings that have finished.
     """
 
     trials: dict[str, int]
@@ -213,8 +217,8 @@ class Progress(Response):
 
 
 class BestTrial(Response):
-    """A trial of the search and its `value` there. `evaluations`: what `value` is the mean of; null where it was
-    measured once.
+    """A search trial and its `value`. `evaluations`: the trainings that `value` is the mean of; null if there was only
+    one.
     """
 
     trial: int
@@ -224,10 +228,10 @@ class BestTrial(Response):
 
 
 class BestSoFar(BestTrial):
-    """A study's best trial: its answer's, the race's leader before that, and the search's best before the race.
+    """A study's best trial: the answer's; before that, the race's leader; before the race, the search's best.
 
-    `confirmation`: what it came to on fresh seeds. Null until it was measured: its `value` in the search is then all
-    that is known, and flattered by luck.
+    `confirmation`: its result on fresh seeds; null until it was measured there. Its `value` in the search is
+    optimistic, since it was selected for it.
     """
 
     confirmation: Confirmation | None = None
@@ -250,8 +254,8 @@ class StudySummary(Response):
 
 
 class Study(StudySummary):
-    """A study's document. `range_test`: what its sweeps found, once they have ended; null where none were asked for.
-    `data`: what the task made of its data, once a worker has told.
+    """A study. `range_test`: the result of its sweeps; null until they have ended, or if there are none. `data`: a
+    summary of the task's data; null until a worker has sent it.
     """
 
     spec: dict[str, Any]
@@ -262,7 +266,7 @@ class Study(StudySummary):
 
 
 class StudyDiagnosis(Response):
-    """What is wrong with a study as far as it is. No findings: nothing that could be seen."""
+    """The problems found in a study so far; no findings if none were detected."""
 
     study_id: str
     state: StudyState
@@ -270,7 +274,7 @@ class StudyDiagnosis(Response):
 
 
 class ResolvedStudy(Response):
-    """What `?validate_only=true` answers."""
+    """The response to `?validate_only=true`."""
 
     spec: dict[str, Any]
     warnings: list[Warning_]

@@ -1,4 +1,4 @@
-"""A task as a study or a range test refers to it."""
+"""The model by which a study or a range test refers to a task."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MAX_PARAMS_BYTES = 64 * 1024
 def _bounded(params: dict[str, Any]) -> dict[str, Any]:
     text = json.dumps(params, ensure_ascii=False, separators=(",", ":"), default=str)
     if (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_PARAMS_BYTES:
-        bound, remedy = f"at most {MAX_PARAMS_BYTES} bytes as JSON", "Keep large data in a file that the worker reads."
+        bound, remedy = f"at most {MAX_PARAMS_BYTES} bytes as JSON", "Put large data in a file that the worker reads."
         raise InvalidStudyError(Fault("", "are too large", bound, f"{size} bytes", remedy))
     return params
 
 
 class TaskReference(Request):
-    """A task by name, with its parameters: at most 64 KiB of them as JSON."""
+    """A task by name, with its parameters (at most 64 KiB as JSON)."""
 
     name: TaskName
     params: Annotated[dict[Text, Any], AfterValidator(_bounded)] = Field(default_factory=dict)

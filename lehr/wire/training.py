@@ -1,4 +1,4 @@
-"""How a running trial goes, as the worker that trains it tells now and then."""
+"""Models of a running trial's progress: steps, speed, memory and utilisation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lehr.wire.base import Count, Positive, Request, Response
 
 
 class TrainingProgress(Request):
-    """What a worker may tell of a trial in any call on its lease. What it cannot measure is null.
+    """A trial's progress, which a worker may send with any call on its lease. Values it cannot measure are null.
 
-    `device_memory_bytes`: held by the process that trains it, together with the others of its cohort; on a CPU what
-    is resident. `device_utilisation`: from 0 to 1; on a CPU, of the threads that training may use.
+    `device_memory_bytes`: memory of the process that trains it, shared with the rest of its cohort; on a CPU, resident
+    memory. `device_utilisation`: from 0 to 1; on a CPU, the utilisation of the threads available for training.
     """
 
     steps_done: Count
@@ -26,7 +26,7 @@ class TrainingProgress(Request):
 
 
 class TrialProgress(Response):
-    """What was told last of a trial's present attempt, or of the one that ended it, and when."""
+    """The latest progress of a trial's current or final attempt, and when it was sent."""
 
     steps_done: int
     horizon_steps: int
@@ -37,7 +37,7 @@ class TrialProgress(Response):
 
 
 class Training(Response):
-    """A trial that a worker trains. `progress`: null until the worker tells some; `step` is the last reported one."""
+    """A trial that a worker is training. `step`: the last reported one. `progress`: null until the worker sends it."""
 
     study_id: str
     trial: str
@@ -49,7 +49,7 @@ class Training(Response):
 
 
 LONGEST_SECONDS = 100 * 365 * 24 * 3600
-"""A longer time left is not known: almost nothing was measured."""
+"""A longer estimate of the time left is not shown: it rests on almost no measurements."""
 
 CELLS = ("steps", "steps/s", "memory", "busy", "time left")
 
@@ -57,9 +57,9 @@ CELLS = ("steps", "steps/s", "memory", "busy", "time left")
 def in_cells(
     progress: TrainingProgress | TrialProgress | None, step: int | None = None, horizon_steps: int | None = None
 ) -> tuple[str, ...]:
-    """The same for people, one text for each of `CELLS`; empty where nothing is known.
+    """Format progress for people, one string for each of `CELLS`; empty for unknown values.
 
-    `step`, `horizon_steps`: of the trial's last report, which may be further on than what was told.
+    `step`, `horizon_steps`: from the trial's last report, which may be more recent than `progress`.
 
     >>> in_cells(TrainingProgress(steps_done=250, horizon_steps=1000, steps_per_second=12.5), step=299)
     ('300/1000 30%', '12.5', '', '', '0:00:56')

@@ -1,4 +1,4 @@
-"""Transfer on the wire: a study's best schedule, rescaled to another horizon, batch size or width."""
+"""Models for rescaling a study's best schedule to another horizon, batch size or width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Size = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class TransferOrigin(Request):
-    """What the study trained with, where its task's parameters do not say."""
+    """The sizes that the study trained with, needed if its task's parameters do not contain them."""
 
     horizon_steps: Positive | None = None
     batch_size: Size | None = None
@@ -24,10 +24,10 @@ class TransferOrigin(Request):
 
 
 class TransferRequest(Request):
-    """Where to: at least one of `horizon_steps`, `batch_size` and `width`.
+    """The new sizes: at least one of `horizon_steps`, `batch_size` and `width`.
 
-    `origin` and `optimizer` are needed where the study's task has no parameters `batch_size`, `width` (or `hidden`) and
-    `optimizer`. A rule that is null is chosen by the optimizer.
+    `origin` and `optimizer` are required if the study's task has no parameters `batch_size`, `width` (or `hidden`) and
+    `optimizer`. If a rule is null, it is chosen for the optimizer.
     """
 
     horizon_steps: Positive | None = None
@@ -41,7 +41,9 @@ class TransferRequest(Request):
 
 
 class Rescaling(Response):
-    """One change: every rate is multiplied by `factor`, by a `rule` from a `source`, which `rests_on` something."""
+    """One change: all rates are multiplied by `factor`. `rule`, `formula`: how it is computed. `source`: the
+    publication. `rests_on`: the evidence for the rule.
+    """
 
     dimension: Literal["horizon_steps", "batch_size", "width"]
     origin: int
@@ -54,9 +56,9 @@ class Rescaling(Response):
 
 
 class Transfer(Response):
-    """The rescaled schedule. `groups`: for muP, what the rates of each kind of weights are multiplied by instead.
+    """The rescaled schedule. `groups`: for muP, the factor for the rates of each kind of weights instead.
 
-    `cautions`: what else to change, and where the rules reach farther than they were tried.
+    `cautions`: what else to change, and where the rules are applied beyond the range they were tested in.
     """
 
     study_id: str

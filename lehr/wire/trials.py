@@ -1,4 +1,4 @@
-"""Trials on the wire: one training run of one schedule with one seed."""
+"""Models of trials: training runs of one schedule with one seed, their curves and how they were executed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SecondsByCount = Annotated[
 
 
 class Execution(Request):
-    """How a worker trained a trial: alone (`solo`), or `together` with others as one program (`cohort`), and why.
+    """How a worker trained a trial: alone (`solo`) or batched with others as one program (`cohort`), and why.
 
-    `together`: in the cohort when the trial joined it, itself included. `epoch_seconds`: what the worker measured
-    before it chose: by the number of trials together (`1`: alone), how long an epoch of all of them takes.
-    `processes`: that train at once on the device, each a trial alone, where the study has as many; and as measured,
-    `processes_seconds`: by their number, how long an epoch of one trial in each of them takes.
+    `together`: the size of the cohort when the trial joined it, including the trial. `epoch_seconds`: what the worker
+    measured before choosing: the seconds for an epoch by the number of trials trained together (`1`: alone).
+    `processes`: the number of concurrent training processes on the device, each training one trial.
+    `processes_seconds`: the measured seconds for an epoch by the number of processes.
     """
 
     mode: Literal["solo", "cohort"]
@@ -42,32 +42,32 @@ class Execution(Request):
 
 
 class Fold(Response):
-    """Which of `count` parts of the data is held out to validate on; `index` from 0."""
+    """The fold of the data, of `count`, that is held out for validation; `index` starts at 0."""
 
     index: int
     count: int
 
 
 class Trial(Response):
-    """A trial's document. `step` is the last reported one; `losses` counts workers lost on it.
+    """A trial. `step`: the last reported step. `losses`: how many workers were lost while training it.
 
-    `origin`: who chose the schedule: the search's `sampler`; the `user`, by a baseline or by hand; a `guess` of the
-    space's; `warm`, what did well in studies like this one; a `prior` of the field; the `law` of a
-    forecast; or the `confirmation`.
-    `progress`: what its worker told last of speed and memory; it changes without a new revision.
+    `origin`: where the schedule comes from: the `sampler`; the `user`, as a baseline or enqueued; a `guess` in the
+    space; a similar study (`warm`); a common default (`prior`); a forecast (`law`); the `confirmation`; or a
+    `range_test`.
+    `progress`: the latest speed and memory sent by its worker; it changes without a new revision.
 
-    A search trial with `evaluations` is trained several times: each training is a trial of its own, of purpose
-    `evaluation`, with the search trial's number as `evaluates`, on a `fold` if the study has any. The search
-    trial's `value` is the mean of theirs, and its curve and diagnosis are of the mean of their curves.
+    A search trial with `evaluations` is trained several times: each training is a separate trial of purpose
+    `evaluation`, with the search trial's number as `evaluates`, on a `fold` if the study has folds. The search trial's
+    `value` is the mean of theirs, and its curve and diagnosis are based on the mean of their curves.
 
-    `measured`: of a COMPLETED trial, what the constrained metrics came to (means where it has `evaluations`), and
-    `violation`: above 0 it breaks a constraint, relative to the bound it breaks most; at 0 or below it keeps to all.
-    Null in studies without constraints. Where the study counts `steps_to_target`, they are those of the report that
-    kept to the constraints best, and a training that never did counts with all its steps.
+    `measured`: the final values of the constrained metrics of a COMPLETED trial (means if it has `evaluations`).
+    `violation`: above 0, the trial violates a constraint, and this is the largest violation relative to its bound; at 0
+    or below, it satisfies all. Both are null without constraints. If the objective is `steps_to_target`, they come from
+    the report that satisfied the constraints best, and a training that never did counts with all its steps.
 
-    `diagnosis`: what is wrong with the training; empty where nothing is, null until it has ended, and in lists.
-    `forecast`: of its last loss, while it runs; null in lists.
-    `execution`: null until the trial has ended, and where the worker does not tell.
+    `diagnosis`: the problems found in the training; empty if there are none, null in lists and until it has ended.
+    `forecast`: the predicted final loss while it runs; null in lists.
+    `execution`: null until the trial has ended, or if the worker does not send it.
     """
 
     study_id: str
@@ -102,17 +102,17 @@ class Trial(Response):
 
 
 class EnqueueTrial(Request):
-    """A schedule of the user's own, or a forecast's suggestion (`law`), to be trained within the study's budget."""
+    """A user's schedule, or a forecast's suggestion (`law`), to train within the study's budget."""
 
     schedule: ScheduleDocument
     origin: Literal["user", "law"] = "user"
 
 
 class Curve(Response):
-    """A trial's reports, by step. Values that were not finite are null.
+    """A trial's reports by step. Values that were not finite are null.
 
-    `mean_of`: of a search trial with `evaluations`, the numbers of the trainings whose mean this is: those that
-    COMPLETED, or DIVERGED where that ended it. Each has a curve of its own.
+    `mean_of`: for a search trial with `evaluations`, the numbers of the trials that the curve is the mean of: those
+    that are COMPLETED, or DIVERGED if that ended the search trial. Each has its own curve.
     """
 
     study_id: str

@@ -233,8 +233,8 @@ def test_a_step_beyond_the_horizon_is_refused_with_the_bound_and_the_remedy(
     answer = worker.report(lease, 100, 0.5)
     assert answer.status_code == 422
     (fault,) = answer.json()["errors"]
-    assert (fault["bound"], fault["value"]) == ("0 to 99, horizon_steps less one", 100)
-    assert fault["remedy"] == "Count the optimizer's steps from 0."
+    assert (fault["bound"], fault["value"]) == ("0 to 99 (horizon_steps - 1)", 100)
+    assert fault["remedy"] == "Count optimizer steps from 0."
 
 
 @pytest.mark.parametrize("name", ["acc@1", "macro avg", "mAP50(B)", "val/loss", "précision", "損失", "\"';--", "a\\b"])
