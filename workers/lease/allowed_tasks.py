@@ -1,4 +1,4 @@
-"""The worker's operator decides what is trained: no lease brings in another task."""
+"""Fails trials of tasks that the worker's operator has not allowed, before any of the task's code is loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workers.trainer import ALONE, Finished, Trainer, TrialChannel
 
 @dataclass(frozen=True, slots=True)
 class AllowedTasks:
-    """A trainer that trains only the tasks named, whatever else is installed; another one fails before it is loaded."""
+    """A trainer that trains only the tasks in `names`, even if others are installed."""
 
     trainer: Trainer
     names: frozenset[str]
@@ -28,7 +28,7 @@ class AllowedTasks:
             return
         bound = f"one of {', '.join(sorted(self.names))}"
         remedy = "The worker's operator allows a task by naming it: --tasks, or LEHR_TASKS."
-        error = str(Fault("task.name", "this worker may not train it", bound, name, remedy))
+        error = str(Fault("task.name", "this worker may not train this task", bound, name, remedy))
         for trial in trials:
             channel.start(trial, ALONE)
             channel.end(trial, Finished("FAILED", error=error))

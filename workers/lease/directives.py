@@ -1,4 +1,4 @@
-"""What the server said last of each trial of a lease."""
+"""Keeps the latest directive of the server for each trial of a lease."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _WEIGHT: Mapping[Directive, int] = {"continue": 0, "prune": 1, "cancel": 2, "don
 
 
 class Directives:
-    """Directives by trial: posted by the beat and sender threads, read by the trainer at each step.
+    """Directives by trial: posted by the heartbeat and outbox threads, read by the trainer at each step.
 
-    A heavier directive stands: a `prune` that came with a report is not undone by the
-    `continue` of a beat that was under way.
+    A stronger directive is never replaced by a weaker one: the `continue` of a heartbeat that was in flight does not
+    undo a `prune` that came with a report.
     """
 
     def __init__(self, trials: Iterable[LeasedTrial]) -> None:
@@ -30,27 +30,27 @@ class Directives:
                     self._directives[trial] = directive
 
     def lose(self, trials: Iterable[str]) -> None:
-        """The lease no longer holds these trials."""
+        """Mark trials that the lease no longer holds."""
         self.post(dict.fromkeys(trials, "lost"))
 
     def fail(self, trials: Iterable[str], error: Exception) -> None:
-        """The server refuses what this worker says of these trials."""
+        """Record that the server refused a call about these trials; `directive` raises the error."""
         with self._lock:
             for trial in trials:
                 self._failures.setdefault(trial, error)
 
     def directive(self, trial: str) -> Directive:
-        """The trial's directive. Raises what was given to `fail`."""
+        """The trial's latest directive. Raises the error that was passed to `fail`."""
         if self._failures and trial in self._failures:
             raise self._failures[trial]
         return self._directives[trial]
 
     def settle(self, trial: str) -> None:
-        """Nothing more is owed for this trial: it was finished, or dropped."""
+        """Mark a trial as finished or dropped: the lease owes no result for it."""
         with self._lock:
             self._held.pop(trial, None)
 
     def held(self) -> list[TrialAttempt]:
-        """The trials this lease still owes a result for, in the order of the lease."""
+        """The trials for which the lease still owes a result, in the order of the lease."""
         with self._lock:
             return [held for trial, held in self._held.items() if self._directives[trial] not in ("done", "lost")]

@@ -1,4 +1,4 @@
-"""How a worker ends: on the first signal it drains, on the second it is gone."""
+"""Shuts a worker down: the first signal starts a drain, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable
 import structlog
 
 OVERDUE_SECONDS = 3.5
-"""When a draining worker stops waiting for the server."""
+"""How long a draining worker waits for the server."""
 DRAIN_SECONDS = 4.5
-"""When it exits, whatever it is doing: 5 s at most, less what a busy machine takes to notice."""
+"""When a draining worker exits, whatever it is doing. The promise is 5 s; a busy machine may notice late."""
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 log = structlog.get_logger(__name__)
 
 
 class Drain:
-    """Two events: `requested`, to stop training and give back; `overdue`, to stop waiting."""
+    """Two events: `requested` stops training and releases trials; `overdue` stops waiting for the server."""
 
     def __init__(self) -> None:
         self.requested = threading.Event()
@@ -28,9 +28,9 @@ class Drain:
     def install(self) -> None:
         """Drain on SIGTERM and SIGINT. Call from the main thread before any other thread starts.
 
-        The signals are blocked and awaited in a thread rather than handled: a handler runs inside
-        the main thread, where setting an event that the same thread is waiting on would deadlock,
-        and not before a long operation of the device returns.
+        The signals are blocked, and a thread waits for them. A signal handler would run in the main thread: it would
+        deadlock when it sets an event that this thread is waiting on, and it would start only after a long device
+        operation has returned.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         threading.Thread(target=self._watch, name="signals", daemon=True).start()
@@ -55,6 +55,6 @@ def _later(seconds: float, function: Callable[[], None]) -> None:
 
 
 def _abandon() -> None:
-    """Leave: what was not given back is leased again when the lease ends."""
+    """Exit. Trials that were not released are leased again when their lease expires."""
     log.warning("drain_overdue", seconds=DRAIN_SECONDS)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Further lease loops of a worker, where a study trains fastest in several processes at once: one for each."""
+"""Runs more training processes, each with its own lease loop, when a study trains fastest in several at once."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from workers.lease.drain import Drain
 from workers.training.failures import ProcessEndedError
 
 JOIN_SECONDS = 5.0
-"""How long a worker that ends waits for its processes: they drain as it does."""
+"""How long a worker that shuts down waits for its extra processes, which drain at the same time."""
 
 log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 30.0
-"""A process ends after this long without a trial: it holds memory of the device."""
+"""A process that has had no trial for this long ends, because it holds device memory."""
 
 Step = Callable[[str], bool]
-"""Claim a trial of this study, waiting a little for it, and train it; whether there was one."""
+"""Claims a trial of this study, with a short wait, and trains it. Returns whether there was one."""
 
 
 class ExtraProcesses:
-    """Training processes beside the first: opened when wanted, closed once no longer wanted."""
+    """The training processes besides the first: started when wanted, ended when no longer wanted."""
 
     def __init__(self, open_process: Callable[[], AbstractContextManager[Step]], drain: Drain) -> None:
-        """`open_process`: a new process for training, to be ended with the block."""
+        """`open_process`: starts a training process that ends when the context exits."""
         self._open_process = open_process
         self._drain = drain
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class ExtraProcesses:
         self._threads: dict[int, threading.Thread] = {}
 
     def want(self, study: str, processes: int) -> None:
-        """The worker trains a trial of this study, which so many processes at once would do best. Returns at once."""
+        """Train this study in `processes` processes, the first one included. Returns at once."""
         with self._lock:
             self._study, self._wanted = study, processes - 1
             for index in range(self._wanted):
@@ -53,7 +53,7 @@ class ExtraProcesses:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Drain them: the worker ends, for whatever reason."""
+        """Drain the processes."""
         self._drain.request()
         with self._lock:
             self._wanted = 0
@@ -70,13 +70,17 @@ class ExtraProcesses:
                     if step(study):
                         busy_seconds = time.monotonic()
         except (ServerError, InvalidValueError, ProcessEndedError) as error:
-            # It stays among the threads: what failed once is not begun again, the worker's own loop tells of it.
+            # The thread stays in `_threads`, so that `want` does not start a process again that has failed. The
+            # worker's own loop reports the error.
             log.warning("process_failed", process=index + 1, error=str(error))
         else:
             log.info("process_closed", process=index + 1)
 
     def _study_for(self, index: int, busy_seconds: float) -> str | None:
-        """What the process, last busy at this time, is to train next; None where it ends, and may be opened again."""
+        """The study to train next, or None when the process should end; `want` may then start it again.
+
+        `busy_seconds`: when the process was last busy.
+        """
         is_idle = time.monotonic() - busy_seconds > IDLE_SECONDS
         with self._lock:
             if index < self._wanted and not is_idle and not self._drain.requested.is_set():

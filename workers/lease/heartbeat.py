@@ -1,4 +1,4 @@
-"""The thread that keeps a lease alive while its trials are trained."""
+"""Sends a lease's heartbeats from a thread while its trials train."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from workers.monitor.trial_progress import Progress
 log = structlog.get_logger(__name__)
 
 
-class Beats:
-    """Renews a lease every `beat_seconds` for all its unfinished trials, tells how they go, and posts the directives.
+class Heartbeat:
+    """Renews a lease every `beat_seconds` for its unfinished trials, sends their progress, and posts the directives.
 
-    The server's `beat_seconds` is a fraction of the lease (a quarter by default), so that
-    two beats in a row may fail without harm. A beat that fails is retried for ever.
+    The server's `beat_seconds` is a fraction of the lease (a quarter by default), so two heartbeats in a row may fail
+    without harm. A heartbeat that fails is retried forever.
     """
 
     def __init__(self, server: LeaseServer, lease: Lease, directives: Directives, progress: Progress) -> None:
@@ -31,7 +31,7 @@ class Beats:
         self._directives = directives
         self._progress = progress
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"beats-{lease.lease_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat-{lease.lease_id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -45,30 +45,30 @@ class Beats:
             held = self._directives.held()
             if not held:
                 return
-            self._beat(Renewal(trials=[self._told(trial) for trial in held]))
+            self._beat(Renewal(trials=[self._with_progress(attempt) for attempt in held]))
 
     def _beat(self, renewal: Renewal) -> None:
-        named = [held.trial for held in renewal.trials]
+        trials = [attempt.trial for attempt in renewal.trials]
         try:
             answer = keep_trying(lambda: self._server.renew(self._lease.lease_id, renewal), self._closed, "renew")
         except UnreachableError:
             return
         except LostLeaseError:
-            log.warning("lease_lost", lease=self._lease.lease_id, trials=named)
-            self._directives.lose(named)
+            log.warning("lease_lost", lease=self._lease.lease_id, trials=trials)
+            self._directives.lose(trials)
         except ServerError as error:
-            self._refused(named, error)
+            self._refused(trials, error)
         else:
             self._directives.post(answer.trials)
 
-    def _told(self, held: TrialAttempt) -> TrialAttempt:
-        return held.model_copy(update={"progress": self._progress.of(held.trial)})
+    def _with_progress(self, attempt: TrialAttempt) -> TrialAttempt:
+        return attempt.model_copy(update={"progress": self._progress.of(attempt.trial)})
 
-    def _refused(self, named: list[str], error: ServerError) -> None:
+    def _refused(self, trials: list[str], error: ServerError) -> None:
         if self._closed.is_set():
             return
-        log.warning("beat_refused", lease=self._lease.lease_id, trials=named, error=str(error))
+        log.warning("beat_refused", lease=self._lease.lease_id, trials=trials, error=str(error))
         if is_lost(error):
-            self._directives.lose(named)
+            self._directives.lose(trials)
         else:
-            self._directives.fail(named, error)
+            self._directives.fail(trials, error)

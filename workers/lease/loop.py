@@ -1,4 +1,4 @@
-"""The lease loop: claim, train, finish; and give back what a draining worker has not finished."""
+"""The lease loop: claims trials, trains and finishes them, and releases unfinished trials on drain."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from workers.monitor.trial_progress import Progress
 from workers.trainer import Trainer
 
 CLAIM_WAIT_SECONDS = 2.0
-"""How long the server holds a claim when there is no work. Shorter than a drain may take, so that a draining
-worker always learns whether it was given a lease, and gives it back."""
+"""How long the server holds a claim when there is no work. This is shorter than the time limit of a drain, so a
+draining worker always learns whether it was granted a lease, and can release it."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +39,8 @@ class LeaseLoop:
         progress: Progress | None = None,
         want_processes: Callable[[str, int], object] | None = None,
     ) -> None:
-        """`progress`: what someone watches; one of its own by default. `want_processes`: is told in how many processes
-        at once a study is trained best.
+        """`progress`: shared with the live table; a new object by default. `want_processes`: called with a study and
+        the number of concurrent processes in which it trains fastest.
         """
         self._want_processes = want_processes
         self._server = server
@@ -52,7 +52,7 @@ class LeaseLoop:
         self._prefetcher = LeasePrefetcher(self._prefetch)
 
     def run(self) -> None:
-        """Returns when drained. Raises ServerError when the server refuses the claim itself."""
+        """Return when drained. Raises ServerError when the server refuses a claim."""
         try:
             while not self._drain.requested.is_set():
                 work = self._prefetcher.take() or self._next_work()
@@ -64,7 +64,7 @@ class LeaseLoop:
                 claimed.close()
 
     def step(self, study: str) -> bool:
-        """Work through one lease of this study, if there is one soon: whether there was. Raises as `run` does."""
+        """Work through one lease of this study, and return whether the server granted one. Raises as `run` does."""
         work = self._work_on(self._claim(1, CLAIM_WAIT_SECONDS, study))
         if work is not None:
             self._complete(work)
@@ -80,7 +80,7 @@ class LeaseLoop:
         return self._work_on(self._claim(most, CLAIM_WAIT_SECONDS))
 
     def _prefetch(self, places: int) -> LeaseWork | None:
-        """Now or not at all: the worker is busy, another one may wait for the same trials."""
+        """Claim without waiting: this worker is busy, and an idle one may be waiting for the same trials."""
         try:
             return self._work_on(self._claim(places, 0.0))
         except ServerError as error:
@@ -88,7 +88,7 @@ class LeaseLoop:
             return None
 
     def _claim(self, most: int, wait_seconds: float, study: str | None = None) -> Lease | None:
-        # One key for all repetitions: a claim whose answer was lost gets the same lease again.
+        # All retries share one key: a claim whose answer was lost gets the same lease again.
         key = uuid.uuid4().hex
         request = Claim(worker=self._worker, max_trials=most, wait_seconds=wait_seconds, study=study)
         try:

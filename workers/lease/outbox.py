@@ -1,4 +1,4 @@
-"""Reports on their way to the server: buffered, sent in order, kept until acknowledged."""
+"""Sends reports to the server: buffers them, sends them in order, and keeps them until they are acknowledged."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from workers.lease.retry import is_lost, keep_trying
 
 MAX_REPORTS_PER_CALL = 1000
 LINGER_SECONDS = 0.1
-"""How long reports gather before they are sent: short against a person's patience, long
-against the epoch of a tiny model, whose worker would else spend itself on calls."""
+"""How long reports are buffered before a call. A user does not notice this delay, but a worker that trains tiny models
+finishes many epochs in it, and would otherwise spend its time on calls."""
 LONGEST_LINGER_SECONDS = 0.5
 CALLS_SHARE = 0.05
-"""Of the time, what calls may take: reports gather longer where the server takes long over them, as it does over those
-of a cohort of dozens. It judges them the later, so not at any price."""
+"""The share of time that calls may take. When calls are slow, as they are for a cohort of dozens, reports are buffered
+for longer, but never beyond LONGEST_LINGER_SECONDS, because the server prunes that much later."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _PendingReports:
-    """What waits for one trial. `checkpoint` is sent when it is not yet known to the server."""
+    """One trial's unacknowledged reports. `announced`: the checkpoint that the server has acknowledged."""
 
-    held: TrialAttempt
+    attempt: TrialAttempt
     horizon_steps: int
     reports: list[Report] = field(default_factory=list)
     checkpoint: str | None = None
@@ -42,13 +42,13 @@ class _PendingReports:
     data: DataSummary | None = None
 
     @property
-    def waits(self) -> bool:
+    def has_unsent(self) -> bool:
         return bool(self.reports) or self.checkpoint != self.announced
 
     def batch(self) -> TrialReports:
         return TrialReports(
-            trial=self.held.trial,
-            attempt=self.held.attempt,
+            trial=self.attempt.trial,
+            attempt=self.attempt.attempt,
             horizon_steps=self.horizon_steps,
             reports=self.reports[:MAX_REPORTS_PER_CALL],
             checkpoint=self.checkpoint,
@@ -57,14 +57,14 @@ class _PendingReports:
 
 
 class Outbox:
-    """Sends the reports of one lease's trials from a thread of its own.
+    """Sends the reports of one lease's trials from a background thread.
 
-    A report leaves the outbox when the server has acknowledged it, or when its trial is no longer ours;
-    while a call is under way, further reports gather and share the next one.
+    A report leaves the outbox when the server has acknowledged it, or when this worker no longer holds its trial.
+    Reports that arrive during a call share the next call.
     """
 
     def __init__(self, server: LeaseServer, lease_id: str, directives: Directives, overdue: threading.Event) -> None:
-        """`overdue`: set when a draining worker can wait no longer."""
+        """`overdue`: set when a draining worker must stop waiting."""
         self._server = server
         self._lease_id = lease_id
         self._directives = directives
@@ -73,7 +73,7 @@ class Outbox:
         self._changed = threading.Condition()
         self._pending: dict[str, _PendingReports] = {}
         self._urgent = False
-        self._told_data = False
+        self._sends_data = False
         self._linger_seconds = LINGER_SECONDS
         self._thread = threading.Thread(target=self._run, name=f"outbox-{lease_id}", daemon=True)
 
@@ -86,23 +86,24 @@ class Outbox:
         with self._changed:
             self._changed.notify_all()
 
-    def open(self, held: TrialAttempt, horizon_steps: int, data: DataSummary | None = None) -> None:
-        """Begin to send for a trial."""
+    def open(self, attempt: TrialAttempt, horizon_steps: int, data: DataSummary | None = None) -> None:
+        """Start sending for a trial."""
         with self._changed:
-            # All trials of a lease have the same data: it is sent with the first batch of the first.
-            told, self._told_data = self._told_data, self._told_data or data is not None
-            self._pending[held.trial] = _PendingReports(held, horizon_steps, data=None if told else data)
+            # All trials of a lease have the same data, so only the first trial sends its summary.
+            first_data = None if self._sends_data else data
+            self._sends_data = self._sends_data or data is not None
+            self._pending[attempt.trial] = _PendingReports(attempt, horizon_steps, data=first_data)
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
-        """By trial, send these after those put before. Nothing is sent for a trial whose pending was dropped."""
+        """Queue reports by trial, after those already queued. Reports of a dropped trial are ignored."""
         with self._changed:
-            for trial, some in reports.items():
+            for trial, new in reports.items():
                 if trial in self._pending:
-                    self._pending[trial].reports.extend(some)
+                    self._pending[trial].reports.extend(new)
             self._changed.notify_all()
 
     def announce(self, trial: str, checkpoint: str) -> None:
-        """Tell the server where the trial was saved."""
+        """Queue the location of the trial's checkpoint."""
         with self._changed:
             if trial in self._pending:
                 self._pending[trial].checkpoint = checkpoint
@@ -114,15 +115,15 @@ class Outbox:
             return list(self._pending[trial].reports) if trial in self._pending else []
 
     def drop(self, trial: str) -> None:
-        """Forget the trial's pending: it is no longer ours to report on."""
+        """Discard the trial's pending reports: this worker no longer reports on it."""
         with self._changed:
             self._pending.pop(trial, None)
             self._changed.notify_all()
 
     def flush(self, trial: str) -> bool:
-        """Wait until every report of the trial is acknowledged or moot; False when overdue first."""
+        """Wait until the trial's reports are acknowledged or dropped. Returns False when overdue first."""
         with self._changed:
-            while trial in self._pending and self._pending[trial].waits:
+            while trial in self._pending and self._pending[trial].has_unsent:
                 if self._overdue.is_set():
                     return False
                 self._urgent = True
@@ -134,32 +135,32 @@ class Outbox:
         while not self._closed.is_set():
             batch = self._next_batch()
             if batch is not None:
-                begun = time.monotonic()
+                started = time.monotonic()
                 self._send(batch)
-                taken = time.monotonic() - begun
-                self._linger_seconds = min(max(LINGER_SECONDS, taken / CALLS_SHARE), LONGEST_LINGER_SECONDS)
+                call_seconds = time.monotonic() - started
+                self._linger_seconds = min(max(LINGER_SECONDS, call_seconds / CALLS_SHARE), LONGEST_LINGER_SECONDS)
 
     def _next_batch(self) -> ReportBatch | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._closed.is_set() or self._has_waiting())
+            self._changed.wait_for(lambda: self._closed.is_set() or self._has_unsent())
             self._changed.wait_for(lambda: self._closed.is_set() or self._urgent, timeout=self._linger_seconds)
             self._urgent = False
-            batches = [pending.batch() for pending in self._pending.values() if pending.waits]
+            batches = [pending.batch() for pending in self._pending.values() if pending.has_unsent]
         return ReportBatch(trials=batches) if batches else None
 
-    def _has_waiting(self) -> bool:
-        return any(pending.waits for pending in self._pending.values())
+    def _has_unsent(self) -> bool:
+        return any(pending.has_unsent for pending in self._pending.values())
 
     def _send(self, batch: ReportBatch) -> None:
-        named = [sent.trial for sent in batch.trials]
+        trials = [sent.trial for sent in batch.trials]
         try:
             answer = keep_trying(lambda: self._server.report(self._lease_id, batch), self._closed, "report")
         except UnreachableError:
             return
         except LostLeaseError:
-            self._lose(named)
+            self._lose(trials)
         except ServerError as error:
-            self._refused(named, error)
+            self._refused(trials, error)
         else:
             self._directives.post(answer.trials)
             self._lose([trial for trial, directive in answer.trials.items() if directive == "lost"])
@@ -180,13 +181,13 @@ class Outbox:
         for trial in trials:
             self.drop(trial)
 
-    def _refused(self, named: list[str], error: ServerError) -> None:
+    def _refused(self, trials: list[str], error: ServerError) -> None:
         if self._closed.is_set():
             return
-        log.warning("report_refused", lease=self._lease_id, trials=named, error=str(error))
+        log.warning("report_refused", lease=self._lease_id, trials=trials, error=str(error))
         if is_lost(error):
-            self._lose(named)
+            self._lose(trials)
             return
-        self._directives.fail(named, error)
-        for trial in named:
+        self._directives.fail(trials, error)
+        for trial in trials:
             self.drop(trial)

@@ -1,4 +1,4 @@
-"""One lease at most is claimed ahead of time, by a thread of its own, while the trials of another one are trained."""
+"""Claims the next lease in a background thread while the current trials train."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from workers.lease.work import LeaseWork
 
 PAUSE_SECONDS = 1.0
-"""After a claim that brought nothing, none is made for so long."""
+"""How long to wait after a claim that found no work."""
 
 
 class LeasePrefetcher:
-    """Holds what was claimed until somebody takes it; until then nothing more is claimed."""
+    """Holds at most one claimed lease; the next claim waits until it is taken."""
 
     def __init__(self, claim: Callable[[int], LeaseWork | None], clock: Callable[[], float] = time.monotonic) -> None:
-        """`claim`: for so many trials at most; None where there are none. It does not wait for any, nor raise."""
+        """`claim`: claims up to this many trials without waiting; returns None when there are none. Never raises."""
         self._claim = claim
         self._clock = clock
         self._thread: threading.Thread | None = None
@@ -24,13 +24,16 @@ class LeasePrefetcher:
         self._until_seconds = 0.0
 
     def want(self, places: int) -> None:
-        """Claim so many trials at most, where nothing is claimed yet. Returns at once."""
+        """Start to claim up to `places` trials, unless a claim is in flight or held. Returns at once."""
         if self._thread is None and self._clock() >= self._until_seconds:
             self._thread = threading.Thread(target=self._run, args=(places,), name="prefetch", daemon=True)
             self._thread.start()
 
     def take(self, study: str | None = None) -> LeaseWork | None:
-        """What was claimed. `study`: only where it is of that one, and is there already; else waits for the claim."""
+        """The claimed lease, if any. Without `study`, waits for a claim in flight.
+
+        With `study`, returns at once, and only a lease of that study.
+        """
         thread = self._thread
         if thread is None or (study is not None and thread.is_alive()):
             return None

@@ -1,4 +1,4 @@
-"""The five calls of the worker protocol that a worker makes (DESIGN.md, section 5)."""
+"""The five calls of the worker protocol, as an interface."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, Re
 
 
 class LeaseServer(Protocol):
-    """What `lehr.client.Client` offers workers. Safe to call from several threads at once.
+    """The part of `lehr.client.Client` that workers use. Safe to call from several threads at once.
 
-    Every call raises UnreachableError without an answer, LostLeaseError when every trial named
-    is lost, and ServerError for any other refusal.
+    Every call raises UnreachableError when the server does not answer, LostLeaseError when the lease no longer holds
+    any of the named trials, and ServerError for any other refusal.
     """
 
     def claim(self, request: Claim, *, idempotency_key: str) -> Lease | None: ...

@@ -1,4 +1,4 @@
-"""Calls that are repeated until the server answers them."""
+"""Retries calls until the server answers, and logs outages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 def keep_trying(call: Callable[[], T], give_up: threading.Event, what: str) -> T:
-    """`lehr.client.retries.keep_trying`, which logs the first failure of the call `what`, and the recovery."""
+    """`lehr.client.retries.keep_trying`, with log lines for failures of the call `what` and for the recovery."""
     failures: list[UnreachableError | ServerError] = []
 
     def report(error: UnreachableError | ServerError) -> None:
@@ -31,5 +31,5 @@ def keep_trying(call: Callable[[], T], give_up: threading.Event, what: str) -> T
 
 
 def is_lost(error: ServerError) -> bool:
-    """Whether a refusal means that the lease itself is gone (its study was deleted, say)."""
+    """Whether a refusal means that the lease itself is gone, for example because its study was deleted."""
     return error.status in (404, 410)

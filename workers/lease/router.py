@@ -1,4 +1,4 @@
-"""Where trials of several leases are trained side by side: each is handed in at its own lease."""
+"""Routes each trial's events to the lease that holds it, when trials of several leases train together."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from workers.trainer import Outcome
 
 
 class LeaseRouter:
-    """The channel of a trainer: of one lease, and of those of the same study that were claimed for places it had free.
+    """The trainer's channel for one lease, and for later leases of the same study that filled its free places.
 
-    `_works`: leases with the names of their trials that have not ended.
+    `_works`: the names of the unfinished trials, by lease.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class LeaseRouter:
         drain: Drain,
         want_processes: Callable[[str, int], object] | None = None,
     ) -> None:
-        """`want_processes`: is told in how many processes at once the study is trained best."""
+        """`want_processes`: called with the study and the number of processes in which it trains fastest."""
         self._study = work.study.study_id
         self._want_processes = want_processes or (lambda study, processes: None)
         self._prefetcher = prefetcher
@@ -36,7 +36,7 @@ class LeaseRouter:
         self._take_in(work)
 
     def close(self) -> None:
-        """Give back what has no result."""
+        """Release all trials without a result."""
         while self._works:
             work, _ = self._works.popitem()
             work.close()
@@ -71,9 +71,9 @@ class LeaseRouter:
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
         for work in self._works:
-            of_it = {trial: some for trial, some in reports.items() if self._of[trial] is work}
-            if of_it:
-                work.put_all(of_it)
+            own = {trial: new for trial, new in reports.items() if self._of[trial] is work}
+            if own:
+                work.put_all(own)
 
     def pending(self, trial: str) -> list[Report]:
         return self._of[trial].pending(trial)
@@ -89,17 +89,17 @@ class LeaseRouter:
 
     def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
         for work, left in list(self._works.items()):
-            of_it = [(trial, outcome) for trial, outcome in outcomes if self._of[trial.trial] is work]
-            if of_it:
-                work.end_all(of_it)
-                left.difference_update(trial.trial for trial, _ in of_it)
+            own = [(trial, outcome) for trial, outcome in outcomes if self._of[trial.trial] is work]
+            if own:
+                work.end_all(own)
+                left.difference_update(trial.trial for trial, _ in own)
             if not left:
-                # One study may keep a router busy for days, lease after lease.
+                # A router may serve one study for days, so finished leases must not pile up.
                 del self._works[work]
                 work.close()
 
     def _take_in(self, work: LeaseWork) -> list[LeasedTrial]:
         self._works[work] = {trial.trial for trial in work.trials}
-        # Who was given back, and comes again with the next lease, is of that one.
+        # A released trial may come back with a later lease, and then belongs to that lease.
         self._of.update({trial.trial: work for trial in work.trials})
         return work.trials

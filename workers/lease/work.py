@@ -1,4 +1,4 @@
-"""What is done under one lease: its trials are started, reported, finished, and given back where they are not."""
+"""The trials of one lease: starts, reports and finishes them, and releases those without a result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lehr.wire.leases import (
 from lehr.wire.trials import Execution
 from workers.lease.directives import Directives
 from workers.lease.drain import Drain
-from workers.lease.heartbeat import Beats
+from workers.lease.heartbeat import Heartbeat
 from workers.lease.outbox import Outbox
 from workers.lease.protocol import LeaseServer
 from workers.lease.retry import is_lost, keep_trying
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeaseWork:
-    """Keeps the lease alive from the beginning, until `close`."""
+    """One lease, kept alive by heartbeats until `close`."""
 
     def __init__(self, server: LeaseServer, lease: Lease, trainer: Trainer, drain: Drain, progress: Progress) -> None:
         self._server = server
@@ -46,9 +46,9 @@ class LeaseWork:
         self._progress = progress
         self._executions: dict[str, Execution] = {}
         self._logs = {trial.trial: _log_of(lease, trial) for trial in lease.trials}
-        self._kept = ExitStack()
-        self._kept.enter_context(Beats(server, lease, self._directives, progress))
-        self._kept.enter_context(self._outbox)
+        self._threads = ExitStack()
+        self._threads.enter_context(Heartbeat(server, lease, self._directives, progress))
+        self._threads.enter_context(self._outbox)
 
     @property
     def study(self) -> LeasedStudy:
@@ -59,9 +59,9 @@ class LeaseWork:
         return self._lease.trials
 
     def close(self) -> None:
-        """Give back what has no result."""
-        with self._kept:
-            self._give_back()
+        """Release the trials without a result, and stop the heartbeats."""
+        with self._threads:
+            self._release()
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self._progress.start(self._lease.study.study_id, trial)
@@ -76,9 +76,9 @@ class LeaseWork:
         self._outbox.open(TrialAttempt(trial=trial.trial, attempt=trial.attempt), horizon_steps, data)
 
     def step(self, trial: str, step: int) -> None:
-        told = self._progress.step(trial, step)
-        if told is not None:
-            self._logs[trial].info("trial_progress", **told)
+        log_keys = self._progress.step(trial, step)
+        if log_keys is not None:
+            self._logs[trial].info("trial_progress", **log_keys)
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
         self._outbox.put_all(reports)
@@ -103,7 +103,7 @@ class LeaseWork:
                     self._logs[trial.trial].info("trial_dropped", directive=directive)
                 case Interrupted():
                     self._logs[trial.trial].info("trial_interrupted")
-        # A result goes last: once it is counted, the server hears no report of the trial any more.
+        # Reports go first: once a trial has its result, the server refuses further reports of it.
         ready = [(trial, outcome) for trial, outcome in finished if self._outbox.flush(trial.trial)]
         if ready:
             self._finish(ready)
@@ -121,7 +121,7 @@ class LeaseWork:
                 self._drop(trial, discard=False)
                 self._logs[trial.trial].warning("trial_lost")
         except UnreachableError:
-            reason = "the server did not answer before the worker had to end"
+            reason = "the server did not answer before the worker had to exit"
             log.warning("trials_not_finished", trials=[trial.number for trial, _ in results], reason=reason)
         except ServerError as error:
             self._refused(results, error)
@@ -129,8 +129,8 @@ class LeaseWork:
             for trial, outcome in results:
                 lost = answer.trials.get(trial.trial) == "lost"
                 self._drop(trial, discard=not lost)
-                words = {"value": outcome.value, "error": _last_line(outcome.error), "lost": lost}
-                self._logs[trial.trial].info("trial_finished", state=outcome.state, **words)
+                keys = {"value": outcome.value, "error": _last_line(outcome.error), "lost": lost}
+                self._logs[trial.trial].info("trial_finished", state=outcome.state, **keys)
 
     def _result(self, trial: LeasedTrial, outcome: Finished) -> TrialFinish:
         return TrialFinish(
@@ -144,7 +144,7 @@ class LeaseWork:
         )
 
     def _refused(self, results: Sequence[tuple[LeasedTrial, Finished]], error: ServerError) -> None:
-        """A call is refused as a whole: one by one, only the result that is at fault is lost."""
+        """Finish the trials again, one call each: a call is refused as a whole, but only one result may be at fault."""
         if len(results) > 1:
             for result in results:
                 self._finish([result])
@@ -154,17 +154,17 @@ class LeaseWork:
         self._logs[trial.trial].error("finish_refused", error=str(error))
 
     def _drop(self, trial: LeasedTrial, *, discard: bool) -> None:
-        """Nothing more is sent for this trial."""
+        """Send nothing more for this trial."""
         self._directives.settle(trial.trial)
         self._outbox.drop(trial.trial)
         if discard:
             self._trainer.discard(trial)
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         held = self._directives.held()
         if not held:
             return
-        # Reports first: after the release the server hears none of this attempt's any more.
+        # Reports go first: after the release the server refuses this attempt's reports.
         for attempt in held:
             self._outbox.flush(attempt.trial)
         try:
@@ -178,12 +178,12 @@ class LeaseWork:
 
 
 def _log_of(lease: Lease, trial: LeasedTrial) -> structlog.typing.FilteringBoundLogger:
-    """A logger that says whose line it is: several trials may be under way at once."""
+    """A logger that names the trial in every line, since several may train at once."""
     keys = {"trial": trial.trial, "number": trial.number, "attempt": trial.attempt}
     bound: structlog.typing.FilteringBoundLogger = log.bind(study=lease.study.study_id, **keys)
     return bound
 
 
 def _last_line(error: str | None) -> str | None:
-    """A log line's share of an error; the server keeps the whole."""
+    """The last line of an error, for the log; the server stores all of it."""
     return error.strip().splitlines()[-1] if error else None

@@ -1,4 +1,4 @@
-"""A lehr server in miniature, over real HTTP: trials, leases, fencing, and faults on demand."""
+"""A small fake of the lehr server over real HTTP: trials, leases, fencing, and faults on demand."""
 
 from __future__ import annotations
 
@@ -43,8 +43,10 @@ class FakeTrial:
 
 
 class FakeServer:
-    """`lost_replies[call]`: so many answers of that call are processed, then lost on the way.
-    `refusals[call]`: statuses to answer instead of processing. `down`: connections end without an answer.
+    """The server, with three kinds of faults.
+
+    `lost_replies[call]`: how many calls are processed but get no answer. `refusals[call]`: statuses with which the next
+    calls are refused. `down`: connections close without an answer.
     """
 
     def __init__(self, *trials: FakeTrial, task: dict[str, Any] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A worker in a thread of the test, speaking real HTTP with the fake server."""
+"""Runs a worker in a thread of the test, against the fake server over real HTTP."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from workers.training.solo import SoloTrainer
 
 
 def _join_helpers() -> None:
-    """Wait for beats and outboxes that an overdue drain left behind: they use the client until they notice."""
+    """Wait for heartbeat and outbox threads that outlive an overdue drain, since they still use the client."""
     for helper in threading.enumerate():
-        if helper.name.startswith(("beats-", "outbox-")):
+        if helper.name.startswith(("heartbeat-", "outbox-")):
             helper.join(timeout=10)
 
 
@@ -45,8 +45,9 @@ def working(
     together: int | None = None,
     recorder: Recorder | None = None,
 ) -> Iterator[Drain]:
-    """A worker that works while the block runs, and is drained at its end. `together`: trains cohorts of so many.
-    `recorder`: replays their steps.
+    """Run a worker during the block, and drain it at the end.
+
+    `together`: the size of the cohorts it trains. `recorder`: replays their steps.
     """
     device = torch.device("cpu")
     configure_torch(device, threads=1)

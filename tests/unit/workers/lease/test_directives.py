@@ -1,4 +1,4 @@
-"""The directives keeps the weightiest directive of each trial."""
+"""`Directives` keeps the strongest directive of each trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease loop against a server over HTTP: what the server is left with, whatever happens on the way."""
+"""The lease loop against a server over HTTP: what the server holds in the end, whatever fails on the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an outbox sends what it was given, to servers of our own making."""
+"""When an outbox sends its reports, tested with fake servers."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TRIAL = LeasedTrial.model_validate(
 
 
 class Server:
-    """Takes `seconds` over each call. `heard`: the steps that each call told of."""
+    """A server that takes `seconds` for each call. `received`: the steps reported by each call."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.heard: list[list[int]] = []
+        self.received: list[list[int]] = []
 
     def report(self, _lease_id: str, batch: ReportBatch) -> LeaseAnswer:
         time.sleep(self._seconds)
-        self.heard.append([report.step for trial in batch.trials for report in trial.reports])
+        self.received.append([report.step for trial in batch.trials for report in trial.reports])
         return LeaseAnswer(expires_at=datetime.now(UTC), trials={"t": "continue"})
 
 
@@ -42,6 +42,6 @@ def test_reports_gather_for_longer_where_the_server_takes_long_and_wait_no_more_
         begun = time.monotonic()
         assert outbox.flush("t")
         assert time.monotonic() - begun < 0.4
-    # Of 2 s at least: the first call after 0.1 s, the others half a second apart, not a tenth.
-    assert len(server.heard) <= 6
-    assert [step for steps in server.heard for step in steps] == list(range(40))
+    # In 2 s or more: the first call comes after 0.1 s, the others are 0.5 s apart, not 0.1 s.
+    assert len(server.received) <= 6
+    assert [step for steps in server.received for step in steps] == list(range(40))

@@ -145,5 +145,5 @@ def test_a_lease_of_a_task_that_the_operator_did_not_name_fails_before_it_is_loa
     assert ended is trial
     assert isinstance(outcome, Finished)
     assert outcome.state == "FAILED"
-    assert "may not train it (allowed: one of digits; got 'theirs:whole')" in (outcome.error or "")
+    assert "may not train this task (allowed: one of digits; got 'theirs:whole')" in (outcome.error or "")
     assert "their_tasks" not in sys.modules
