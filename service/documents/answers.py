@@ -13,10 +13,10 @@ from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
 from service.documents.best import best_trial, confirmed_trials, plan_of
 from service.documents.studies import convergence_document
-from service.ledger.study_phases import SEARCHED, as_search_trial, search_trials
+from service.ledger.study_phases import as_search_trial, search_trials
 from service.store.database import Transaction
+from service.store.reports import thinned
 from service.store.tables import ReportRow, StudyRow, TrialRow
-from service.store.thinning import thinned
 
 
 def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
@@ -77,7 +77,7 @@ def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboa
         direction=facts.direction,
         answer=answered,
         items=leaderboard(
-            _ended_trials(transaction, study),
+            search_trials(transaction, study, states=COUNTED),
             study.spec.space.families,
             facts.direction,
             standing,
@@ -90,13 +90,3 @@ def _facts(study: StudyRow) -> StudyFacts:
     spec = study.spec.objective
     constraints = tuple(study.spec.objective.constraints)
     return StudyFacts(study.id, study.state, spec.metric, spec.direction, study.horizon_steps, constraints)
-
-
-def _ended_trials(transaction: Transaction, study: StudyRow) -> list[SearchTrial]:
-    """All search trials that ended and say something about their schedule."""
-    query = (
-        select(*SEARCHED)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(COUNTED))
-        .order_by(TrialRow.number)
-    )
-    return [as_search_trial(row) for row in transaction.session.execute(query)]

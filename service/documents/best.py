@@ -14,11 +14,10 @@ from service.answer.constraints import is_broken
 from service.answer.document import confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan
-from service.ledger.lifecycle import OPEN_TRIAL_STATES
 from service.ledger.study_phases import as_search_trial
 from service.store.database import Transaction
-from service.store.ordering import best_first
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import OPEN_TRIAL_STATES, best_first, is_searched
 
 
 def plan_of(study: StudyRow) -> Plan | None:
@@ -37,7 +36,7 @@ def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
     if plan is not None:
         query = query.where(TrialRow.number == plan.leader)
     else:
-        query = query.where(TrialRow.purpose == "search", TrialRow.state == "COMPLETED").order_by(*best_first(study))
+        query = query.where(is_searched(study.id, "COMPLETED")).order_by(*best_first(study))
     return transaction.session.execute(query.limit(1)).scalar_one_or_none()
 
 

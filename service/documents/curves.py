@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from service.answer.statistics import mean_of
 from service.store.database import Transaction
+from service.store.reports import thinned
 from service.store.tables import ReportRow, TrialRow
-from service.store.thinning import thinned
 
 MOST_READ = 200_000
 """Reports of all the trainings that a curve is the mean of."""

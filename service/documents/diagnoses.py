@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 from lehr.schedules import schedule_from_dict
 from lehr.wire.diagnosis import Finding
 from lehr.wire.studies import StudyDiagnosis
-from lehr.wire.trials import TrialState
+from lehr.wire.trials import FINISHED_TRIAL_STATES, TrialState
 from service.diagnosis.neighbours import Neighbours, Tried, neighbours
 from service.diagnosis.results import Result, StudyResults
 from service.diagnosis.study import diagnose_study
@@ -18,11 +18,11 @@ from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trial import diagnose
 from service.documents.best import best_trial, nothing_feasible
 from service.documents.curves import reports
-from service.ledger.lifecycle import FINISHED_TRIAL_STATES
 from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import CONCLUSIVE_STATES, is_searched
 
 MAX_REPORTS = 2000
 """Longer curves are read in even parts: the rules look at means of a dozen."""
@@ -136,11 +136,7 @@ def _result(row: Any) -> Result:
 def _ended(study: StudyRow, order: ColumnElement[Any]) -> Select[tuple[int, TrialState, dict[str, Any], float | None]]:
     return (
         select(TrialRow.number, TrialRow.state, TrialRow.schedule, TrialRow.value)
-        .where(
-            TrialRow.study_id == study.id,
-            TrialRow.purpose == "search",
-            TrialRow.state.in_(("COMPLETED", "DIVERGED")),
-        )
+        .where(is_searched(study.id, *CONCLUSIVE_STATES))
         .order_by(order, TrialRow.number)
         .limit(MAX_RESULTS // 2)
     )

@@ -18,9 +18,9 @@ from service.answer.finalists import SearchTrial, is_baseline
 from service.answer.pareto import pareto_front
 from service.answer.sensitivity import Sensitivity
 from service.store.database import Transaction
-from service.store.ordering import best_first
+from service.store.reports import metric_of
 from service.store.tables import ReportRow, StudyRow, TrialRow
-from service.store.thinning import metric_of
+from service.store.trials import CONCLUSIVE_STATES, best_first, is_searched
 
 MAX_TRIALS = 500
 """Trials whose reports are read: the best by value."""
@@ -94,7 +94,7 @@ def _best(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
             TrialRow.number, TrialRow.schedule, TrialRow.value, TrialRow.evaluations, TrialRow.violation,
             TrialRow.measured,
         )
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
+        .where(is_searched(study.id, "COMPLETED"))
         .order_by(*best_first(study))
         .limit(MAX_TRIALS)
     )  # fmt: skip
@@ -131,11 +131,7 @@ def _told(transaction: Transaction, study: StudyRow) -> tuple[tuple[int, Schedul
     """What the search's trials say about their rates."""
     query = (
         select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value)
-        .where(
-            TrialRow.study_id == study.id,
-            TrialRow.purpose == "search",
-            TrialRow.state.in_(("COMPLETED", "DIVERGED")),
-        )
+        .where(is_searched(study.id, *CONCLUSIVE_STATES))
         .order_by(TrialRow.number)
     )
     rows = transaction.session.execute(query)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
-
-from lehr.wire.studies import Progress
+from lehr.wire.studies import FINISHED_STUDY_STATES, Progress
+from lehr.wire.trials import FINISHED_TRIAL_STATES
 from service.documents.best import plan_of
-from service.ledger.lifecycle import FINISHED_STUDY_STATES, FINISHED_TRIAL_STATES, OPEN_TRIAL_STATES, trainings_each
+from service.ledger.lifecycle import trainings_each
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
-
-TRIAL_STATES = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
+from service.store.trials import TRIAL_STATES, count_by_state
 
 
 def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
@@ -48,17 +46,9 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
     return search + sweeps + ((spec.confirm.top - 1 + measured) * spec.confirm.seeds if spec.confirm else 0)
 
 
-def count_trials(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
+def count_trainings(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
     """Trainings by study and state."""
-    query = (
-        select(TrialRow.study_id, TrialRow.state, func.count())
-        .where(TrialRow.study_id.in_(study_ids), TrialRow.evaluations.is_(None))
-        .group_by(TrialRow.study_id, TrialRow.state)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for study_id, state, count in transaction.session.execute(query):
-        counts.setdefault(study_id, {})[state] = count
-    return counts
+    return count_by_state(transaction, study_ids, TrialRow.evaluations.is_(None))
 
 
 def unknown_progress(counts: dict[str, int]) -> Progress:

@@ -8,28 +8,27 @@ from functools import cache, partial
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, select
 
-from lehr.errors import NotFoundError
 from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.ranges import RangeResult, RangeTest, RangeTestSpec
-from lehr.wire.studies import Study, StudyState, StudySummary, Warning_
+from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudyState, StudySummary, Warning_
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.convergence import METHOD, Convergence
 from service.answer.warnings import warnings_after
 from service.documents.best import best_document, best_trial, evaluations_of, nothing_feasible
 from service.documents.curves import reports
-from service.documents.progress import count_trials, progress, unknown_progress
+from service.documents.progress import count_trainings, progress, unknown_progress
 from service.fleet import Fleet, KnownTask
-from service.ledger.lifecycle import FINISHED_STUDY_STATES
 from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
+from service.store.studies import find_study
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import count_by_state
 from service.studies.validation import NOT_OFFERED, waiting_reason
 
 STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
@@ -53,7 +52,7 @@ class Documents:
         return Study(
             spec=parts.get("spec", lambda: _readable_spec(row), {}),
             warnings=warnings,
-            **_facts(parts, row, count_trials(transaction, [row.id]).get(row.id, {})),
+            **_facts(parts, row, count_trainings(transaction, [row.id]).get(row.id, {})),
             best=parts.get("best", lambda: best_document(transaction, row, best), None),
             convergence=parts.get("convergence", lambda: convergence_document(row), None),
             range_test=parts.get("range_test", lambda: _range_result(row), None),
@@ -63,7 +62,7 @@ class Documents:
 
     def summaries(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[StudySummary]:
         """The items of a list of studies, whose outlines suffice."""
-        counts = count_trials(transaction, [row.id for row in rows])
+        counts = count_trainings(transaction, [row.id for row in rows])
         # Many studies have the same task.
         task_of = cache(partial(self.fleet.task, transaction))
         return [_summary(transaction, row, counts.get(row.id, {}), task_of) for row in rows]
@@ -120,24 +119,9 @@ def _unreadable(parts: Parts) -> str | None:
     return f"the database's row of this study cannot be read in full ({names}); the server's log says why"
 
 
-def find_study(transaction: Transaction, study_id: str) -> StudyRow:
-    """Raises NotFoundError."""
-    study = transaction.session.get(StudyRow, study_id)
-    if study is None:
-        raise NotFoundError(f"there is no study {study_id}")
-    return study
-
-
 def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) -> list[RangeTest]:
     """Of studies that have a range test."""
-    query = (
-        select(TrialRow.study_id, TrialRow.state, func.count())
-        .where(TrialRow.study_id.in_([study.id for study in studies]), TrialRow.purpose == "range_test")
-        .group_by(TrialRow.study_id, TrialRow.state)
-    )
-    sweeps: dict[str, dict[str, int]] = {}
-    for study_id, state, count in transaction.session.execute(query):
-        sweeps.setdefault(study_id, {})[state] = count
+    sweeps = count_by_state(transaction, [study.id for study in studies], TrialRow.purpose == "range_test")
     made = (Parts(study.id).get("range test", partial(_range_test, study, sweeps), None) for study in studies)
     return [document for document in made if document is not None]
 

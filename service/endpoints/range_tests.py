@@ -12,13 +12,14 @@ from lehr.errors import ConflictError, NotFoundError
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.studies import StudyState
-from service.documents.studies import find_study, range_test_documents
+from service.documents.studies import range_test_documents
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.negotiation import JSON, SVG, negotiate
 from service.http.pagination import DEFAULT_LIMIT, fill, page
 from service.http.strict_json import StrictRoute
 from service.ranges.picture import picture
 from service.services import Provided, Services
+from service.store.studies import find_study
 from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first
 

@@ -21,12 +21,12 @@ from lehr.wire.schedules import (
     PreviewedSchedules,
 )
 from service.documents.forecasts import previewed
-from service.documents.studies import find_study
 from service.endpoints.parameters import Cursor, Limit
 from service.http.negotiation import JSON, SVG, negotiate
 from service.http.pagination import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
+from service.store.studies import find_study
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=StrictRoute)
 THUMBNAIL_POINTS = 200

@@ -17,12 +17,12 @@ from service.documents.answers import answer_document, leaderboard_document
 from service.documents.diagnoses import study_diagnosis
 from service.documents.forecasts import forecast_document
 from service.documents.fronts import answer_front, default_target, front_document
-from service.documents.studies import find_study
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
 from service.services import Provided, Services
 from service.store.database import Transaction
+from service.store.studies import find_study
 from service.store.study_outlines import read_outlines
 from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first

@@ -14,14 +14,14 @@ from lehr.wire.problems import Page
 from lehr.wire.trials import Curve, EnqueueTrial, Purpose, Trial, TrialState
 from service.documents.diagnoses import trial_diagnosis
 from service.documents.forecasts import running_forecast
-from service.documents.studies import curve, find_study, trial_document, trial_documents
+from service.documents.studies import curve, trial_document, trial_documents
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
 from service.http.pagination import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.http.strict_json import StrictRoute
 from service.services import Provided
-from service.store.ordering import BROKEN
+from service.store.studies import find_study
 from service.store.tables import StudyRow, TrialRow
-from service.studies.commands import find_trial
+from service.store.trials import BROKEN, find_trial
 
 router = APIRouter(prefix="/v1/studies/{study_id}/trials", tags=["trials"], route_class=StrictRoute)
 

@@ -12,8 +12,8 @@ from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.base import LARGEST_VALUE
 from service.search.law import Array, LossCurve
 from service.store.database import Transaction
+from service.store.reports import thinned
 from service.store.tables import ReportRow, StudyRow, TrialRow
-from service.store.thinning import thinned
 
 MOST = 24
 """Trainings that a law rests on: with more it is hardly better, and slower. The evenly spread ones of all."""

@@ -18,6 +18,7 @@ from service.ranges.bounds import searched_space
 from service.search.law import LossCurve
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import is_searched
 
 CAPACITY = 128
 
@@ -104,8 +105,6 @@ def _known(transaction: Transaction, study: StudyRow) -> dict[str, Forecaster | 
 
 
 def _stamp(transaction: Transaction, study: StudyRow) -> Stamp:
-    query = select(func.count(), func.max(TrialRow.revision)).where(
-        TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED"
-    )
+    query = select(func.count(), func.max(TrialRow.revision)).where(is_searched(study.id, "COMPLETED"))
     count, revision = transaction.connection.execute(query).one()
     return count, revision or 0

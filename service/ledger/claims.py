@@ -18,14 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from lehr.wire.leases import Claim, Lease, LeasedStudy, LeasedTrial
 from service.ledger.evaluations import expand_evaluations, start_evaluated_trials
 from service.ledger.failing import contained
-from service.ledger.lifecycle import (
-    ASKING_STATES,
-    CLAIMABLE_STATES,
-    LeaseTerms,
-    bump_revision,
-    count_open,
-    trainings_each,
-)
+from service.ledger.lifecycle import ASKING_STATES, CLAIMABLE_STATES, LeaseTerms, bump_revision, trainings_each
 from service.ledger.range_test_stage import sweep_length
 from service.ledger.shares import fair_share
 from service.ledger.stop_rules import affordable, has_rules
@@ -33,6 +26,7 @@ from service.ledger.study_phases import advance
 from service.search.searcher_cache import Asked, Searches, create_trials
 from service.store.database import Database, Transaction
 from service.store.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
+from service.store.trials import count_open
 
 CANDIDATES = 50
 

@@ -18,6 +18,7 @@ from service.ranges.bounds import searched_space
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import find_trial
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -114,9 +115,7 @@ def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[Me
 
 
 def _enqueue(transaction: Transaction, study: StudyRow, plan: Plan, run: Run) -> TrialRow:
-    contender = transaction.session.execute(
-        select(TrialRow).where(TrialRow.study_id == study.id, TrialRow.number == run.number)
-    ).scalar_one()
+    contender = find_trial(transaction, study.id, run.number)
     is_reference = run.number != plan.answer and run.number in (plan.baseline, *plan.compared)
     purpose = "baseline" if is_reference else "confirm"
     trial = new_trial(study, dict(contender.schedule), purpose=purpose, origin="confirmation")

@@ -15,6 +15,7 @@ from service.answer.finalists import loss
 from service.ranges.bounds import searched_space
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import is_searched
 
 EVERY = 12
 """The search is looked at again when a 12th more trials have ended: what it believes changes slowly, and looking takes
@@ -26,7 +27,7 @@ log = structlog.get_logger("lehr.ledger")
 
 def reached_convergence(transaction: Transaction, study: StudyRow, _rule: str) -> str | None:
     """Why the search stops, None while it goes on. Needs the study's lock and flushed rows."""
-    query = select(func.count()).where(*_of_search(study))
+    query = select(func.count()).where(is_searched(study.id, *ENDED))
     ended = transaction.connection.execute(query).scalar_one()
     seen = (study.convergence or {}).get("trials", 0)
     if ended >= FEWEST and ended - seen >= max(1, ended // EVERY):
@@ -46,7 +47,7 @@ def reached_convergence(transaction: Transaction, study: StudyRow, _rule: str) -
 def _look(transaction: Transaction, study: StudyRow) -> None:
     query = (
         select(TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
-        .where(*_of_search(study))
+        .where(is_searched(study.id, *ENDED))
         .order_by(TrialRow.number)
     )
     rows = transaction.connection.execute(query).all()
@@ -63,7 +64,3 @@ def _look(transaction: Transaction, study: StudyRow) -> None:
 def _counts(row: Any) -> bool:
     """Whether the trial's value is one to be aimed at."""
     return row.state == "COMPLETED" and not is_broken(row.violation)
-
-
-def _of_search(study: StudyRow) -> tuple[Any, ...]:
-    return TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(ENDED)

@@ -17,13 +17,13 @@ from service.answer.constraints import is_broken
 from service.answer.finalists import loss
 from service.answer.statistics import mean_of, summarise
 from service.ledger.constraint_results import judge_together
-from service.ledger.lifecycle import OPEN_TRIAL_STATES, settle, trainings_each
+from service.ledger.lifecycle import settle, trainings_each
 from service.search.searcher_cache import new_trial
 from service.search.wilcoxon import is_hopeless
 from service.store.database import Transaction
-from service.store.ordering import best_first
 from service.store.seeds import evaluation_seed
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import OPEN_TRIAL_STATES, best_completed
 
 EVALUATIONS = (
     select(TrialRow)
@@ -128,14 +128,9 @@ def _losses(study: StudyRow, evaluations: Sequence[TrialRow]) -> dict[int, float
 
 def _best(transaction: Transaction, study: StudyRow) -> int | None:
     """The number of the search trial that is best so far; None where none keeps to the constraints."""
-    query = (
-        select(TrialRow.number, TrialRow.violation)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(*best_first(study))
-        .limit(1)
-    )
-    found = transaction.session.execute(query).first()
-    return None if found is None or is_broken(found.violation) else found.number
+    transaction.flush()
+    best = best_completed(transaction, study)
+    return None if best is None or is_broken(best.violation) else best.number
 
 
 def _evaluations(transaction: Transaction, study: StudyRow, number: int) -> list[TrialRow]:

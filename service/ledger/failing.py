@@ -10,9 +10,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr.errors import LostLeaseError
-from service.ledger.lifecycle import FINISHED_STUDY_STATES, OPEN_TRIAL_STATES
+from lehr.wire.studies import FINISHED_STUDY_STATES
 from service.store.database import Database
 from service.store.tables import STUDIES, TRIALS, LeaseRow
+from service.store.trials import OPEN_TRIAL_STATES
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from sqlalchemy import bindparam, select
 
 from lehr.errors import LostLeaseError
 from lehr.wire.leases import Directive, LeaseAnswer, TrialAttempt
-from service.ledger.lifecycle import FINISHED_TRIAL_STATES
+from lehr.wire.trials import FINISHED_TRIAL_STATES
 from service.store.database import Transaction
 from service.store.tables import LeaseRow, StudyRow, TrialRow
 

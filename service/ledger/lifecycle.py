@@ -5,20 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, update
 
-from lehr.wire.trials import TrialState
+from lehr.wire.trials import FINISHED_TRIAL_STATES, TrialState
 from service.store.database import Transaction
-from service.store.tables import IS_OPEN, LEASES, LeaseRow, StudyRow, TrialRow
+from service.store.tables import LEASES, LeaseRow, StudyRow, TrialRow
+from service.store.trials import OPEN_TRIAL_STATES
 
 MAX_LOSSES = 3
 """A trial is leased again after this many lost workers; the next loss fails it."""
 
 CLAIMABLE_STATES = ("QUEUED", "RUNNING", "STOPPING", "CONFIRMING")
 ASKING_STATES = ("QUEUED", "RUNNING")
-FINISHED_STUDY_STATES = ("COMPLETED", "CANCELLED", "FAILED")
-FINISHED_TRIAL_STATES = ("COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
-OPEN_TRIAL_STATES = ("WAITING", "RUNNING")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +88,3 @@ def close_if_empty(transaction: Transaction, lease_id: str) -> None:
     """Close a lease that holds no trial any more."""
     transaction.flush()
     transaction.connection.execute(CLOSE_IF_EMPTY, {"lease": lease_id})
-
-
-COUNT_TRIALS = select(func.count()).where(
-    TrialRow.study_id == bindparam("study"),
-    IS_OPEN,
-    TrialRow.state.in_(bindparam("states", expanding=True)),
-    TrialRow.evaluations.is_(None),
-)
-
-
-def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
-    """How many of the study's trainings wait or run, or do the given one of the two. Needs flushed rows."""
-    asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
-    count: int = transaction.connection.execute(COUNT_TRIALS, asked).scalar_one()
-    return count
-
-
-def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:
-    query = (
-        select(TrialRow)
-        .where(TrialRow.study_id == study_id, IS_OPEN, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
-        .order_by(TrialRow.number)
-    )
-    return list(transaction.session.execute(query).scalars())

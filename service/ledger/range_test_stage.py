@@ -13,7 +13,7 @@ from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
 from lehr.wire.ranges import RangeSpec, RangeTestSpec
 from lehr.wire.studies import Warning_
-from service.ledger.lifecycle import OPEN_TRIAL_STATES, bump_revision
+from service.ledger.lifecycle import bump_revision
 from service.ranges.bounds import searched_space
 from service.ranges.loss_by_rate import Sweep
 from service.ranges.range_test import range_test, with_usual_bounds
@@ -23,6 +23,7 @@ from service.search.observations import draw_seed
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
 from service.store.tables import ReportRow, StudyRow, TrialRow
+from service.store.trials import OPEN_TRIAL_STATES, is_searched
 
 MOST_REPORTS = 500
 """A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
@@ -144,9 +145,7 @@ def _warn(study: StudyRow, warning: Warning_) -> None:
 def _place_enqueued(transaction: Transaction, study: StudyRow) -> list[TrialRow]:
     """Give the schedules that no sampler drew their place in the space, which had no bounds before."""
     space = searched_space(study).to_space()
-    query = select(TrialRow).where(
-        TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.origin != "sampler"
-    )
+    query = select(TrialRow).where(is_searched(study.id), TrialRow.origin != "sampler")
     trials = list(transaction.session.execute(query).scalars())
     for trial in trials:
         try:

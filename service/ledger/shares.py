@@ -12,10 +12,11 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, exists, func, or_, select
 
-from service.ledger.lifecycle import ASKING_STATES, count_open, trainings_each
+from service.ledger.lifecycle import ASKING_STATES, trainings_each
 from service.ledger.stop_rules import affordable
 from service.store.database import Transaction
 from service.store.tables import IS_OPEN, LeaseRow, OfferRow, StudyRow, TrialRow, WorkerRow
+from service.store.trials import count_open
 
 WAITING_SECONDS = 30
 """A worker makes itself known when its claim begins, so this is longer than a claim waits: lehr's own 2 seconds."""

@@ -14,10 +14,10 @@ from sqlalchemy import ColumnElement, case, func, select
 from service.answer.constraints import is_broken
 from service.answer.finalists import loss
 from service.ledger.convergence_stage import reached_convergence
-from service.ledger.lifecycle import OPEN_TRIAL_STATES, trainings_each
+from service.ledger.lifecycle import trainings_each
 from service.store.database import Transaction
-from service.store.ordering import best_first
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import OPEN_TRIAL_STATES, best_completed, count_open
 
 RULES = ("target", "max_seconds", "max_steps", "stop_when")
 
@@ -50,7 +50,7 @@ def affordable(transaction: Transaction, study: StudyRow, count: int) -> int:
     if allowed is None or count <= 0:
         return count
     if study.horizon_steps is None:
-        return 0 if _is_open(transaction, study) else 1
+        return 0 if count_open(transaction, study.id) else 1
     whole = study.horizon_steps * trainings_each(study)
     return max(0, min(count, (allowed - committed_steps(transaction, study)) // whole))
 
@@ -83,25 +83,12 @@ def _sum(transaction: Transaction, study: StudyRow, steps: ColumnElement[int]) -
     return int(transaction.connection.execute(query).scalar_one())
 
 
-def _is_open(transaction: Transaction, study: StudyRow) -> bool:
-    query = select(TrialRow.number).where(TrialRow.study_id == study.id, TrialRow.state.in_(OPEN_TRIAL_STATES)).limit(1)
-    return transaction.connection.execute(query).first() is not None
-
-
 def _reached_target(transaction: Transaction, study: StudyRow, target: float) -> str | None:
     objective = study.spec.objective
-    query = (
-        select(TrialRow.number, TrialRow.value, TrialRow.violation)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state == "COMPLETED")
-        .order_by(*best_first(study))
-        .limit(1)
-    )
-    best = transaction.connection.execute(query).first()
-    if (
-        best is None
-        or is_broken(best.violation)
-        or loss(best.value, objective.direction) > loss(target, objective.direction)
-    ):
+    best = best_completed(transaction, study)
+    if best is None or best.value is None or is_broken(best.violation):
+        return None
+    if loss(best.value, objective.direction) > loss(target, objective.direction):
         return None
     return f"budget.target: {objective.metric} {best.value:g} of trial {best.number} reaches {target:g}"
 

@@ -6,40 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from lehr.schedules import schedule_from_dict
 from lehr.wire.ranges import RangeResult
-from lehr.wire.studies import StudyState
+from lehr.wire.studies import FINISHED_STUDY_STATES, StudyState
 from service.answer.finalists import SearchTrial
 from service.ledger.confirmation_stage import advance_confirmation, start_confirmation
 from service.ledger.failing import reason_of
-from service.ledger.lifecycle import (
-    ASKING_STATES,
-    FINISHED_STUDY_STATES,
-    bump_revision,
-    count_open,
-    open_trials,
-    settle,
-)
+from service.ledger.lifecycle import ASKING_STATES, bump_revision, settle
 from service.ledger.range_test_stage import finish_range_test
 from service.ledger.stop_rules import has_rules, reason_to_stop
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
+from service.store.trials import count_by_state, count_open, is_searched, open_trials
 
 EARLY_FAILURES = 10
 """A study whose first trials all fail, this many of them, ends: its training code is broken."""
-
-ANY_GOOD_TRIAL = (
-    select(TrialRow.number)
-    .where(
-        TrialRow.study_id == bindparam("study"),
-        TrialRow.purpose == "search",
-        TrialRow.state.in_(("COMPLETED", "PRUNED", "DIVERGED")),
-    )
-    .limit(1)
-)
 
 log = structlog.get_logger("lehr.ledger")
 
@@ -153,11 +137,7 @@ def search_trials(
     states: Sequence[str] = ("COMPLETED",),
 ) -> list[SearchTrial]:
     """The study's search trials in these states; of these numbers, if any are given."""
-    query = (
-        select(*SEARCHED)
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search", TrialRow.state.in_(states))
-        .order_by(TrialRow.number)
-    )
+    query = select(*SEARCHED).where(is_searched(study.id, *states)).order_by(TrialRow.number)
     if numbers is not None:
         query = query.where(TrialRow.number.in_(numbers))
     return [as_search_trial(row) for row in transaction.session.execute(query)]
@@ -185,18 +165,14 @@ def as_search_trial(row: Any) -> SearchTrial:
 
 
 def _count_by_state(transaction: Transaction, study: StudyRow) -> dict[str, int]:
-    query = (
-        select(TrialRow.state, func.count())
-        .where(TrialRow.study_id == study.id, TrialRow.purpose == "search")
-        .group_by(TrialRow.state)
-    )
-    return dict(transaction.session.execute(query).all())
+    return count_by_state(transaction, [study.id], TrialRow.purpose == "search").get(study.id, {})
 
 
 def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
     if study.trials_created < EARLY_FAILURES:
         return False
-    if transaction.connection.execute(ANY_GOOD_TRIAL, {"study": study.id}).first() is not None:
+    good = select(TrialRow.number).where(is_searched(study.id, "COMPLETED", "PRUNED", "DIVERGED")).limit(1)
+    if transaction.connection.execute(good).first() is not None:
         return False
     return _count_by_state(transaction, study).get("FAILED", 0) >= EARLY_FAILURES
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 
 from lehr.errors import (
@@ -18,15 +18,14 @@ from lehr.errors import (
     IdempotencyError,
     InvalidScheduleError,
     InvalidSpaceError,
-    NotFoundError,
 )
 from lehr.schedules import Plateau, Schedule
 from lehr.wire.ranges import AUTO, RangeTestRequest
-from lehr.wire.studies import StudySpec, StudyState
+from lehr.wire.studies import FINISHED_STUDY_STATES, StudySpec, StudyState
 from lehr.wire.trials import Origin
 from service.fleet import Fleet, KnownTask
 from service.ledger.evaluations import expand_evaluations
-from service.ledger.lifecycle import FINISHED_STUDY_STATES, bump_revision
+from service.ledger.lifecycle import bump_revision
 from service.ledger.range_test_stage import enqueue_sweeps
 from service.ledger.stop_rules import affordable
 from service.ledger.study_phases import advance, cancel_open_trials, cancel_waiting, end
@@ -34,6 +33,7 @@ from service.ranges.bounds import searched_space
 from service.ranges.standalone import standalone_study, with_supported_metric
 from service.search.searcher_cache import Searches, new_trial
 from service.store.database import Database, Transaction
+from service.store.studies import locked_study
 from service.store.tables import StudyRow, TrialRow
 from service.studies.validation import NOT_OFFERED, Resolved, resolve
 from service.studies.warm_start import Start, warm_start
@@ -97,7 +97,7 @@ class Studies:
     def pause(self, study_id: str) -> None:
         """No new trials; those that run go on. Raises ConflictError unless it is queued, running or confirming."""
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             if study.state != "PAUSED":
                 _require(study, "pause", ("QUEUED", "RUNNING", "CONFIRMING"))
                 self._change(study, "PAUSED")
@@ -105,7 +105,7 @@ class Studies:
     def resume(self, study_id: str) -> None:
         """Go on after a pause. Raises ConflictError when a finished or stopping study is resumed."""
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             if study.state in ("QUEUED", "RUNNING", "CONFIRMING"):
                 return
             _require(study, "resume", ("PAUSED",))
@@ -115,7 +115,7 @@ class Studies:
     def stop(self, study_id: str) -> None:
         """No new trials; when those that run have ended, confirm and answer."""
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             if study.state in ("STOPPING", "CONFIRMING"):
                 return
             _require(study, "stop", ("QUEUED", "RUNNING", "PAUSED"))
@@ -129,7 +129,7 @@ class Studies:
     def cancel(self, study_id: str) -> None:
         """End it now: trials that wait or run are CANCELLED."""
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             if study.state == "CANCELLED":
                 return
             _require(study, "cancel", ("QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING"))
@@ -140,7 +140,7 @@ class Studies:
     def delete(self, study_id: str) -> None:
         """Remove a finished study with all it holds. Raises ConflictError for one that is not finished."""
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             _require(study, "delete", FINISHED_STUDY_STATES)
             transaction.session.execute(delete(StudyRow).where(StudyRow.id == study_id))
         self.searches.forget(study_id)
@@ -153,7 +153,7 @@ class Studies:
         when the study no longer searches or its budget is spent, in trials or in steps.
         """
         with self.database.write() as transaction:
-            study = locked(transaction, study_id)
+            study = locked_study(transaction, study_id)
             _require_metric(schedule, self.fleet.task(transaction, study.task_name))
             _require(study, "enqueue a schedule in", ("QUEUED", "RUNNING", "PAUSED"))
             if study.finalists is not None or study.trials_created >= study.budget_trials:
@@ -217,14 +217,6 @@ class Studies:
         log.info("study_changed", study=study.id, state=state)
 
 
-def locked(transaction: Transaction, study_id: str) -> StudyRow:
-    """The study under its lock. Raises NotFoundError."""
-    study = transaction.lock_study(study_id)
-    if study is None:
-        raise NotFoundError(f"there is no study {study_id}")
-    return study
-
-
 def _require(study: StudyRow, verb: str, states: tuple[str, ...]) -> None:
     if study.state not in states:
         raise ConflictError(f"cannot {verb} a study that is {study.state}; it must be {' or '.join(states)}")
@@ -265,19 +257,3 @@ def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:
 def _digest(spec: StudySpec) -> str:
     canonical = json.dumps(spec.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def study_exists(transaction: Transaction, study_id: str) -> bool:
-    return transaction.session.execute(select(exists().where(StudyRow.id == study_id))).scalar_one()
-
-
-def find_trial(transaction: Transaction, study_id: str, number: int) -> TrialRow:
-    """Raises NotFoundError."""
-    query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
-    trial = transaction.session.execute(query).scalar_one_or_none()
-    if trial is None:
-        what = (
-            f"no trial {number} in study {study_id}" if study_exists(transaction, study_id) else f"no study {study_id}"
-        )
-        raise NotFoundError(f"there is {what}")
-    return trial

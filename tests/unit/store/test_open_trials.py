@@ -9,17 +9,17 @@ import pytest
 from sqlalchemy import Connection, event
 
 from service.ledger.claims import STUDIES_WITH_WORK, WAITING_TRIALS
-from service.ledger.lifecycle import COUNT_TRIALS
 from service.ledger.shares import COUNT_HELD
 from service.store.database import create_engine_for
 from service.store.tables import Base
+from service.store.trials import COUNT_OPEN
 
 ASKED: dict[str, tuple[Any, dict[str, Any]]] = {
     "studies with work": (STUDIES_WITH_WORK, {"tasks": ["digits"], "foldable": []}),
     "trials that wait": (WAITING_TRIALS, {"study": "s", "room": 1}),
-    "how many run": (COUNT_TRIALS, {"study": "s", "states": ["RUNNING"]}),
+    "how many run": (COUNT_OPEN, {"study": "s", "states": ["RUNNING"]}),
     "how many a worker holds": (COUNT_HELD, {"study": "s", "worker": "w"}),
-    "how many are open": (COUNT_TRIALS, {"study": "s", "states": ["WAITING", "RUNNING"]}),
+    "how many are open": (COUNT_OPEN, {"study": "s", "states": ["WAITING", "RUNNING"]}),
 }
 
 

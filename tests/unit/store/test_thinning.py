@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Table, create_engine, delete, insert, select
 
+from service.store.reports import metric_of, thinned
 from service.store.tables import ReportRow
-from service.store.thinning import metric_of, thinned
 
 REPORTS = cast("Table", ReportRow.__table__)
 

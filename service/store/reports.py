@@ -1,4 +1,4 @@
-"""Reads of reports that are bounded in the database: a training may have a million of them."""
+"""Bounded reads of reports: a training may have a million of them, and they are thinned in the database."""
 
 from __future__ import annotations
 
