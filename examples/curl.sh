@@ -1,10 +1,10 @@
 #!/bin/sh
-# The whole main job with curl alone: post a study, poll it, fetch the answer.
-# Needs a running `lehr up`. LEHR_SERVER says where; jq is not needed.
+# Runs a complete study with curl alone: posts it, polls it, fetches the answer.
+# Needs a running `lehr up`; LEHR_SERVER is its URL. Does not need jq.
 set -eu
 server=${LEHR_SERVER:-http://127.0.0.1:8765}
 
-# A key of one's own makes the request safe to repeat: the study is created once.
+# A unique key makes the request safe to repeat: the study is created once.
 location=$(curl --fail-with-body --silent --show-error --dump-header - --output /dev/null \
   --header 'Content-Type: application/json' --header "Idempotency-Key: curl-$$-$(date +%s)" \
   --data '{

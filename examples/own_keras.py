@@ -1,4 +1,4 @@
-"""Keras with lehr's rates, on any backend: a linear model of scikit-learn's wine.
+"""Keras with lehr's rates, on any backend: a linear model on scikit-learn's wine data.
 
 KERAS_BACKEND=torch python examples/own_keras.py [URL]
 """
@@ -18,7 +18,7 @@ from lehr.script import ScriptClient, ScriptTrial
 
 EPOCHS = 4
 FOLDER = Path(tempfile.gettempdir()) / "lehr-wine-keras"
-"""Where trainings are saved, for the process that goes on with one."""
+"""Where checkpoints are saved, so that another process can resume a training."""
 STUDY: dict[str, Any] = {
     "name": "wine-keras",
     "task": {"name": "script:wine-keras"},
@@ -42,7 +42,7 @@ def train(trial: ScriptTrial) -> None:
     inputs = ((table - table.mean(0)) / table.std(0)).astype("float32")
     model = keras.Sequential([keras.Input((13,)), keras.layers.Dense(3)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # The rate given here is never used: the callback sets that of each step.
+    # This rate is never used: the callback sets the rate of each step.
     model.compile(optimizer=keras.optimizers.SGD(learning_rate=1.0, momentum=0.9), loss=loss)
     held_out = (inputs[::5], classes[::5])
     used = [index for index in range(178) if index % 5]  # 142 rows: 5 batches of 32

@@ -1,4 +1,4 @@
-"""Lightning's Trainer with lehr's rates: a linear model of scikit-learn's wine.
+"""Lightning's Trainer with lehr's rates: a linear model on scikit-learn's wine data.
 
 python examples/own_lightning.py [URL]
 """
@@ -20,7 +20,7 @@ from lehr.lightning import TrialCallback
 from lehr.script import ScriptClient, ScriptTrial
 
 FOLDER = Path(tempfile.gettempdir()) / "lehr-wine-lightning"
-"""Where trainings are saved, for the process that goes on with one."""
+"""Where checkpoints are saved, so that another process can resume a training."""
 STUDY: dict[str, Any] = {
     "name": "wine-lightning",
     "task": {"name": "script:wine-lightning"},
@@ -45,7 +45,7 @@ class Wine(LightningModule):
         self.log("val_loss", nn.functional.cross_entropy(self.layer(batch[0]), batch[1]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        # The rate given here is never used: the callback sets that of each step.
+        # This rate is never used: the callback sets the rate of each step.
         return torch.optim.SGD(self.parameters(), lr=1.0, momentum=0.9)
 
 
@@ -71,8 +71,8 @@ def train(trial: ScriptTrial) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    batches, judged = DataLoader(used, batch_size=32, shuffle=True), DataLoader(held_out, batch_size=36)
-    trainer.fit(Wine(), batches, judged, ckpt_path=callback.checkpoint)
+    batches, validation = DataLoader(used, batch_size=32, shuffle=True), DataLoader(held_out, batch_size=36)
+    trainer.fit(Wine(), batches, validation, ckpt_path=callback.checkpoint)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A training script of one's own that asks lehr for its trials, and trains with their rates in plain PyTorch.
+"""Your own training script: requests trials from lehr and trains them with their rates in plain PyTorch.
 
     lehr up --workers 0                                 # the server alone
-    python examples/own_script.py [URL]                 # as often as you like, on as many machines
+    python examples/own_script.py [URL]                 # any number of copies, on any number of machines
 
-All processes that run it share one study. Needs torch and scikit-learn.
+All copies share one study. Needs torch and scikit-learn.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def main() -> None:
     url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8765"
     with ScriptClient(url) as client:
         for trial in client.trials(STUDY, horizon_steps=STEPS, metrics=["val_loss"]):
-            with trial:  # what is raised in here is this trial's failure; without it, it ends the script as well
+            with trial:  # an exception in here fails only this trial; without `with`, it also ends the script
                 train(trial)
             study = trial.study_id
-    with Client(url) as asking:
-        answer = asking.best(study)
+    with Client(url) as rest:
+        answer = rest.best(study)
     print(answer.schedule.to_dict(), answer.gain and answer.gain.verdict)
 
 
@@ -46,7 +46,7 @@ def train(trial: ScriptTrial) -> None:
     torch.manual_seed(trial.seed)
     table, classes = map(torch.tensor, load_wine(return_X_y=True))
     inputs = ((table - table.mean(0)) / table.std(0)).float()  # (178, 13)
-    used, held_out = torch.arange(178) % 5 != 0, torch.arange(178) % 5 == 0
+    used, held_out = torch.arange(178) % 5 != 0, torch.arange(178) % 5 == 0  # (178,) masks
     model = nn.Sequential(nn.Linear(13, trial.params["hidden"]), nn.ReLU(), nn.Linear(trial.params["hidden"], 3))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
     scheduler = ScheduleLR(optimizer, trial.schedule, trial.horizon_steps)  # or set trial.lr(step) by hand

@@ -1,4 +1,4 @@
-"""transformers' Trainer with lehr's rates: a tiny GPT-2 learns to count.
+"""Hugging Face's Trainer with lehr's rates: a tiny GPT-2 learns to count.
 
 python examples/own_transformers.py [URL]
 """
@@ -17,7 +17,7 @@ from lehr.script import ScriptClient, ScriptTrial
 from lehr.transformers import TrialCallback
 
 FOLDER = Path(tempfile.gettempdir()) / "lehr-counting"
-"""Where trainings are saved, for the process that goes on with one."""
+"""Where checkpoints are saved, so that another process can resume a training."""
 STUDY: dict[str, Any] = {
     "name": "counting-trainer",
     "task": {"name": "script:counting"},
@@ -39,7 +39,7 @@ def train(trial: ScriptTrial) -> None:
     set_seed(trial.seed % 2**32)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=16, n_positions=8, n_embd=16, n_layer=1, n_head=2))
     arguments = TrainingArguments(
-        output_dir=str(FOLDER / f"{trial.study_id}-{trial.number}"),  # of this trial alone
+        output_dir=str(FOLDER / f"{trial.study_id}-{trial.number}"),  # a separate folder for each trial
         max_steps=trial.horizon_steps,
         per_device_train_batch_size=8,
         eval_strategy="steps",
@@ -64,7 +64,7 @@ def train(trial: ScriptTrial) -> None:
 
 
 def counting(rows: int) -> Any:
-    """Rows that count on from some number, modulo the vocabulary."""
+    """Rows that count up from a random number, modulo the vocabulary size."""
     tokens = (torch.arange(8) + torch.randint(16, (rows, 1))) % 16
     return [{"input_ids": row, "labels": row} for row in tokens]
 

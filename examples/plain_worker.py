@@ -1,4 +1,4 @@
-"""A worker that needs nothing of lehr: Python's own library and the lease protocol (docs/reference/ledger.md)."""
+"""A complete worker without lehr: Python's standard library and the worker protocol (docs/reference/ledger.md)."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ STEPS = 100
 
 
 def post(path: str, document: Any, key: str | None = None) -> Any:
-    """The answer's document, None for an empty one. The same call is repeated until the server answers."""
+    """The response's document, None if it is empty. Repeats the call until the server answers."""
     headers = {"Content-Type": "application/json", **({"Idempotency-Key": key} if key else {})}
     request = urllib.request.Request(SERVER + path, json.dumps(document).encode(), headers)
     while True:
@@ -24,7 +24,7 @@ def post(path: str, document: Any, key: str | None = None) -> Any:
                 return json.loads(answer.read() or "null")
         except urllib.error.HTTPError as error:
             if error.code < 500:
-                raise  # 409: the lease is lost; 422: the request is wrong, and says why
+                raise  # 409: the lease is lost; 422: the request is invalid, and the response says why
         except OSError:
             pass
         time.sleep(1)
@@ -40,12 +40,14 @@ def train(lease: Any, trial: Any) -> Any:
     for step, rate in enumerate(rates):
         x -= rate * 2 * (x - 3)
         if step % 10 == 9 or time.monotonic() - beat > lease["beat_seconds"]:
-            # A report keeps the lease as a beat does, and its answer says whether to go on.
+            # A report renews the lease as a heartbeat does, and its response says whether to continue.
             report = {"step": step, "lr": rate, "metrics": {"loss": (x - 3) ** 2}}
-            letter = {**held, "horizon_steps": steps, "reports": [report]}
-            told = post(f"{call}/report", {"trials": [letter]})["trials"][trial["trial"]]
-            if told != "continue":
-                return post(f"{call}/finish", {"trials": [{**held, "state": "PRUNED"}]}) if told == "prune" else None
+            entry = {**held, "horizon_steps": steps, "reports": [report]}
+            directive = post(f"{call}/report", {"trials": [entry]})["trials"][trial["trial"]]
+            if directive == "prune":
+                return post(f"{call}/finish", {"trials": [{**held, "state": "PRUNED"}]})
+            if directive != "continue":
+                return None
             beat = time.monotonic()
     return post(f"{call}/finish", {"trials": [{**held, "state": "COMPLETED", "value": (x - 3) ** 2}]})
 

@@ -1,9 +1,9 @@
-"""Trains a network in a plain PyTorch loop with the schedule that a study answered.
+"""Trains a network in a plain PyTorch loop with the schedule that a study found.
 
     lehr best STUDY --json > best.json
     python examples/use_best_schedule.py best.json
 
-Without a file, the answer of an earlier run of `lehr demo` is used. Needs torch and scikit-learn, and no server.
+Without a file, it uses the answer of an earlier `lehr demo`. Needs torch and scikit-learn, but no server.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BATCH_SIZE = 64
 def main() -> None:
     answer = json.loads(Path(sys.argv[1]).read_text()) if len(sys.argv) > 1 else ANSWER
     schedule = schedule_from_dict(answer["schedule"])
-    # A schedule is written in fractions of the horizon: it fits any number of steps.
+    # Schedules are in fractions of the horizon, so any number of steps works.
     steps = answer["horizon_steps"]
 
     torch.manual_seed(0)
@@ -41,7 +41,7 @@ def main() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=schedule.lr(0, steps), momentum=0.9)
 
     for step in range(steps):
-        # The rate is set before the step that uses it, as it was in the search.
+        # As in the search, set the rate before the step that uses it.
         for group in optimizer.param_groups:
             group["lr"] = schedule.lr(step, steps)
         batch = used[torch.randint(len(used), (BATCH_SIZE,))]

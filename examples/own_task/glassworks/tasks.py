@@ -1,4 +1,4 @@
-"""The task `glassworks.wine`: tell three vineyards apart by thirteen measurements of their wine."""
+"""The task `glassworks.wine`: classify wines of three vineyards by thirteen measurements."""
 
 from typing import Annotated
 
