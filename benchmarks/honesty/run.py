@@ -27,10 +27,10 @@ import numpy as np
 from benchmarks.honesty.bank import FAMILIES, SEEDS, SPACE, Bank, Entry, load
 from benchmarks.setting import setting
 from lehr.schedules import Schedule
-from service.answer.finalists import SearchTrial, loss
+from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan
 from service.answer.statistics import paired_gain, summarise
-from service.search.observations import Observation
+from service.search.observations import Observation, as_loss
 from service.search.searcher import Searcher
 from service.search.sequence import to_unit
 
@@ -145,7 +145,7 @@ def confirm(
             if value is None:
                 broken.add(run.number)
             else:
-                losses.setdefault(run.number, {})[run.seed] = loss(value, world.direction)
+                losses.setdefault(run.number, {})[run.seed] = as_loss(value, world.direction)
 
 
 def study(world: World, tally: Tally, number: int, arguments: argparse.Namespace) -> None:
@@ -199,7 +199,7 @@ def _naive(world: World, tally: Tally, trained: Sequence[Trained]) -> None:
 
 
 def _loss(world: World, trained: Trained) -> float:
-    return loss(world.value(trained.index, trained.seed), world.direction)
+    return as_loss(world.value(trained.index, trained.seed), world.direction)
 
 
 def _state(value: float | None) -> Literal["COMPLETED", "DIVERGED"]:

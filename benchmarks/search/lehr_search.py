@@ -17,7 +17,7 @@ from lehr.space import Coordinate, Space
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
 from service.search.portfolio import Known, portfolio
-from service.search.proposals import Ground, Place
+from service.search.proposals import CandidateSpace, Place
 from service.search.searcher import Searcher
 from service.search.starts import mixed_starts
 from service.studies.warm_start import MOST
@@ -82,7 +82,7 @@ class _TableSpace(Space):
         return SCHEDULE
 
 
-class _TableGround(Ground):
+class _TableCandidates(CandidateSpace):
     def __init__(self, table: Table, free: np.ndarray) -> None:
         self._table = table
         self._free = free
@@ -112,7 +112,7 @@ class _Search:
             seed,
             trials_budget=TRIALS,
             pruner=pruner,
-            ground=_TableGround(table, self._free),
+            candidate_space=_TableCandidates(table, self._free),
         )
 
     def run(self) -> list[float]:

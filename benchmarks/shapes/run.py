@@ -26,7 +26,7 @@ from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from service.search.observations import Observation
 from service.search.rates import PHASES, rates_point
-from service.search.rung_ranking import merits
+from service.search.rung_ranking import rank_scores
 from service.search.searcher import Searcher
 from service.search.sequence import to_unit
 from service.search.surrogate import condition, fit_scales
@@ -108,7 +108,7 @@ def _observation(number: int, trained: dict[str, Any]) -> Observation:
 
 
 def _axes_table(bank: list[dict[str, Any]], losses: Array) -> list[str]:
-    values = np.array(merits(np.argsort(np.argsort(losses)).tolist()))
+    values = np.array(rank_scores(np.argsort(np.argsort(losses)).tolist()))
     axes: dict[str, Callable[[dict[str, Any]], Array]] = {
         "family and its own parameters": _coordinates,
         "rate over highest at the phases": lambda one: _parts(one, 1.0),

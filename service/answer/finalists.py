@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
+from service.search.observations import as_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,9 @@ def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[Sear
     the others, those first that break them least.
     """
     completed = [trial for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
-    return sorted(completed, key=lambda trial: (trial.broken, loss(trial.value, direction), trial.number))
+    return sorted(completed, key=lambda trial: (trial.broken, as_loss(trial.value, direction), trial.number))
 
 
 def is_baseline(schedule: Schedule) -> bool:
     """Whether it is constant from the first step on, so without warm-up."""
     return schedule.family == "constant" and schedule.warmup_fraction == 0
-
-
-def loss(value: float | None, direction: Direction) -> float:
-    """The value turned so that less is better; None is worst of all."""
-    if value is None:
-        return float("inf")
-    return value if direction == "minimize" else -value

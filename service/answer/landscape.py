@@ -12,8 +12,9 @@ import numpy as np
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
-from service.answer.finalists import SearchTrial, best_first, is_baseline, loss
+from service.answer.finalists import SearchTrial, best_first, is_baseline
 from service.answer.smoothing import Array, Smoother, features, fit
+from service.search.observations import as_loss
 
 FEWEST = 8
 """With fewer completed schedules there are no neighbours to speak of, and the values are taken as they are."""
@@ -45,7 +46,7 @@ class Landscape:
             if trial.schedule not in seen:
                 seen.add(trial.schedule)
                 distinct.append(trial)
-        losses = tuple(loss(trial.value, direction) for trial in distinct)
+        losses = tuple(as_loss(trial.value, direction) for trial in distinct)
         kept = min(MOST, max(FEWEST, math.ceil(part * len(distinct))))
         if len(distinct) < FEWEST or losses[0] == losses[kept - 1 if kept < len(losses) else -1]:
             return cls(tuple(distinct), losses, None)

@@ -11,7 +11,8 @@ from lehr.wire.objectives import Confirmation
 from lehr.wire.studies import BestTrial, Direction
 from lehr.wire.trials import TrialState
 from service.answer.document import evaluations
-from service.answer.finalists import SearchTrial, best_first, loss
+from service.answer.finalists import SearchTrial, best_first
+from service.search.observations import as_loss
 
 COUNTED: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
 """The states that say something about the family; a FAILED trial speaks of the training code."""
@@ -53,13 +54,13 @@ def leaderboard(
     searched = [group for group in tried if group.family in families]
     count = min((len(group.trials) for group in searched or tried), default=0)
     completed = [trial.value for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
-    worst = max((loss(value, direction) for value in completed), default=math.inf)
+    worst = max((as_loss(value, direction) for value in completed), default=math.inf)
     found = [_entry(group, direction, count, worst, standing) for group in groups]
 
     def rank(entry: LeaderboardEntry) -> tuple[bool, float, float, str]:
         is_behind = answer is None or entry.best is None or entry.best.trial != answer
-        mean = loss(entry.equal_budget.mean if entry.equal_budget else None, direction)
-        return is_behind, mean, loss(entry.best.value if entry.best else None, direction), entry.family
+        mean = as_loss(entry.equal_budget.mean if entry.equal_budget else None, direction)
+        return is_behind, mean, as_loss(entry.best.value if entry.best else None, direction), entry.family
 
     return [entry.model_copy(update={"rank": place}) for place, entry in enumerate(sorted(found, key=rank), 1)]
 
@@ -119,7 +120,7 @@ def _counts(trial: SearchTrial) -> bool:
 
 def _equal_budget(group: FamilyTrials, direction: Direction, count: int, worst: float) -> EqualBudget:
     """A trial that DIVERGED, was PRUNED or broke the constraints counts as the worst value of the study."""
-    losses = [min(loss(trial.value if _counts(trial) else None, direction), worst) for trial in group.trials]
+    losses = [min(as_loss(trial.value if _counts(trial) else None, direction), worst) for trial in group.trials]
     mean, low, high = best_of(losses, count)
     if direction == "minimize":
         return EqualBudget(trials=count, mean=mean, interval95=(low, high))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from lehr.wire.front import Aim, FrontTrial
 from lehr.wire.objectives import Direction
-from service.answer.finalists import loss
+from service.search.observations import as_loss
 
 
 def pareto_front(
@@ -18,8 +18,8 @@ def pareto_front(
     """
 
     def losses(trial: FrontTrial) -> tuple[float, ...]:
-        costs = {"steps": float(trial.steps), "rate_sensitivity": loss(trial.rate_sensitivity, "minimize")}
-        return (*(costs[aim] for aim in aims), loss(trial.value, direction))
+        costs = {"steps": float(trial.steps), "rate_sensitivity": as_loss(trial.rate_sensitivity, "minimize")}
+        return (*(costs[aim] for aim in aims), as_loss(trial.value, direction))
 
     front: list[tuple[tuple[float, ...], FrontTrial]] = []
     for trial in sorted(reached, key=lambda one: (*losses(one), one.trial)):
@@ -27,4 +27,4 @@ def pareto_front(
         own = losses(trial)
         if not any(all(other <= mine for other, mine in zip(others, own, strict=True)) for others, _ in front):
             front.append((own, trial))
-    return sorted((trial for _, trial in front), key=lambda one: (one.steps, loss(one.value, direction), one.trial))
+    return sorted((trial for _, trial in front), key=lambda one: (one.steps, as_loss(one.value, direction), one.trial))

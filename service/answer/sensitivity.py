@@ -16,9 +16,10 @@ import numpy as np
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
-from service.answer.finalists import SearchTrial, best_first, loss
+from service.answer.finalists import SearchTrial, best_first
 from service.answer.landscape import FEWEST, MOST
 from service.answer.smoothing import Smoother, features, fit
+from service.search.observations import as_loss
 
 WRONG_BY = 2.0
 """How wrong the rate is taken to be, at most, when asking how much that costs."""
@@ -37,7 +38,7 @@ class Sensitivity:
     @classmethod
     def of(cls, trials: Sequence[SearchTrial], direction: Direction) -> Sensitivity:
         completed = best_first(trials, direction)
-        values = np.array([loss(trial.value, direction) for trial in completed])
+        values = np.array([as_loss(trial.value, direction) for trial in completed])
         if len(values) < FEWEST or values.min() == values.max():
             return cls(None)
         best, middle = float(values.min()), median(values.tolist())

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lehr.wire.studies import Direction
-from service.answer.finalists import loss
+from service.search.observations import as_loss
 
 NEAR = 2.0
 FAR = 10.0
@@ -45,9 +45,9 @@ def neighbours(own: Tried, tried: Iterable[Tried], direction: Direction) -> Neig
     return Neighbours(
         _any_better(own, [other for other in others if _apart(other.max_lr / own.max_lr)], direction),
         _any_better(own, lower, direction),
-        None if own.value is None else loss(own.value, direction),
-        min((loss(other.value, direction) for other in lower if other.value is not None), default=None),
-        tuple(loss(other.value, direction) for other in others if other.value is not None),
+        None if own.value is None else as_loss(own.value, direction),
+        min((as_loss(other.value, direction) for other in lower if other.value is not None), default=None),
+        tuple(as_loss(other.value, direction) for other in others if other.value is not None),
     )
 
 
@@ -58,4 +58,4 @@ def _apart(ratio: float) -> bool:
 def _any_better(own: Tried, others: list[Tried], direction: Direction) -> bool | None:
     if not others:
         return None
-    return any(loss(other.value, direction) < loss(own.value, direction) for other in others)
+    return any(as_loss(other.value, direction) < as_loss(own.value, direction) for other in others)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction, SpaceSpec
 from lehr.wire.trials import TrialState
-from service.answer.finalists import loss
 from service.answer.statistics import mean_of
+from service.search.observations import as_loss
 
 SPAN = 10.0
 
@@ -43,7 +43,7 @@ class StudyResults:
     def completed(self) -> list[Result]:
         """The best first."""
         done = [one for one in self.results if one.value is not None]
-        return sorted(done, key=lambda one: (loss(one.value, self.direction), one.number))
+        return sorted(done, key=lambda one: (as_loss(one.value, self.direction), one.number))
 
     @property
     def values(self) -> list[float]:

@@ -11,10 +11,11 @@ from sqlalchemy import select
 from lehr.wire.objectives import Constraint
 from lehr.wire.studies import ConfirmSpec
 from service.answer.constraints import MetricMeans, mean_measured, violation
-from service.answer.finalists import SearchTrial, loss
+from service.answer.finalists import SearchTrial
 from service.answer.plan import NOTHING_BROKEN, Plan, Run, Violations
 from service.ledger.lifecycle import bump_revision
 from service.ranges.bounds import searched_space
+from service.search.observations import as_loss
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
@@ -84,7 +85,7 @@ def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, d
         if run.seed not in plan.race_seeds:
             continue
         if run.state == "COMPLETED" and run.value is not None:
-            told = run.violation if plan.none_feasible else loss(run.value, direction)
+            told = run.violation if plan.none_feasible else as_loss(run.value, direction)
             losses.setdefault(run.confirms, {})[run.seed] = told
         elif run.state in ("DIVERGED", "FAILED"):
             failed.append(Run(run.confirms, run.seed))

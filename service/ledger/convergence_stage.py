@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from lehr.schedules import schedule_from_dict
 from service.answer.constraints import is_broken
 from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
-from service.answer.finalists import loss
 from service.ranges.bounds import searched_space
+from service.search.observations import as_loss
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 from service.store.trials import is_searched
@@ -52,7 +52,7 @@ def _look(transaction: Transaction, study: StudyRow) -> None:
     )
     rows = transaction.connection.execute(query).all()
     direction = study.spec.objective.direction
-    losses = [loss(row.value if _counts(row) else None, direction) for row in rows]
+    losses = [as_loss(row.value if _counts(row) else None, direction) for row in rows]
     space = searched_space(study).to_space()
     found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
     if found is None:

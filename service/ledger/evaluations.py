@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import bindparam, select
 
 from service.answer.constraints import is_broken
-from service.answer.finalists import loss
 from service.answer.statistics import mean_of, summarise
 from service.ledger.constraint_results import judge_together
 from service.ledger.lifecycle import settle, trainings_each
+from service.search.observations import as_loss
 from service.search.searcher_cache import new_trial
 from service.search.wilcoxon import is_hopeless
 from service.store.database import Transaction
@@ -123,7 +123,7 @@ def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequenc
 
 def _losses(study: StudyRow, evaluations: Sequence[TrialRow]) -> dict[int, float]:
     direction = study.spec.objective.direction
-    return {index: loss(one.value, direction) for index, one in enumerate(evaluations) if one.state == "COMPLETED"}
+    return {index: as_loss(one.value, direction) for index, one in enumerate(evaluations) if one.state == "COMPLETED"}
 
 
 def _best(transaction: Transaction, study: StudyRow) -> int | None:

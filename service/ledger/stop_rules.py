@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, select
 
 from service.answer.constraints import is_broken
-from service.answer.finalists import loss
 from service.ledger.convergence_stage import reached_convergence
 from service.ledger.lifecycle import trainings_each
+from service.search.observations import as_loss
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 from service.store.trials import OPEN_TRIAL_STATES, best_completed, count_open
@@ -88,7 +88,7 @@ def _reached_target(transaction: Transaction, study: StudyRow, target: float) ->
     best = best_completed(transaction, study)
     if best is None or best.value is None or is_broken(best.violation):
         return None
-    if loss(best.value, objective.direction) > loss(target, objective.direction):
+    if as_loss(best.value, objective.direction) > as_loss(target, objective.direction):
         return None
     return f"budget.target: {objective.metric} {best.value:g} of trial {best.number} reaches {target:g}"
 

@@ -15,7 +15,7 @@ from lehr.space import Coordinate
 from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.studies import Direction
 from service.search import optuna_study
-from service.search.observations import Observation, Point, draw_seed, turned
+from service.search.observations import Observation, Point, as_loss, draw_seed
 from service.search.sequence import from_unit, random_point, to_unit
 
 CLIP = 3.0
@@ -31,7 +31,7 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
     for a Gaussian process; and so is one beyond LARGEST_VALUE, which databases of older servers hold.
     """
     losses = {
-        one.number: min(max(turned(one.value, direction), -LARGEST_VALUE), LARGEST_VALUE)
+        one.number: min(max(as_loss(one.value, direction), -LARGEST_VALUE), LARGEST_VALUE)
         for one in results
         if one.value is not None and one.state == "COMPLETED" and not one.broken
     }
@@ -43,7 +43,7 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
     worst = max(losses.values())
     for one in results:
         if one.state == "PRUNED":
-            last = turned(one.reports[-1][1], direction) if one.reports else worst
+            last = as_loss(one.reports[-1][1], direction) if one.reports else worst
             losses[one.number] = min(max(last, middle), max(worst, middle))
         elif one.broken or one.state == "DIVERGED":
             losses[one.number] = worst + (worst - best) / 4 * (one.broken or 1.0)

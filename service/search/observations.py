@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -64,17 +65,19 @@ def rank(observation: Observation, direction: Direction) -> Rank:
     the least first, then DIVERGED.
     """
     if observation.broken:
-        return (3, observation.broken, turned(observation.value or 0.0, direction))
+        return (3, observation.broken, as_loss(observation.value or 0.0, direction))
     if observation.state == "COMPLETED" and observation.value is not None:
-        return (0, 0.0, turned(observation.value, direction))
+        return (0, 0.0, as_loss(observation.value, direction))
     if observation.state == "PRUNED" and observation.reports:
         step, value = observation.reports[-1]
-        return (1, -float(step), turned(value, direction))
+        return (1, -float(step), as_loss(value, direction))
     return (2 if observation.state == "PRUNED" else 4, 0.0, 0.0)
 
 
-def turned(value: float, direction: Direction) -> float:
-    """The value with its sign so that less is better."""
+def as_loss(value: float | None, direction: Direction) -> float:
+    """The value with its sign such that less is better; None is worst of all."""
+    if value is None:
+        return math.inf
     return value if direction == "minimize" else -value
 
 

@@ -21,7 +21,7 @@ from lehr.schedules import FAMILIES
 from lehr.space import Coordinate, Space
 from lehr.wire.studies import Direction
 from service.search import optuna_study
-from service.search.observations import Observation, Point, draw_seed, turned
+from service.search.observations import Observation, Point, as_loss, draw_seed
 
 JOINT_FROM = 40
 """From this many results on, family and rates are drawn as one."""
@@ -135,12 +135,12 @@ class ParzenModel:
             widest = min(self._space.top_lr(one).low for one in self._space.families)
             return optuna_study.infeasible(number, params, space, max(float(params.get(_TOP, 1.0)) / widest, 1.0))
         if observation.state == "PRUNED":
-            reports = {step: turned(value, self._direction) for step, value in observation.reports[-1:]}
+            reports = {step: as_loss(value, self._direction) for step, value in observation.reports[-1:]}
             return optuna_study.pruned(number, params, space, reports)
         if observation.broken:
             return optuna_study.infeasible(number, params, space, observation.broken)
         if observation.state == "COMPLETED" and observation.value is not None:
-            return optuna_study.complete(number, params, space, turned(observation.value, self._direction))
+            return optuna_study.complete(number, params, space, as_loss(observation.value, self._direction))
         return optuna_study.running(number, params, space)
 
     def _point(self, family: str, drawn: dict[str, Any]) -> Point:

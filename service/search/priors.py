@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from lehr.schedules import FAMILIES, Schedule
 from lehr.space import Space
-from service.search.projection import adapted
+from service.search.projection import project_onto
 
 PEAKS: Mapping[str, float] = {"sgd": 0.1, "nesterov": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 """The peak that most papers start from. SGD with momentum: He et al., Deep residual learning, 2015, section 4;
@@ -27,7 +27,7 @@ def prior_schedules(space: Space, optimizer: object) -> Iterator[Schedule]:
     if peak is None:
         return
     for family in FAMILIES_BY_USE:
-        if family in space.families and (found := adapted(space, _default(family, peak))) is not None:
+        if family in space.families and (found := project_onto(space, _default(family, peak))) is not None:
             yield found
 
 

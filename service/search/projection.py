@@ -11,7 +11,7 @@ from lehr.space.equality import alike
 from lehr.space.ranges import equals
 
 
-def adapted(space: Space, schedule: Schedule) -> Schedule | None:
+def project_onto(space: Space, schedule: Schedule) -> Schedule | None:
     """The space's nearest schedule of the same family; None where the space lacks the family or the highest rate.
 
     What else lies outside, such as an end below the space's lowest, moves to the nearest bound. What lies inside is

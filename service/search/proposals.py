@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from lehr.space import Coordinate, Space
 from lehr.wire.studies import Direction
-from service.search.observations import Observation, Point, draw_seed, turned
+from service.search.observations import Observation, Point, as_loss, draw_seed
 from service.search.rates import rates_point
-from service.search.rung_ranking import merits, standings
+from service.search.rung_ranking import rank_across_rungs, rank_scores
 from service.search.sequence import from_unit, random_point, to_unit
 from service.search.surrogate import FIT_GROWTH, condition, expected_improvement, fit_scales, thinned
 
@@ -36,7 +36,7 @@ REACH = 0.12
 KEPT_POINTS = 4096
 
 
-class Ground:
+class CandidateSpace:
     """What the surrogate knows of a space: where a place lies on the axes, and which places there are."""
 
     def __init__(self, space: Space) -> None:
@@ -69,10 +69,10 @@ def _moved(coordinate: Coordinate, value: float | int | str, generator: np.rando
 
 
 @dataclass
-class Proposals:
+class SurrogateModel:
     """Draws places; what it draws depends on its arguments alone."""
 
-    ground: Ground
+    space: CandidateSpace
     direction: Direction
     seed: int
     _points: dict[int, Array] = field(default_factory=dict)
@@ -85,11 +85,11 @@ class Proposals:
         generator = np.random.default_rng(draw_seed("surrogate", self.seed, number))
         results = self._ordered(results)
         horizon = _longest(results)
-        places = standings([passed(one, horizon, self.direction) for one in results])
-        values = np.array(merits(places))
+        places = rank_across_rungs([passed(one, horizon, self.direction) for one in results])
+        values = np.array(rank_scores(places))
         points = self._known(results)
         best = sorted(range(len(results)), key=places.__getitem__)[:BEST]
-        offered = self.ground.candidates([_place(results[at]) for at in best], family, generator)
+        offered = self.space.candidates([_place(results[at]) for at in best], family, generator)
         logs = self._fitted(points, values)
         kept = thinned(values, generator)
         points, values = points[kept], _standard(values[kept])
@@ -99,7 +99,7 @@ class Proposals:
             believed = model.predict(more)[0]
             points, values = np.vstack([points, more]), np.concatenate([values, believed])
             model = condition(points, values, logs)
-        mean, deviation = model.predict(np.stack([self.ground.axes(one) for one in offered]))
+        mean, deviation = model.predict(np.stack([self.space.axes(one) for one in offered]))
         incumbent = float(model.predict(points)[0].max())
         return offered[int(np.argmax(expected_improvement(mean, deviation, incumbent)))]
 
@@ -112,7 +112,7 @@ class Proposals:
         """Scales fitted to the first of the results, in steps, so that most new ones cost no fit."""
         count = int(FIT_GROWTH ** math.floor(math.log(len(points), FIT_GROWTH) + 1e-9))
         points, values = points[:count], values[:count]
-        values = _standard(np.array(merits(np.argsort(np.argsort(-values, kind="stable")).tolist())))
+        values = _standard(np.array(rank_scores(np.argsort(np.argsort(-values, kind="stable")).tolist())))
         key = points.tobytes() + values.tobytes()
         if self._scales is None or self._scales[0] != key:
             self._scales = key, fit_scales(points, values)
@@ -125,7 +125,7 @@ class Proposals:
         found = []
         for one in observations:
             if one.number not in self._points:
-                self._points[one.number] = self.ground.axes(_place(one))
+                self._points[one.number] = self.space.axes(_place(one))
             found.append(self._points[one.number])
         return np.stack(found)
 
@@ -142,8 +142,8 @@ def _longest(results: Iterable[Observation]) -> int:
 
 def passed(observation: Observation, horizon_steps: int, direction: Direction) -> list[float]:
     """Its losses at the rungs and the end, as far as it came; where no report is so early, the next later value."""
-    reports = [((step + 1) / horizon_steps, turned(value, direction)) for step, value in observation.reports]
-    final = math.inf if observation.value is None else turned(observation.value, direction)
+    reports = [((step + 1) / horizon_steps, as_loss(value, direction)) for step, value in observation.reports]
+    final = math.inf if observation.value is None else as_loss(observation.value, direction)
     losses: list[float] = []
     for rung in RUNGS:
         found = next((value for phase, value in reports if phase >= rung), None)

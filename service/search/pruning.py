@@ -18,7 +18,7 @@ from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 from service.search import optuna_study, race
-from service.search.observations import PENDING, Observation, draw_seed, turned
+from service.search.observations import PENDING, Observation, as_loss, draw_seed
 
 Reports = tuple[tuple[int, float], ...]
 
@@ -143,7 +143,7 @@ def runner(rules: race.Rules, curve: Curve, horizon_steps: int, direction: Direc
         found = next((value for step, value in curve.reports if _phase(step, horizon_steps) >= rung), None)
         if found is None:
             break
-        passed.append(turned(found, direction))
+        passed.append(as_loss(found, direction))
     if curve.state == "DIVERGED":
         passed += [math.inf] * (len(rules.rungs) - len(passed))
     top = schedule.max_lr
@@ -174,7 +174,7 @@ def _hyperband_prunes(trial: Curve, rivals: list[Curve], horizon_steps: int, dir
     ]
     earlier = _rung_values(trial, trial.reports[:-1], first_rung, horizon_steps, direction)
     own = optuna_study.reported(
-        trial.number, {step: turned(value, direction) for step, value in trial.reports[-1:]}, earlier
+        trial.number, {step: as_loss(value, direction) for step, value in trial.reports[-1:]}, earlier
     )
     return optuna_study.halving_prunes(own, competing, first_rung, HALVING_FACTOR)
 
@@ -199,9 +199,9 @@ def _bracket_count() -> int:
 
 
 def _phase_reports(curve: Curve, horizon_steps: int, direction: Direction) -> dict[int, float]:
-    """The reports from behind the climb, signs turned so that less is better."""
+    """The reports from behind the climb as losses."""
     climb = climb_steps(curve.schedule, horizon_steps)
-    return {step: turned(value, direction) for step, value in curve.reports if step > climb}
+    return {step: as_loss(value, direction) for step, value in curve.reports if step > climb}
 
 
 def _rung_values(
@@ -217,7 +217,7 @@ def _rung_values(
     rung = first_rung
     for step, value in reports:
         while step >= rung:
-            values.append(turned(value, direction) if rung > climb else math.inf)
+            values.append(as_loss(value, direction) if rung > climb else math.inf)
             rung *= HALVING_FACTOR
     return values
 

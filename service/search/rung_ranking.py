@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 
-def standings(passed: Sequence[Sequence[float]]) -> list[int]:
+def rank_across_rungs(passed: Sequence[Sequence[float]]) -> list[int]:
     """Each trial's place, 0 for the best, from its losses at the rungs that it has passed.
 
     `passed[i]`: the losses of trial i at the rungs, first rung first, less is better, infinite
@@ -27,7 +27,7 @@ def standings(passed: Sequence[Sequence[float]]) -> list[int]:
     return found
 
 
-def merits(places: Sequence[int]) -> list[float]:
+def rank_scores(places: Sequence[int]) -> list[float]:
     """What a surrogate is fitted to: −ln of the part of all trials that stand as high, or higher.
 
     It spreads the best and crowds the rest: the best of 100 stands as far above the tenth as the

@@ -15,7 +15,7 @@ from service.search import evolution, optuna_study
 from service.search.grid import grid_points
 from service.search.observations import Observation, Point, draw_seed
 from service.search.parzen import ParzenModel
-from service.search.proposals import Ground, Proposals
+from service.search.proposals import CandidateSpace, SurrogateModel
 from service.search.sequence import point_key, random_point, spread_point
 from service.search.window import Window
 
@@ -45,10 +45,10 @@ class Sampler(ABC):
     that is repeated with its seed asks for the same schedules on a slower machine."""
 
     def __init__(
-        self, space: Space, direction: Direction, seed: int, budget: int, ground: Ground | None = None
+        self, space: Space, direction: Direction, seed: int, budget: int, candidate_space: CandidateSpace | None = None
     ) -> None:
         self._space = space
-        self._ground = ground
+        self._candidate_space = candidate_space
         self._direction = direction
         self._seed = seed
         self._budget = budget
@@ -95,9 +95,9 @@ class GridSampler(QmcSampler):
     """The grid's points one by one, those that were tried left out; once it is used up, as `qmc`."""
 
     def __init__(
-        self, space: Space, direction: Direction, seed: int, budget: int, ground: Ground | None = None
+        self, space: Space, direction: Direction, seed: int, budget: int, candidate_space: CandidateSpace | None = None
     ) -> None:
-        super().__init__(space, direction, seed, budget, ground)
+        super().__init__(space, direction, seed, budget, candidate_space)
         self._left = {point_key(family, point): (family, point) for family, point in grid_points(space, budget, seed)}
         self._order = {key: place for place, key in enumerate(self._left)}
         self._grid = dict(self._left)
@@ -218,13 +218,13 @@ class SurrogateSampler(TpeSampler):
     """About a tenth of a second each."""
 
     @cached_property
-    def _proposals(self) -> Proposals:
-        return Proposals(self._ground or Ground(self._space), self._direction, self._seed)
+    def _surrogate(self) -> SurrogateModel:
+        return SurrogateModel(self._candidate_space or CandidateSpace(self._space), self._direction, self._seed)
 
     def draw(self, view: SearchView) -> tuple[str, Point]:
         if view.in_startup and view.due_family is not None:
             return self._spread(view.due_family, view)
-        return self._proposals.draw(view.results, view.pending, view.number, view.due_family)
+        return self._surrogate.draw(view.results, view.pending, view.number, view.due_family)
 
 
 SAMPLERS: Mapping[str, type[Sampler]] = {

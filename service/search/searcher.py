@@ -11,7 +11,7 @@ from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 from service.search import pruning
 from service.search.observations import PENDING, Observation, Point, Suggestion, draw_seed
-from service.search.proposals import Ground
+from service.search.proposals import CandidateSpace
 from service.search.pruning import Reports, check_pruner, judges_curves
 from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
 from service.search.sequence import point_key, random_point
@@ -56,12 +56,12 @@ class Searcher:
         *,
         trials_budget: int,
         pruner: str = "none",
-        ground: Ground | None = None,
+        candidate_space: CandidateSpace | None = None,
     ) -> None:
         self._space = space
         self._direction = direction
         self._startup_trials = startup_trials(len(space.families), trials_budget)
-        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget, ground)
+        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget, candidate_space)
         self._seed = seed
         self._tried: Counter[int] = Counter()
         self._states: dict[int, TrialState] = {}

@@ -18,10 +18,10 @@ from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.studies import Direction, StudySpec
 from lehr.wire.trials import Origin
 from service.answer.constraints import is_broken
-from service.search.observations import turned
+from service.search.observations import as_loss
 from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
-from service.search.projection import adapted
+from service.search.projection import project_onto
 from service.search.rates import rates_point
 from service.search.similarity import similarity
 from service.search.starts import mixed_starts
@@ -160,7 +160,7 @@ def _results(
         schedule = _adapted(space, row.schedule)
         if schedule is not None and (row.value is not None or row.state == "DIVERGED"):
             is_bad = row.value is None or is_broken(row.violation)
-            loss = math.inf if is_bad else turned(row.value, directions[row.study_id])
+            loss = math.inf if is_bad else as_loss(row.value, directions[row.study_id])
             one = equal.first(schedule)
             results[row.study_id][one] = min(loss, results[row.study_id].get(one, math.inf))
     return results
@@ -168,6 +168,6 @@ def _results(
 
 def _adapted(space: Space, document: dict[str, Any]) -> Schedule | None:
     try:
-        return adapted(space, schedule_from_dict(document))
+        return project_onto(space, schedule_from_dict(document))
     except InvalidScheduleError:
         return None

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from lehr.schedules import Constant
 from lehr.wire.front import FrontTrial
-from service.answer.finalists import loss
 from service.answer.pareto import pareto_front
+from service.search.observations import as_loss
 
 SCHEDULE = Constant(start_lr=0.1, end_lr=0.1)
 
@@ -21,7 +21,7 @@ def trials(pairs: list[tuple[int, float]]) -> list[FrontTrial]:
 
 
 def beats(one: FrontTrial, other: FrontTrial, direction: str) -> bool:
-    aims = [(each.steps, loss(each.value, direction)) for each in (one, other)]
+    aims = [(each.steps, as_loss(each.value, direction)) for each in (one, other)]
     return aims[0] != aims[1] and all(left <= right for left, right in zip(*aims, strict=True))
 
 

@@ -12,7 +12,7 @@ from lehr.schedules import Constant, Cosine, Schedule
 from service.search import race
 from service.search.portfolio import greedy_cover
 from service.search.pruning import Curve, should_prune
-from service.search.rung_ranking import merits, standings
+from service.search.rung_ranking import rank_across_rungs, rank_scores
 from service.search.surrogate import condition, expected_improvement, fit_scales, propose
 
 HORIZON = 100
@@ -103,14 +103,14 @@ def test_a_constant_rate_is_behind_cosines_that_have_hardly_come_down() -> None:
 
 def test_standings_reorder_the_survivors_among_their_own_places() -> None:
     # By the first rung 0 1 2 3; of those that went on, 0 and 2, the second was better.
-    assert standings([(1.0, 5.0), (2.0,), (3.0, 4.0), (4.0,)]) == [2, 1, 0, 3]
-    assert standings([(), (1.0,)]) == [1, 0]
+    assert rank_across_rungs([(1.0, 5.0), (2.0,), (3.0, 4.0), (4.0,)]) == [2, 1, 0, 3]
+    assert rank_across_rungs([(), (1.0,)]) == [1, 0]
 
 
 def test_standings_need_no_scale() -> None:
     values = [(3.0,), (1.0,), (2.0,)]
-    assert standings(values) == standings([(one[0] * 1e18,) for one in values])
-    assert merits([0, 1])[0] > merits([0, 1])[1] > 0
+    assert rank_across_rungs(values) == rank_across_rungs([(one[0] * 1e18,) for one in values])
+    assert rank_scores([0, 1])[0] > rank_scores([0, 1])[1] > 0
 
 
 def test_the_surrogate_is_the_normal_distribution_conditioned() -> None:

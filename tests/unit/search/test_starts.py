@@ -12,7 +12,7 @@ from lehr.schedules import schedule_from_dict
 from lehr.space import Range, Space
 from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
-from service.search.projection import adapted
+from service.search.projection import project_onto
 from service.search.rates import rates_point
 from service.search.similarity import similarity
 from service.search.starts import mixed_starts
@@ -55,11 +55,11 @@ def test_the_fields_defaults_lie_in_the_space_and_belong_to_the_optimizer() -> N
 
 def test_a_schedule_from_elsewhere_keeps_its_highest_rate_or_is_left_out() -> None:
     low_end = schedule_from_dict({"family": "cosine", "start_lr": 0.1, "end_lr": 1e-7})
-    found = adapted(SPACE, low_end)
+    found = project_onto(SPACE, low_end)
     assert found is not None
     assert (found.max_lr, found.end_lr) == (pytest.approx(0.1), pytest.approx(1e-4))
-    assert adapted(SPACE, schedule_from_dict({"family": "cosine", "start_lr": 2.0, "end_lr": 1e-3})) is None
-    assert adapted(SPACE, schedule_from_dict({"family": "linear", "start_lr": 0.1, "end_lr": 1e-3})) is None
+    assert project_onto(SPACE, schedule_from_dict({"family": "cosine", "start_lr": 2.0, "end_lr": 1e-3})) is None
+    assert project_onto(SPACE, schedule_from_dict({"family": "linear", "start_lr": 0.1, "end_lr": 1e-3})) is None
 
 
 def test_a_portfolio_holds_a_good_point_for_every_kind_of_study() -> None:

@@ -13,7 +13,7 @@ from lehr.errors import InvalidScheduleError, InvalidSpaceError
 from lehr.schedules import Constant, Cosine, Linear, Schedule
 from lehr.space import Range, Space
 from lehr.space.equality import EqualSchedules, same_schedule
-from service.search.projection import adapted
+from service.search.projection import project_onto
 from service.search.sequence import random_point
 from tests.support.schedules import CLOSED_FORM, closed_form, compositions
 
@@ -74,21 +74,21 @@ def test_a_field_that_does_not_shape_the_curve_makes_no_other_schedule() -> None
 @given(st.sampled_from([name for name in CLOSED_FORM if name in SPACE.families]), st.integers(0, 2**32))
 def test_a_schedule_of_a_space_is_kept_as_it_is_written(family: str, seed: int) -> None:
     schedule = SPACE.schedule(family, random_point(SPACE.coordinates(family), seed))
-    assert adapted(SPACE, schedule) == schedule
+    assert project_onto(SPACE, schedule) == schedule
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.0009999999999999996, 1e-4, 9.999999999999999e-05, 1.0, 1.0000000000000002])
 def test_rates_are_kept_as_they_are_written_also_at_a_bound(rate: float) -> None:
     schedule = Constant(start_lr=rate, end_lr=rate)
-    assert adapted(Space.of(), schedule) == schedule
+    assert project_onto(Space.of(), schedule) == schedule
 
 
 def test_what_lies_outside_is_moved_and_the_rest_is_kept() -> None:
     schedule = Cosine(start_lr=0.0009999999999999996, end_lr=1e-9)
-    found = adapted(Space.of(), schedule)
+    found = project_onto(Space.of(), schedule)
     assert found is not None
     assert (found.start_lr, found.end_lr) == (0.0009999999999999996, pytest.approx(1e-6))
-    assert adapted(Space.of(), Cosine(start_lr=1.1, end_lr=1e-3)) is None
+    assert project_onto(Space.of(), Cosine(start_lr=1.1, end_lr=1e-3)) is None
 
 
 @given(st.floats(-1e-12, 1e-12))
