@@ -118,7 +118,7 @@ class RangeResult(Response):
     down the longest fall, fastai's rule. `divergence`: where the loss starts to diverge. `held_out_minimum`: where the
     held-out loss is lowest; the bounds depend on it. Each is null if the sweeps do not show it.
     `found`: false if the loss never falls. The bounds are then the defaults in a study, and null in a standalone range
-    test.
+    test and in a study that fails because every sweep failed.
     """
 
     found: bool

@@ -11,7 +11,7 @@ from sqlalchemy import exists, select
 
 from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
-from lehr.wire.ranges import RangeSpec, RangeTestSpec
+from lehr.wire.ranges import RangeResult, RangeSpec, RangeTestSpec
 from lehr.wire.studies import Warning_
 from service.ledger.lifecycle import bump_revision
 from service.ranges.bounds import searched_space
@@ -29,6 +29,7 @@ MOST_REPORTS = 500
 """A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
 MOST_ERRORS, MOST_ERROR = 3, 500
 """Of different errors of sweeps, and of the characters of each, that the reason repeats."""
+TRAINED_STATES = ("COMPLETED", "PRUNED", "DIVERGED")
 USUAL_FRACTION = 0.1
 """Of the horizon, told to workers that don't know of a sweep's own number of steps."""
 
@@ -56,21 +57,37 @@ def sweep_length(study: StudyRow) -> dict[str, int]:
 
 def finish_range_test(transaction: Transaction, study: StudyRow) -> None:
     """Once no sweep is left to do, keep what they found and let the search begin. Needs the study's lock."""
-    if transaction.session.execute(select(exists().where(*_of(study, *OPEN_TRIAL_STATES)))).scalar_one():
+    if _any(transaction, *_of(study, *OPEN_TRIAL_STATES)):
         return
-    result = range_test(_sweeps(transaction, study))
-    errors = _errors(transaction, study)
-    if not result.found and errors:
-        result = result.model_copy(update={"reason": f"{result.reason}; the sweeps failed: {errors}"})
-    if not study.is_range_test:
-        result = with_usual_bounds(result)
+    result = _result(transaction, study)
     study.range_test = result.model_dump(mode="json")
     study.is_sweeping = False
     if result.bounds is not None:
         _widen_to_feasible(study, result.bounds)
-    _remember(study)
+        _remember(study)
     bump_revision(study, *_place_enqueued(transaction, study))
     log.info("range_test_ended", study=study.id, found=result.found, bounds=study.range_test["bounds"])
+
+
+def _result(transaction: Transaction, study: StudyRow) -> RangeResult:
+    """A study that searches all the same has bounds; one whose training code is broken has none."""
+    result = range_test(_sweeps(transaction, study))
+    if result.found:
+        return result
+    count, errors = len(result.trials), _errors(transaction, study)
+    none_ran = not _any(transaction, *_of(study, *TRAINED_STATES, "CANCELLED"))
+    if none_ran:
+        which = f"all {count} sweeps" if count > 1 else "the sweep"
+        reason = f"{which} of the range test failed: {errors or 'nobody said why'}"
+    else:
+        reason = f"{result.reason}; the sweeps failed: {errors}" if errors else result.reason
+    result = result.model_copy(update={"reason": reason})
+    is_broken = none_ran and not _any(transaction, TrialRow.study_id == study.id, TrialRow.state.in_(TRAINED_STATES))
+    return result if study.is_range_test or is_broken else with_usual_bounds(result)
+
+
+def _any(transaction: Transaction, *conditions: Any) -> bool:
+    return bool(transaction.session.execute(select(exists().where(*conditions))).scalar_one())
 
 
 def _of(study: StudyRow, *states: str) -> tuple[Any, ...]:
@@ -96,7 +113,7 @@ def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
 
 
 def _errors(transaction: Transaction, study: StudyRow) -> str:
-    """Why sweeps FAILED, each reason once; empty where none did."""
+    """Why sweeps FAILED, each reason once; empty where none did, or none of them said."""
     query = select(TrialRow.error).where(*_of(study, "FAILED"), TrialRow.error.is_not(None)).order_by(TrialRow.number)
     errors = transaction.session.execute(query).scalars()
     told = dict.fromkeys(lines[-1][:MOST_ERROR] for one in errors if (lines := (one or "").strip().splitlines()))

@@ -18,10 +18,13 @@ from service.ledger.failing import reason_of
 from service.ledger.lifecycle import ASKING_STATES, bump_revision, settle
 from service.ledger.range_test_stage import finish_range_test
 from service.ledger.stop_rules import has_rules, reason_to_stop
+from service.ranges.bounds import found_bounds
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 from service.store.trials import count_by_state, count_open, is_searched, open_trials
 
+LONGEST_ERROR = 500
+"""Characters of a trial's error that a study's reason repeats."""
 EARLY_FAILURES = 10
 """A study whose first trials all fail, this many of them, ends: its training code is broken."""
 
@@ -54,6 +57,10 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
         _stop_if_due(transaction, study)
     if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
         finish_range_test(transaction, study)
+        if _has_no_range(study):
+            cancel_open_trials(transaction, study)
+            end(transaction, study, "FAILED", (study.range_test or {})["reason"])
+            return
     if study.is_range_test:
         if not study.is_sweeping and study.state not in FINISHED_STUDY_STATES:
             _end_range_test(transaction, study)
@@ -68,6 +75,11 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
         and not advance_confirmation(transaction, study)
     ):
         end(transaction, study, "COMPLETED")
+
+
+def _has_no_range(study: StudyRow) -> bool:
+    """Whether its range test has ended without bounds to search."""
+    return not study.is_range_test and study.range_test is not None and found_bounds(study) is None
 
 
 def _end_range_test(transaction: Transaction, study: StudyRow) -> None:
@@ -120,7 +132,8 @@ def _end_search(transaction: Transaction, study: StudyRow) -> None:
     counts = _count_by_state(transaction, study)
     if not counts.get("COMPLETED"):
         by_somebody = study.state == "STOPPING" and study.reason is None
-        outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, study.reason)
+        error = _first_error(transaction, study)
+        outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, error, study.reason)
         end(transaction, study, "CANCELLED" if by_somebody else "FAILED", outcome)
     elif (confirm := study.spec.confirm) is None:
         end(transaction, study, "COMPLETED")
@@ -179,28 +192,29 @@ def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
 
 def _fail_early(transaction: Transaction, study: StudyRow) -> None:
     cancel_open_trials(transaction, study)
+    error = _first_error(transaction, study)
+    end(transaction, study, "FAILED", f"the first {EARLY_FAILURES} trials all failed; the first error ends: {error}")
+
+
+def _first_error(transaction: Transaction, study: StudyRow) -> str:
+    """The last line of the first failed trial's error."""
     first = (
         select(TrialRow.error)
-        .where(TrialRow.study_id == study.id, TrialRow.state == "FAILED")
+        .where(TrialRow.study_id == study.id, TrialRow.state == "FAILED", TrialRow.error.is_not(None))
         .order_by(TrialRow.number)
         .limit(1)
     )
     error = (transaction.session.execute(first).scalar_one_or_none() or "").strip().splitlines()
-    end(
-        transaction,
-        study,
-        "FAILED",
-        f"the first {EARLY_FAILURES} trials all failed; the first error ends: {error[-1] if error else 'unknown'}",
-    )
+    return error[-1][:LONGEST_ERROR] if error else "unknown"
 
 
-def _why_nothing(counts: dict[str, int], rule: str | None) -> str:
+def _why_nothing(counts: dict[str, int], error: str, rule: str | None) -> str:
     outcome = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     remedy = (
         "Lower space.start_lr (and peak_lr): the rates are too high."
         if counts.get("DIVERGED", 0) >= counts.get("FAILED", 0)
-        else "Read the errors of the failed trials."
+        else f"The first error ends: {error}"
     )
     if rule is not None:
-        return f"{rule}, and no trial had completed ({outcome}). Raise the bound, or: {remedy}"
+        return f"{rule}, and no trial had completed ({outcome}). Raise the bound. {remedy}"
     return f"no trial completed ({outcome}). {remedy}"

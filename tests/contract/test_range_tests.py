@@ -161,14 +161,46 @@ def test_it_ends_when_told_to(client: TestClient, worker: FakeWorker, verb: str,
     assert client.delete(f"/v1/studies/{study_id}").status_code == 204
 
 
-def test_sweeps_that_all_fail_leave_the_usual_bounds_and_a_warning(client: TestClient, worker: FakeWorker) -> None:
+def test_a_study_whose_sweeps_all_fail_fails_with_their_error_and_no_range(
+    client: TestClient, worker: FakeWorker
+) -> None:
     study_id = post(client, auto_spec())
     sweep_all(worker, "FAILED")
+    study = study_of(client, study_id)
+    assert (study["state"], study["reason"]) == ("FAILED", "all 2 sweeps of the range test failed: no such data")
+    assert (study["range_test"]["found"], study["range_test"]["bounds"]) == (False, None)
+    assert study["range_test"]["trials"] == [0, 1]
+    assert worker.claim() is None
+    for call in ("diagnosis", "trials", "leaderboard"):
+        assert client.get(f"/v1/studies/{study_id}/{call}").status_code in (200, 409), call
+    assert client.delete(f"/v1/studies/{study_id}").status_code == 204
+
+
+def test_sweeps_of_which_one_fails_and_none_shows_a_fall_leave_the_usual_bounds_and_a_warning(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    study_id = post(client, auto_spec())
+    sweep_all(worker, "FAILED", max_trials=1)
+    lease = worker.claim()
+    assert lease is not None
+    worker.finish(lease, "DIVERGED")
     study = study_of(client, study_id)
     assert (study["state"], study["range_test"]["found"]) == ("RUNNING", False)
     assert "the sweeps failed: no such data; start_lr is searched from 0.0001 to 1" in study["range_test"]["reason"]
     assert study["range_test"]["bounds"] == {"low": 1e-4, "high": 1.0}
     assert "range_test_failed" in {warning["code"] for warning in study["warnings"]}
+    assert worker.claim() is not None
+
+
+def test_a_study_whose_own_baseline_trained_is_searched_though_its_sweeps_fail(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    study_id = post(client, auto_spec(baseline=[{"family": "constant", "start_lr": 0.01, "end_lr": 0.01}]))
+    lease = worker.claim()
+    assert lease is not None
+    worker.finish(lease, value=0.9)
+    sweep_all(worker, "FAILED")
+    assert study_of(client, study_id)["range_test"]["bounds"] == {"low": 1e-4, "high": 1.0}
     assert worker.claim() is not None
 
 

@@ -40,10 +40,13 @@ class _PendingReports:
     checkpoint: str | None = None
     announced: str | None = None
     data: DataSummary | None = None
+    is_ending: bool = False
 
     @property
     def has_unsent(self) -> bool:
-        return bool(self.reports) or self.checkpoint != self.announced
+        """The summary of the data is sent with the first report, or at the end of a trial without one."""
+        ends_unheard = self.is_ending and self.data is not None
+        return bool(self.reports) or self.checkpoint != self.announced or ends_unheard
 
     def batch(self) -> TrialReports:
         return TrialReports(
@@ -123,6 +126,8 @@ class Outbox:
     def flush(self, trial: str) -> bool:
         """Wait until the trial's reports are acknowledged or dropped. Returns False when overdue first."""
         with self._changed:
+            if trial in self._pending:
+                self._pending[trial].is_ending = True
             while trial in self._pending and self._pending[trial].has_unsent:
                 if self._overdue.is_set():
                     return False

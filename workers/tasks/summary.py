@@ -17,6 +17,9 @@ from lehr.wire.data import (
 )
 from workers.tasks.tabular.table import Table
 
+STRAYS = "hidden, or left behind by operating systems and archives"
+"""Why files are left out that are plainly no data: no doubt follows from them."""
+
 
 def of_table(table: Table, classes: Mapping[str, int] | None) -> DataSummary:
     """`classes`: by name, how many rows each has; None where the target is measured."""
@@ -36,15 +39,25 @@ def of_table(table: Table, classes: Mapping[str, int] | None) -> DataSummary:
 
 
 def of_pictures(source: str, classes: Mapping[str, int], left_out: Mapping[str, int]) -> DataSummary:
-    files = [f"{count} files {reason}" if count > 1 else f"one file {reason}" for reason, count in left_out.items()]
+    files = {
+        reason: f"{count} files {reason}" if count > 1 else f"one file {reason}" for reason, count in left_out.items()
+    }
+    doubtful = [said for reason, said in files.items() if reason != STRAYS]
     return DataSummary(
         source=_sentence(source),
         rows=sum(classes.values()),
         classes=_first(classes),
         classes_count=len(classes),
-        left_out=_sentences(files),
-        doubts=_sentences([f"not all files of {source} are read: {', '.join(files)}"] if files else []),
+        left_out=_sentences(files.values()),
+        doubts=_sentences([f"not all files of {source} are read: {', '.join(doubtful)}"] if doubtful else []),
     )
+
+
+def of_text(source: str, tokens: str, count: int, limit: int | None) -> DataSummary:
+    """`tokens`: what they are, such as `byte`. `count`: in the whole text, of which the first `limit` are read."""
+    kept = count if limit is None else min(limit, count)
+    left_out = [] if kept == count else [f"{count - kept} of {count} tokens: train_limit is {limit}"]
+    return DataSummary(source=_sentence(source), rows=kept, target=f"the next {tokens}", left_out=_sentences(left_out))
 
 
 def _column(name: str, table: Table) -> DataColumn:

@@ -6,6 +6,7 @@ from `state()` goes on exactly as if it had never stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from lehr.schedules import Schedule
 from lehr.wire.base import LARGEST_VALUE
+from lehr.wire.data import DataSummary
 from lehr.wire.leases import Report
 from workers.tasks.precision import use_precision
 from workers.tasks.randomness import derived_seed, generator
@@ -51,17 +53,19 @@ class Run:
         *,
         steps: int | None = None,
         report_every: int | None = None,
+        on_data: Callable[[int, DataSummary | None], object] = lambda horizon_steps, data: None,
     ) -> None:
         """`steps`: instead of that fraction of the task's horizon. `report_every`: report the training loss at every
-        so many steps, at GLANCES of them the loss of a few held-out examples, and evaluate nothing else.
+        so many steps, at GLANCES of them the loss of a few held-out examples, and evaluate nothing else. `on_data`:
+        is told the horizon and what was made of the data before a model is built, which may fail.
         """
         self._task = task
         self._seed = seed
         self._device = device
         use_precision(task.precision, device)
         self._data = task.data(device)
-        self.summary = task.summary()
         self.horizon_steps = steps or task.horizon_steps(self._data, fraction)
+        on_data(self.horizon_steps, task.summary())
         self._report_every = report_every
         self._steps_per_epoch = task.params.steps_per_epoch(self._data.train_size)
         self._rates = Rates(schedule, self.horizon_steps, task.metrics)

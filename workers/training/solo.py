@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ class SoloTrainer:
             trial.horizon_fraction,
             steps=trial.horizon_steps,
             report_every=trial.report_every_steps,
+            on_data=partial(channel.open, trial),
         )
         training = _Training(
             run=run,
@@ -134,7 +136,6 @@ class _Training:
 
     def resume(self) -> None:
         """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
-        self.channel.open(self.trial, self.run.horizon_steps, self.run.summary)
         state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
         if state is None:
             return

@@ -10,7 +10,8 @@ MOST_NAMES = 12
 
 def data_lines(data: DataSummary) -> list[str]:
     """What was made of the data, a line for each fact."""
-    lines = [f"{data.source}: {data.rows} {'examples' if data.target is None else 'rows'}"]
+    of_what = "rows" if data.columns_count is not None else "examples" if data.classes_count else "tokens"
+    lines = [f"{data.source}: {data.rows} {of_what}"]
     for kind in ("numbers", "categories"):
         of_kind = [one for one in data.columns if one.kind == kind]
         names = [f"{one.name} ({one.missing} missing)" if one.missing else one.name for one in of_kind]
@@ -19,7 +20,8 @@ def data_lines(data: DataSummary) -> list[str]:
     if data.columns_count is not None and data.columns_count > len(data.columns):
         lines.append(f"and {data.columns_count - len(data.columns)} more columns")
     if data.target is not None:
-        lines.append(f"target {data.target}" + ("" if data.classes_count else ", measured"))
+        is_measured = data.columns_count is not None and not data.classes_count
+        lines.append(f"target {data.target}" + (", measured" if is_measured else ""))
     if data.classes_count:
         counts = [f"{name} {count}" for name, count in data.classes.items()]
         lines.append(f"{data.classes_count} classes: {_some(counts)}")

@@ -13,10 +13,12 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from lehr.wire.data import DataSummary
 from workers.tasks.classification import Classification
 from workers.tasks.digits.models import build_model
 from workers.tasks.digits.params import DigitsParams
 from workers.tasks.splitting import split, split_fold
+from workers.tasks.summary import of_pictures
 from workers.tasks.task import TensorData
 
 BRIGHTEST = 16.0
@@ -43,6 +45,11 @@ class Digits(Classification):
         images = ((images - mean) / deviation).to(device)
         labels = labels.to(device)
         return TensorData(images[train], labels[train], images[val], labels[val])
+
+    def summary(self) -> DataSummary:
+        _, labels = _load()
+        counts = enumerate(torch.bincount(labels).tolist())
+        return of_pictures("scikit-learn's handwritten digits", {str(label): count for label, count in counts}, {})
 
     def build_model(self) -> nn.Module:
         return build_model(self.params)

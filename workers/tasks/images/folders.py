@@ -18,6 +18,7 @@ import torch
 from workers.tasks.files import MissingDataError, below, refuse
 from workers.tasks.images.imageset import Found, ImageSet, Part, Shape, checked
 from workers.tasks.images.pictures import ENDINGS, read_picture
+from workers.tasks.summary import STRAYS
 
 TRAIN_PART = "train"
 TEST_PARTS = ("test", "val", "valid", "validation")
@@ -76,6 +77,7 @@ def _classes(folder: Path, left_out: Counter[str]) -> Classes:
     found: dict[str, Sequence[Path]] = {}
     for inner in sorted(folder.iterdir()):
         if is_stray(inner.name):
+            left_out[STRAYS] += 1
             continue
         if not inner.is_dir():
             left_out["in no class"] += 1
@@ -89,12 +91,14 @@ def _classes(folder: Path, left_out: Counter[str]) -> Classes:
 def _pictures(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
     """At any depth. Counts what is left out by its reason."""
     for place, folders, files in os.walk(folder):
+        strays = [name for name in (*folders, *files) if is_stray(name)]
+        left_out.update({STRAYS: len(strays)} if strays else {})
         folders[:] = [name for name in folders if not is_stray(name)]
         for path in (Path(place, name) for name in files if not is_stray(name)):
             if path.suffix.lower() not in ENDINGS:
                 left_out[f"ending in {path.suffix.lower()!r}" if path.suffix else "without an ending"] += 1
             elif not path.is_file():
-                left_out["links that lead nowhere" if path.is_symlink() else "no regular files"] += 1
+                left_out["(broken link)" if path.is_symlink() else "(no regular file)"] += 1
             else:
                 yield path
 

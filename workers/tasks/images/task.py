@@ -45,6 +45,7 @@ class Images(Classification):
 
     def __init__(self, params: ImagesParams) -> None:
         self.params: ImagesParams = params
+        self._counts: tuple[int, ...] = ()
 
     @property
     def precision(self) -> PrecisionName:
@@ -65,7 +66,7 @@ class Images(Classification):
             crop=params.crop,
             fold=self.fold,
         )
-        found = _prepared(stamp(_find(self._source).files), choice, device)
+        found, self._counts = _prepared(stamp(_find(self._source).files), choice, device)
         self._check_batches(found.train_size)
         return found
 
@@ -79,10 +80,10 @@ class Images(Classification):
             remedy = "Choose another batch_size, a larger side, or the model cnn."
             raise InvalidValueError(Fault("task.params.batch_size", message, bound, size, remedy))
 
-    def summary(self) -> DataSummary | None:
-        if self.params.data != "folder":
-            return None
-        return of_pictures(self.params.folder, self._found.classes, self._found.left_out)
+    def summary(self) -> DataSummary:
+        if self.params.data == "folder":
+            return of_pictures(self.params.folder, self._found.classes, self._found.left_out)
+        return of_pictures(self.params.data, {str(label): count for label, count in enumerate(self._counts)}, {})
 
     @property
     def _source(self) -> _Source:
@@ -136,19 +137,24 @@ class _Choice:
 
 # One at a time: a search trains the same data in every trial, and the largest sets fill a small machine.
 @lru_cache(maxsize=1)
-def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> TensorData:
-    train, val = _parts(_find(choice.source).read(), choice)
+def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> tuple[TensorData, tuple[int, ...]]:
+    """The tensors, and how many pictures of each label there are, in all parts together."""
+    images = _find(choice.source).read()
+    train, val = _parts(images, choice)
     _check_content(choice.source, train, val)
+    parts = [part.labels for part in (images.train, images.test) if part is not None]
+    counts = tuple(torch.bincount(torch.cat(parts)).tolist())
     train_images, val_images = (part.images.to(device).float() / BRIGHTEST for part in (train, val))
     deviation, mean = torch.std_mean(train_images, dim=(0, 2, 3), keepdim=True)
     # A channel that never changes has no deviation to divide by.
     deviation = deviation.clamp_min(1 / BRIGHTEST)
-    return TensorData(
+    prepared = TensorData(
         padded((train_images - mean) / deviation, choice.crop),
         train.labels.to(device),
         (val_images - mean) / deviation,
         val.labels.to(device),
     )
+    return prepared, counts
 
 
 def _check_content(source: _Source, train: Part, val: Part) -> None:

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lehr.wire.data import DataSummary
 from workers.tasks.classification import share_right
 from workers.tasks.files import refuse
 from workers.tasks.params import PrecisionName
 from workers.tasks.precision import with_precision
+from workers.tasks.summary import of_text
 from workers.tasks.task import Task, TensorData
 from workers.tasks.text.corpus import load
 from workers.tasks.text.gpt import Gpt
@@ -46,6 +48,11 @@ class Text(Task):
         tokens = tokens.to(device)
         cut = len(tokens) - held_out
         return TensorData(*self._examples(tokens[:cut]), *self._examples(tokens[cut:]))
+
+    def summary(self) -> DataSummary:
+        corpus = load(self.params.file, self.params.tokens, self.data_dir)
+        tokens = "byte" if self.params.tokens == "byte" else "character"
+        return of_text(self.params.file, tokens, len(corpus.tokens), self.params.train_limit)
 
     def build_model(self) -> nn.Module:
         vocabulary = load(self.params.file, self.params.tokens, self.data_dir).vocabulary

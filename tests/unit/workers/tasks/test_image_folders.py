@@ -18,6 +18,7 @@ from lehr.schedules import schedule_from_dict
 from tests.unit.workers.training.runs import assert_resumes, run_of, train
 from workers.tasks.files import InvalidDataError, MissingDataError
 from workers.tasks.images.folders import find
+from workers.tasks.summary import STRAYS, of_pictures
 from workers.training.solo import build_task
 
 image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
@@ -222,10 +223,14 @@ def test_what_is_plainly_no_data_is_skipped_and_the_rest_counted(tmp_path: Path)
     assert found.left_out == {
         "ending in '.heic'": 2,
         "without an ending": 1,
-        "links that lead nowhere": 1,
-        "no regular files": 1,
+        "(broken link)": 1,
+        "(no regular file)": 1,
         "in no class": 1,
+        STRAYS: 4,
     }
+    told = of_pictures("pets", found.classes, found.left_out)
+    assert "4 files hidden, or left behind by operating systems and archives" in told.left_out
+    assert "hidden" not in told.doubts[0], "what is plainly no data is said, and not warned about"
     assert len(found.read().train.images) == 24
 
 
