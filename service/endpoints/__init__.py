@@ -1,1 +1,1 @@
-"""The REST contract, version 1: each file holds the calls on one kind of thing."""
+"""The REST API, version 1. Each file holds the calls on one kind of resource."""

@@ -1,4 +1,4 @@
-"""Who trains, and what can be trained."""
+"""Calls that list the workers, and the tasks that they can train."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1", tags=["fleet"], route_class=StrictRoute)
 
 @router.get("/tasks", response_model=Page[Task])
 def list_tasks(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
-    """Every task that a worker has offered, with the JSON Schema of its parameters and its metrics."""
+    """List every task that a worker has offered, with the JSON Schema of its parameters, and its metrics."""
     after_name = decode_cursor(cursor, str)[0] if cursor is not None else ""
     with services.database.read() as transaction:
         tasks = services.fleet.tasks(transaction, after_name, limit + 1)
@@ -28,7 +28,7 @@ def list_tasks(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor 
 
 @router.get("/workers", response_model=Page[Worker])
 def list_workers(services: Provided, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
-    """Every worker that has asked for work."""
+    """List every worker that has claimed work."""
     after_id = decode_cursor(cursor, str)[0] if cursor is not None else ""
     with services.database.read() as transaction:
         workers = services.fleet.workers(transaction, after_id, limit + 1)

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what is it doing."""
+"""Calls for operators: liveness, readiness, metrics."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ router = APIRouter(tags=["operations"])
 
 @router.get("/healthz")
 def healthz() -> dict[str, str]:
-    """The process is alive."""
+    """Check that the process is alive."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 def readyz(services: Provided) -> Any:
-    """The database answers and has the newest schema; 503 until then."""
+    """Check that the database answers and has the newest schema. 503 until both are true."""
     try:
         with services.database.read() as transaction:
             transaction.session.execute(text("SELECT 1"))
@@ -39,5 +39,5 @@ def readyz(services: Provided) -> Any:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(services: Provided) -> Response:
-    """For Prometheus."""
+    """Get the server's metrics in Prometheus' text format."""
     return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)

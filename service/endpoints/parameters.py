@@ -1,4 +1,4 @@
-"""Parameters that several calls take."""
+"""Path, query and header parameters that several calls share."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from service.http.pagination import DEFAULT_LIMIT, MAX_LIMIT
 StudyId = Annotated[str, Path(pattern=ID_PATTERN, description="the study's id")]
 LeaseId = Annotated[str, Path(pattern=ID_PATTERN, description="the lease's id")]
 TrialNumber = Annotated[int, Path(ge=0, le=MAX_INT, description="the trial's number in its study")]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description=f"entries to a page, {DEFAULT_LIMIT} unless told")]
-Cursor = Annotated[str | None, Query(max_length=500, description="next_cursor of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description=f"entries per page (default: {DEFAULT_LIMIT})")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page")]
 IdempotencyKey = Annotated[
     str | None,
     Header(pattern=r"^[\x21-\x7e]{1,255}$", description="makes the call safe to repeat: 1 to 255 printable characters"),

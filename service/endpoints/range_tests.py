@@ -1,4 +1,4 @@
-"""Calls on range tests."""
+"""Calls on range tests: create, list, get."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.store.tables import StudyRow
 from service.studies.study_pages import newest_first
 
 ROWS_AT_ONCE = 20
-"""Read from the database: a page may end long before its limit."""
+"""How many rows to read from the database at once: a page may end long before its limit."""
 
 router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=StrictRoute)
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/range-tests", tags=["range tests"], route_class=S
 def create_range_test(
     request: RangeTestRequest, services: Provided, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Any:
-    """Queue a range test alone: sweeps of the learning rate that tell where to search it, and no search."""
+    """Queue a standalone range test: sweeps of the learning rate that find the range to search, without a search."""
     study_id = services.studies.create_range_test(request, idempotency_key)
     services.signal.notify()
     response.headers["Location"] = f"/v1/range-tests/{study_id}"
@@ -47,7 +47,7 @@ def list_range_tests(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Any:
-    """Range tests alone, the newest first; those that studies began with are in the studies."""
+    """List standalone range tests, newest first. A study's own range test is part of the study."""
     query = newest_first(StudyRow.budget_trials == 0, state, limit, cursor)
     with services.database.read() as transaction:
         with closing(transaction.session.scalars(query, execution_options={"yield_per": ROWS_AT_ONCE})) as rows:
@@ -60,15 +60,16 @@ def list_range_tests(
     "/{study_id}", response_model=RangeTest, responses={200: {"content": {SVG: {"schema": {"type": "string"}}}}}
 )
 def get_range_test(study_id: StudyId, http: Request, services: Provided) -> Any:
-    """A range test, alone or a study's first stage: how far it is, and what it found. Where `Accept` prefers
-    `image/svg+xml`, a picture of its curve; 409 until its sweeps have ended.
+    """Get a range test, standalone or the first stage of a study: its progress and its result.
+
+    If `Accept` prefers `image/svg+xml`: a plot of its curve; 409 until its sweeps have ended.
     """
     wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
     document = _document(services, study_id)
     if wanted == JSON:
         return Response(document.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
     if document.result is None:
-        raise ConflictError("the sweeps of this range test have not ended; ask for its picture when they have")
+        raise ConflictError("the sweeps of this range test have not ended; request its plot after they have")
     return Response(picture(document.result, document.name).encode(), media_type=SVG, headers={"Vary": "Accept"})
 
 

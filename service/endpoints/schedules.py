@@ -1,4 +1,4 @@
-"""Calls on schedules, apart from any study."""
+"""Calls on schedules: list the families, preview schedules, export one."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ router = APIRouter(prefix="/v1/schedules", tags=["schedules"], route_class=Stric
 THUMBNAIL_POINTS = 200
 MAX_EXACT_POINTS = 1000
 MAX_DRAWN_POINTS = 2000
-"""Three to a pixel of the picture."""
+"""Three points for each pixel of the picture."""
 
 
 @router.get("/families", response_model=Page[Family])
 def list_families(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
-    """Every family with its formula, source, JSON Schema, defaults and a thumbnail."""
+    """List every family of schedules with its formula, source, JSON Schema, defaults and a thumbnail."""
     return Response(_families(limit, cursor), media_type=JSON)
 
 
@@ -47,28 +47,33 @@ def list_families(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> Any:
     responses={200: {"content": {SVG: {"schema": {"type": "string"}}}}},
 )
 def preview(request: Preview, http: Request, services: Provided) -> Any:
-    """The rates by step of one schedule or several; a picture where `Accept` prefers `image/svg+xml`.
+    """Compute the learning rates by step of one or more schedules.
 
-    With a study, what its trainings say of the last loss.
+    If `Accept` prefers `image/svg+xml`: a plot. With `study_id`: also a forecast of the final loss from its trainings.
     """
     wanted = negotiate(http.headers.get("accept"), (JSON, SVG))
     if wanted == SVG:
         points = min(request.max_points, MAX_DRAWN_POINTS)
-        drawn = [Line(describe(each), _curve(each, request.horizon_steps, points)) for each in request.asked]
-        content = picture(drawn, log=request.log_scale).encode()
+        lines = [
+            Line(describe(schedule), _curve(schedule, request.horizon_steps, points)) for schedule in request.asked
+        ]
+        content = picture(lines, log=request.log_scale).encode()
         return Response(content, media_type=SVG, headers={"Vary": "Accept"})
-    rates = [_rates(each, request) for each in request.asked]
+    previews = [_rates(schedule, request) for schedule in request.asked]
     if request.study_id is not None:
-        told = _forecasts(services, request.study_id, request)
-        rates = [each.model_copy(update={"forecast": one}) for each, one in zip(rates, told, strict=True)]
+        forecasts = _forecasts(services, request.study_id, request)
+        previews = [
+            preview.model_copy(update={"forecast": forecast})
+            for preview, forecast in zip(previews, forecasts, strict=True)
+        ]
     answer: PreviewedSchedule | PreviewedSchedules
-    answer = rates[0] if request.schedules is None else PreviewedSchedules(schedules=rates)
+    answer = previews[0] if request.schedules is None else PreviewedSchedules(schedules=previews)
     return Response(answer.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
 
 
 @router.post("/export", response_model=ExportedSchedule)
 def export(request: ExportRequest) -> Any:
-    """The schedule as code, flags or a table for a framework, and whether that is exact."""
+    """Export a schedule for a framework, as code, flags or a table. The answer says whether the export is exact."""
     exported = export_schedule(request.schedule, request.framework, request.horizon_steps)
     return ExportedSchedule(
         framework=exported.framework,
@@ -92,17 +97,17 @@ def _rates(schedule: Schedule, request: Preview) -> PreviewedSchedule:
 
 
 def _curve(schedule: Schedule, horizon_steps: int, max_points: int) -> Curve:
-    """The schedule's curve; of many points through numpy, whose last digits may be others."""
+    """The schedule's curve. A curve of many points is computed with numpy and may differ in the last digits."""
     if max_points <= MAX_EXACT_POINTS:
         return schedule.curve(horizon_steps, max_points)
-    found = schedule.curve_array(horizon_steps, max_points)
-    momentum = None if found.momentum is None else tuple(found.momentum.tolist())
-    return Curve(tuple(found.step.tolist()), tuple(found.lr.tolist()), momentum)
+    arrays = schedule.curve_array(horizon_steps, max_points)
+    momentum = None if arrays.momentum is None else tuple(arrays.momentum.tolist())
+    return Curve(tuple(arrays.step.tolist()), tuple(arrays.lr.tolist()), momentum)
 
 
 @lru_cache(maxsize=8)
 def _families(limit: int, cursor: str | None) -> bytes:
-    """The whole answer: it changes with the program alone."""
+    """The complete answer, which never changes while the program runs."""
     first = decode_cursor(cursor, int)[0] if cursor is not None else 0
     items = [_family(name, family) for name, family in list(FAMILIES.items())[first : first + limit]]
     following = encode_cursor(first + limit) if first + limit < len(FAMILIES) else None
@@ -111,7 +116,7 @@ def _families(limit: int, cursor: str | None) -> bytes:
 
 def _family(name: str, family: type[Schedule]) -> Family:
     schema = family_json_schema(family)
-    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
+    defaults = {name: field["default"] for name, field in schema["properties"].items() if "default" in field}
     drawn = None if family.adaptive else thumbnail(specimen(family).curve(THUMBNAIL_POINTS), name)
     return Family(
         name=name,

@@ -1,4 +1,4 @@
-"""Calls on studies."""
+"""Calls on studies: create, list, control, and read the answer."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def create_study(
     services: Provided,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-    validate_only: Annotated[bool, Query(description="check and resolve, create nothing")] = False,
+    validate_only: Annotated[bool, Query(description="validate and resolve the spec without creating a study")] = False,
 ) -> Any:
-    """Queue a study. With `validate_only=true`: 200 with the resolved spec and warnings; nothing is created."""
+    """Create a study. With `validate_only=true`: 200 with the resolved spec and warnings, and no study is created."""
     if validate_only:
         resolved = services.studies.resolve(spec)
         document = ResolvedStudy(spec=resolved.spec, warnings=resolved.warnings)
@@ -58,7 +58,7 @@ def list_studies(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Any:
-    """Studies in short, the newest first; range tests alone are none."""
+    """List studies in short form, newest first. Standalone range tests are not listed."""
     query = newest_first(StudyRow.budget_trials > 0, state, limit, cursor)
     with services.database.read() as transaction:
         rows = read_outlines(transaction, query)
@@ -68,20 +68,20 @@ def list_studies(
 
 @router.get("/{study_id}", response_model=Study)
 def get_study(study_id: StudyId, services: Provided) -> Any:
-    """A study: state, progress, best so far."""
+    """Get a study: its state, its progress and the best trial so far."""
     return _study(services, study_id)
 
 
 @router.post("/{study_id}/pause", response_model=Study)
 def pause_study(study_id: StudyId, services: Provided) -> Any:
-    """No new trials; those that run go on."""
+    """Pause a study: it starts no new trials. Running trials continue."""
     services.studies.pause(study_id)
     return _study(services, study_id)
 
 
 @router.post("/{study_id}/resume", response_model=Study)
 def resume_study(study_id: StudyId, services: Provided) -> Any:
-    """Go on after a pause."""
+    """Resume a paused study."""
     services.studies.resume(study_id)
     services.signal.notify()
     return _study(services, study_id)
@@ -89,7 +89,7 @@ def resume_study(study_id: StudyId, services: Provided) -> Any:
 
 @router.post("/{study_id}/stop", response_model=Study)
 def stop_study(study_id: StudyId, services: Provided) -> Any:
-    """Let the running trials end, then confirm and answer."""
+    """Stop the search early: running trials finish, then the study confirms its best trials and completes."""
     services.studies.stop(study_id)
     services.signal.notify()
     return _study(services, study_id)
@@ -97,14 +97,14 @@ def stop_study(study_id: StudyId, services: Provided) -> Any:
 
 @router.post("/{study_id}/cancel", response_model=Study)
 def cancel_study(study_id: StudyId, services: Provided) -> Any:
-    """End it now."""
+    """Cancel a study now. Running trials are cancelled too."""
     services.studies.cancel(study_id)
     return _study(services, study_id)
 
 
 @router.delete("/{study_id}", status_code=204)
 def delete_study(study_id: StudyId, services: Provided) -> None:
-    """Remove a finished study and all it holds."""
+    """Delete a finished study and all its data."""
     services.studies.delete(study_id)
 
 
@@ -114,20 +114,20 @@ def get_best(
     services: Provided,
     points: Annotated[int | None, Query(ge=1, le=100_000, description="at most this many rates")] = None,
 ) -> Any:
-    """The answer: the best schedule so far, confirmed once the study is COMPLETED."""
+    """Get the answer: the best schedule so far, which is confirmed once the study is COMPLETED."""
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         answer = answer_document(transaction, study, points)
-        found = {
+        additions = {
             "diagnosis": study_diagnosis(transaction, study).findings,
             "front": answer_front(transaction, study, answer.baseline.mean if answer.baseline else None),
         }
-        return answer.model_copy(update=found)
+        return answer.model_copy(update=additions)
 
 
 @router.get("/{study_id}/diagnosis", response_model=StudyDiagnosis)
 def get_diagnosis(study_id: StudyId, services: Provided) -> Any:
-    """What is wrong with the search and its best training, in words, with the numbers it rests on."""
+    """Diagnose the search and its best training: problems in words, with the numbers that show them."""
     with services.database.read() as transaction:
         return study_diagnosis(transaction, find_study(transaction, study_id))
 
@@ -140,14 +140,14 @@ def get_front(
         float | None,
         Query(
             allow_inf_nan=False,
-            description="the reported metric's value to reach; default: the target of the answer's front",
+            description="value of the reported metric to reach (default: the target in the answer's front)",
         ),
     ] = None,
     aim: Annotated[
-        list[Aim] | None, Query(max_length=2, description="what counts beside the value; steps unless told")
+        list[Aim] | None, Query(max_length=2, description="what to trade against the value (default: steps)")
     ] = None,
 ) -> Any:
-    """More than one aim: the trials that reach a target soonest, and those that end better for more steps."""
+    """Get the Pareto front: the trials that reach a target soonest, and those with better values for more steps."""
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         target = _answer_target(transaction, study) if target is None else target
@@ -159,13 +159,13 @@ def _answer_target(transaction: Transaction, study: StudyRow) -> float:
     answer = answer_document(transaction, study, None)
     target = default_target(transaction, study, answer.baseline.mean if answer.baseline else None)
     if target is None:
-        raise ConflictError("This study has no default target yet; give one with target (lehr front: --target).")
+        raise ConflictError("This study has no default target yet; set `target` (lehr front: --target).")
     return target
 
 
 @router.post("/{study_id}/forecast", response_model=Forecast)
 def forecast(study_id: StudyId, request: ForecastRequest, services: Provided) -> Any:
-    """What a schedule will come to, by a law fitted to the study's own trainings; or why that is not known."""
+    """Forecast the final loss of a schedule by a law fitted to the study's trainings, or say why there is none."""
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         return forecast_document(transaction, study, request, services.forecasts)
@@ -173,18 +173,18 @@ def forecast(study_id: StudyId, request: ForecastRequest, services: Provided) ->
 
 @router.post("/{study_id}/transfer", response_model=Transfer)
 def transfer_best(study_id: StudyId, request: TransferRequest, services: Provided) -> Any:
-    """The best schedule rescaled to another horizon, batch size or width, with the rules used and their sources."""
+    """Rescale the best schedule to another horizon, batch size or width. Names the rules applied and their sources."""
     require_target(request)
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         best = answer_document(transaction, study, points=1)
-    known = setting(request, study.spec.task.params, best.horizon_steps)
-    return transfer(study_id, best.trial, best.schedule, known, request)
+    origin = setting(request, study.spec.task.params, best.horizon_steps)
+    return transfer(study_id, best.trial, best.schedule, origin, request)
 
 
 @router.get("/{study_id}/leaderboard", response_model=Leaderboard)
 def get_leaderboard(study_id: StudyId, services: Provided) -> Any:
-    """The best of each family, ranked at an equal number of trials."""
+    """Get the best trial of each family, ranked at an equal number of trials."""
     with services.database.read() as transaction:
         return leaderboard_document(transaction, find_study(transaction, study_id))
 

@@ -1,4 +1,4 @@
-"""Calls on the trials of a study."""
+"""Calls on the trials of a study: list, enqueue, get, read the curve."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def list_trials(
     evaluates: Annotated[
         int | None, Query(ge=0, le=MAX_INT, description="only the trainings of this search trial")
     ] = None,
-    order: Annotated[Order | None, Query(description="`value`: the best first; number unless told")] = None,
-    after: Annotated[int | None, Query(ge=0, le=MAX_INT, description="only changes after this revision")] = None,
+    order: Annotated[Order | None, Query(description="`value`: best first (default: `number`)")] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_INT, description="only trials changed after this revision")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Any:
-    """A study's trials. With `after` = the highest revision seen, only what has changed since, in order of change."""
+    """List a study's trials. With `after`, the highest revision seen: only changed trials, in order of change."""
     if after is not None and order is not None:
         raise InvalidValueError(
             Fault(
                 "order",
-                "changes come in the order of their revisions",
-                "no order beside after",
+                "cannot be combined with after, which lists trials in order of revision",
+                "no order together with after",
                 order,
-                "Leave out order, or after.",
+                "Remove order or after.",
             )
         )
     with services.database.read() as transaction:
@@ -73,7 +73,7 @@ def list_trials(
 
 @router.post("", status_code=201, response_model=Trial)
 def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, response: Response) -> Any:
-    """Train a schedule of your own within the study's budget."""
+    """Add a trial with a schedule of your choice. It counts towards the study's budget."""
     number = services.studies.enqueue(study_id, request.schedule, request.origin)
     services.signal.notify()
     response.headers["Location"] = f"/v1/studies/{study_id}/trials/{number}"
@@ -83,7 +83,7 @@ def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, 
 
 @router.get("/{number}", response_model=Trial)
 def get_trial(study_id: StudyId, number: TrialNumber, services: Provided) -> Any:
-    """A trial: schedule, state, value, attempts, timings, error; what is wrong with it, or what it will come to."""
+    """Get a trial: schedule, state, value, attempts, timings, error, and its diagnosis, or a forecast while it runs."""
     with services.database.read() as transaction:
         trial, study = find_trial(transaction, study_id, number), find_study(transaction, study_id)
         forecast = running_forecast(transaction, study, trial, services.forecasts)
@@ -97,7 +97,7 @@ def get_curve(
     services: Provided,
     max_points: Annotated[int, Query(ge=1, le=100_000, description="at most this many steps")] = CURVE_POINTS,
 ) -> Any:
-    """What the trial has reported: step, lr, train loss, metrics."""
+    """Get what the trial has reported: step, learning rate, training loss, metrics."""
     with services.database.read() as transaction:
         return curve(transaction, find_trial(transaction, study_id, number), max_points)
 
@@ -121,7 +121,7 @@ def _page(
     if ordering == "revision":
         query = query.order_by(TrialRow.revision, TrialRow.number)
         if position is not None:
-            query = query.where(_beyond(*position))
+            query = query.where(_after(*position))
     else:
         falling = ordering == "-number"
         query = query.order_by(TrialRow.number.desc() if falling else TrialRow.number)
@@ -134,20 +134,20 @@ def _page(
 
 
 def _changed(study_id: str, after: int) -> CompoundSelect[str]:
-    """Ids of the trials that changed after a revision: of the open ones, which are few, and of those that ended."""
+    """Ids of the trials that changed after a revision: from the few open trials, and from the ended trials."""
     mine = select(TrialRow.id).where(TrialRow.study_id == study_id)
-    is_open = text("state IN ('WAITING', 'RUNNING')")  # as the index of open trials has it
+    is_open = text("state IN ('WAITING', 'RUNNING')")  # exactly as in the partial index of open trials
     return union_all(mine.where(is_open, TrialRow.revision > after), mine.where(TrialRow.ended_revision > after))
 
 
-def _beyond(revision: int, number: int) -> Any:
+def _after(revision: int, number: int) -> Any:
     return or_(TrialRow.revision > revision, and_(TrialRow.revision == revision, TrialRow.number > number))
 
 
 def _page_by_value(
     session: Session, query: Select[TrialRow], ordering: str, limit: int, cursor: str | None
 ) -> tuple[list[TrialRow], str | None]:
-    """Trials without a value come last, and of the others those that break the constraints come as the worse ones do.
+    """Trials without a value come last. Trials that break the constraints rank as worse than all that keep them.
 
     Values change while a study runs, so the cursor is a plain offset.
     """

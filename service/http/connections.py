@@ -1,7 +1,7 @@
-"""Connections that bound how much a request may send besides its body, and how long it may take to arrive.
+"""Limits the size of a request's line and headers, and the time that a request may take to arrive.
 
-Neither uvicorn nor httptools has such bounds: a header of 60 MB stopped the event loop for 17 seconds, and a connection
-that sent nothing was kept for ever. (h11, the other parser, bounds sizes alone, and a call costs more with it.)
+Neither uvicorn nor httptools has such limits: a header of 60 MB blocked the event loop for 17 seconds, and a connection
+that sent nothing stayed open forever. (h11, the other parser, limits only sizes, and makes each call slower.)
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from lehr.errors import Fault
 from service.http.problems import problem
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Of a request's line and headers, and of what stands between two pieces of a body or after it."""
+"""Limit for a request's line and headers, and for the bytes between two chunks of a body or after it."""
 BODY_FACTOR = 10
-"""The whole body may take as many times longer than the head, or than a pause in the body."""
+"""How many times longer the whole body may take than the head, or than a pause within the body."""
 LINGER_SECONDS = 2.0
-"""A client that still sends is listened to for this long: it would not read the answer otherwise."""
+"""How long to keep reading from a client that is still sending: otherwise it would not read the answer."""
 
 
 class TooLongHeadError(Exception):
-    """Raised inside the parser, which then stops."""
+    """Stops the parser: the request line and headers are too long."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """`app.state.receive_seconds`: how long a request's head may take, and a pause in its body."""
+    """uvicorn's protocol with limits. `app.state.receive_seconds`: the limit for a request's head, and for a pause
+    within its body.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._seconds: float = cast("FastAPI", self.config.app).state.receive_seconds
         self._receiving: Literal["head", "body"] | None = None
-        self._begun = self._heard = self.loop.time()
-        self._undelivered = 0  # bytes since the parser last gave a whole head or a piece of a body
+        self._begun = self._received = self.loop.time()
+        self._undelivered = 0  # bytes since the parser last delivered a whole head or part of a body
         self._timer: asyncio.TimerHandle | None = None
         self._is_refused = False
 
@@ -53,7 +55,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        self._heard = self.loop.time()
+        self._received = self.loop.time()
         self._undelivered += len(data)
         super().data_received(data)
         if self._undelivered > MAX_HEAD_BYTES:
@@ -65,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._undelivered = max(self._undelivered, 1)  # this one came with the request before
+        self._undelivered = max(self._undelivered, 1)  # this request arrived together with the previous one
         if self._receiving is None:
             self._begin("head")
 
@@ -86,41 +88,41 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """The parser stopped."""
+        """Called by uvicorn when the parser has stopped."""
         if self._undelivered > MAX_HEAD_BYTES:
             self._refuse_long_head()
         else:
-            self._refuse(400, "bad-request", "this is no HTTP request")
+            self._refuse(400, "bad-request", "this is not an HTTP request")
 
     def _begin(self, receiving: Literal["head", "body"]) -> None:
         self._receiving = receiving
         self._begun = self.loop.time()
 
     def _watch(self) -> None:
-        self._timer = self.loop.call_at(self._due(), self._look)
+        self._timer = self.loop.call_at(self._due(), self._check)
 
     def _due(self) -> float:
         if self._receiving == "head":
             return self._begun + self._seconds
-        return min(self._heard + self._seconds, self._begun + BODY_FACTOR * self._seconds)
+        return min(self._received + self._seconds, self._begun + BODY_FACTOR * self._seconds)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._receiving is None or self._is_refused:
             return
         if self._waits_for_an_answer():
-            self._begun = self._heard = self.loop.time()
+            self._begun = self._received = self.loop.time()
         if self.loop.time() < self._due():
             self._watch()
         else:
-            self._refuse_silence()
+            self._refuse_slow_request()
 
     def _waits_for_an_answer(self) -> bool:
-        """Whether this request came before an earlier one was answered, which stops reading it meanwhile."""
+        """Whether this request is pipelined behind an unanswered one. Reading is paused until that is answered."""
         return self._is_answering() and (self._receiving == "head" or bool(self.pipeline))
 
     def _may_answer(self) -> bool:
-        """Whether no answer to this request was begun, and none to an earlier one is on its way."""
+        """Whether no answer has begun to this request, and none to an earlier request is pending."""
         if self._receiving != "body":
             return not self._is_answering()
         return self._is_answering() and not self.pipeline and not self.cycle.response_started
@@ -134,14 +136,14 @@ class BoundedProtocol(HttpToolsProtocol):
         fault = Fault("", "request line and headers are too long", bound, f"more than {MAX_HEAD_BYTES} bytes", remedy)
         self._refuse(431, "head-too-long", "the request line and headers are too long", [fault], LINGER_SECONDS)
 
-    def _refuse_silence(self) -> None:
+    def _refuse_slow_request(self) -> None:
         if self._receiving == "head" and self._undelivered == 0:
-            self.transport.close()  # nothing was asked
+            self.transport.close()  # there is no request to answer
             return
-        bound = f"a head within {self._seconds:g} s, a body without a pause of {self._seconds:g} s and within "
-        bound += f"{BODY_FACTOR * self._seconds:g} s"
+        bound = f"head within {self._seconds:g} s, body within {BODY_FACTOR * self._seconds:g} s and without a pause "
+        bound += f"of {self._seconds:g} s"
         took = f"{self.loop.time() - self._begun:.1f} s"
-        remedy = "Send the request again; on a slow line less at once, or raise LEHR_RECEIVE_SECONDS on the server."
+        remedy = "Repeat the request. On a slow network, send less at once or raise LEHR_RECEIVE_SECONDS on the server."
         fault = Fault("", f"the request's {self._receiving} did not arrive in time", bound, took, remedy)
         self._refuse(408, "request-timeout", "the request did not arrive in time", [fault])
 

@@ -1,4 +1,4 @@
-"""Counts and times every answer."""
+"""Middleware that counts and times every HTTP response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.metrics import Metrics
 
 
 class Measuring:
-    """Middleware in plain ASGI: the framework's own kind costs each request a task and two queues."""
+    """Plain ASGI middleware: Starlette's BaseHTTPMiddleware would cost a task and two queues for each request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -23,14 +23,14 @@ class Measuring:
         started = time.perf_counter()
         status = 500
 
-        async def noting(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_noting_status)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             self._metrics.requests.labels(scope["method"], route, status).inc()

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of errors: that each is a problem document, whatever its status."""
+"""Describes every error in the OpenAPI document as a problem document."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from service.http.problems import MEDIA_TYPE
 
 REFERENCE = "#/components/schemas/{model}"
 REPLACED = ("HTTPValidationError", "ValidationError")
-"""What FastAPI describes by itself, and no call of ours answers with."""
+"""Schemas that FastAPI adds and no call returns."""
 
 
 class DescribedApp(FastAPI):
-    """FastAPI, but for the errors in its document: statuses from 400 on carry `application/problem+json`."""
+    """FastAPI whose OpenAPI document declares `application/problem+json` for statuses 400 and above."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:

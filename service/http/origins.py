@@ -1,7 +1,7 @@
-"""Refuses what only a foreign web page sends: a `Host` that is not this server's, a change with a foreign `Origin`.
+"""Refuses requests from other web sites: a `Host` that is not this server's, or a change with a foreign `Origin`.
 
-A page whose name its owner has pointed at this server ("DNS rebinding") reads and posts as if it were the server's
-own; only its `Host` gives it away. An address in the place of a name cannot be rebound.
+A page whose domain name has been pointed at this server ("DNS rebinding") can read and post as if it came from the
+server; only its `Host` header reveals it. An IP address cannot be rebound.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[a-z0-9._-]+)(?::\d+)?", re.IGNORECASE)
 ALWAYS_ALLOWED = "localhost"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 OWN_PAGES = ("same-origin", "none")
-"""Values of `Sec-Fetch-Site`; `none` is an address that a person typed."""
+"""Values of `Sec-Fetch-Site`. `none`: a person typed the URL."""
 
 
 class OriginChecks:
-    """Middleware. `hosts`: names that this server has, `*.example.com` for all names below one, `*` for every name."""
+    """Middleware. `hosts`: this server's names; `*.example.com` allows all subdomains, `*` every name."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
         named = {host.lower() for host in hosts}
@@ -40,7 +40,7 @@ class OriginChecks:
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
-        if hosts or scope["http_version"] != "1.0":  # HTTP/1.0, which no browser speaks, has no Host
+        if hosts or scope["http_version"] != "1.0":  # HTTP/1.0, which no browser uses, has no Host
             if len(hosts) != 1 or (host := HOST.fullmatch(hosts[0])) is None:
                 return _bad_host(hosts)
             if not self._is_allowed(host[1].lower().removesuffix(".")):
@@ -60,7 +60,7 @@ def _is_address(name: str) -> bool:
 
 
 def _foreign_origin(headers: Headers) -> JSONResponse | None:
-    """As Go's http.CrossOriginProtection: the browser's own verdict, or, from older ones, the origin."""
+    """As Go's http.CrossOriginProtection: checks `Sec-Fetch-Site`, or `Origin` from older browsers."""
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return None if site in OWN_PAGES else _refused_origin("Sec-Fetch-Site", "same-origin", site)
@@ -70,19 +70,20 @@ def _foreign_origin(headers: Headers) -> JSONResponse | None:
 
 
 def _bad_host(hosts: list[str]) -> JSONResponse:
-    bound = "one Host header with a name or an address, and a port where it has one"
-    fault = Fault("Host", "is not one host", bound, ", ".join(hosts), "Send the host of the server's URL.")
-    return problem(400, "bad-host", "the request does not name one host", [fault])
+    bound = "one Host header with a name or an address, and optionally a port"
+    fault = Fault("Host", "is not one valid host", bound, ", ".join(hosts), "Send the host of the server's URL.")
+    return problem(400, "bad-host", "the request does not name exactly one valid host", [fault])
 
 
 def _foreign_host(host: str) -> JSONResponse:
     bound = "localhost, an IP address, or a name that LEHR_ALLOWED_HOSTS lists"
-    remedy = "If this is a name of the server, add it to LEHR_ALLOWED_HOSTS where the server is started."
-    detail = f"this server does not answer to the name {host[:200]}; {remedy[0].lower()}{remedy[1:-1]}"
-    return problem(421, "host-not-allowed", detail, [Fault("Host", "is no name of this server", bound, host, remedy)])
+    remedy = "If the server has this name, add it to LEHR_ALLOWED_HOSTS and restart the server."
+    detail = f"this server does not accept requests for the host {host[:200]}; {remedy[0].lower()}{remedy[1:-1]}"
+    fault = Fault("Host", "is not an allowed host name", bound, host, remedy)
+    return problem(421, "host-not-allowed", detail, [fault])
 
 
 def _refused_origin(header: str, bound: str, value: str) -> JSONResponse:
     remedy = "Call the server from a program, or from a page that it serves itself."
-    fault = Fault(header, "is another site's", bound, value, remedy)
-    return problem(403, "foreign-origin", "a web page of another site may not change anything here", [fault])
+    fault = Fault(header, "belongs to another site", bound, value, remedy)
+    return problem(403, "foreign-origin", "web pages of other sites may not make changes on this server", [fault])

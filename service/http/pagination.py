@@ -1,4 +1,4 @@
-"""Pages of lists: opaque cursors that hold where the last page ended."""
+"""Pagination: opaque cursors that encode where the previous page ended, and limits on a page's size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lehr.errors import Fault, InvalidValueError
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
 PAGE_BYTES = 2**20
-"""Of entries that may be large a page holds this much, or one entry, though `limit` allows for more."""
+"""A page of entries that may be large ends at this size, or after one entry, even if `limit` allows more."""
 
 Entry = TypeVar("Entry")
 
@@ -23,7 +23,7 @@ def encode_cursor(*position: int | str) -> str:
 
 
 def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
-    """The position in a cursor. Raises InvalidValueError for one that this list did not give out."""
+    """The position in a cursor. Raises InvalidValueError if the cursor is not from this list."""
     try:
         position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error, RecursionError):
@@ -33,8 +33,8 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
         raise InvalidValueError(
             Fault(
                 "cursor",
-                "not a cursor of this list",
-                "next_cursor of a page before",
+                "is not a cursor of this list",
+                "next_cursor of an earlier page",
                 cursor,
                 "Start again without a cursor.",
             )
@@ -51,7 +51,7 @@ def _storable(part: object) -> bool:
 
 
 def page(rows: Sequence[Any], limit: int, documents: Sequence[Any], *position: str) -> dict[str, Any]:
-    """A page of `documents`, made of rows of which one more than `limit` was asked for."""
+    """A page of `documents`. `rows`: the rows they were made from, up to `limit` + 1, to see whether a page follows."""
     cursor = None
     if len(rows) > limit:
         last = rows[limit - 1]
@@ -60,9 +60,9 @@ def page(rows: Sequence[Any], limit: int, documents: Sequence[Any], *position: s
 
 
 def fill(entries: Iterable[Entry], limit: int, size: Callable[[Entry], int]) -> tuple[list[Entry], int]:
-    """The entries of a page, and the one after them where there is one; and how many are the page's.
+    """The entries of a page plus the next entry, if there is one; and how many of them belong to the page.
 
-    `size`: of an entry, in bytes. Entries beyond are not read.
+    `size`: an entry's size in bytes. No entries after these are read.
     """
     read: list[Entry] = []
     total = 0

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): the one table from error class to status, and how each is shown."""
+"""Answers every error with a problem document (RFC 9457). Holds the only table of error classes and statuses."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ STATUS: dict[type[LehrError], tuple[int, str]] = {
     InvalidStudyError: (422, "invalid-study"),
     InvalidValueError: (422, "invalid-value"),
 }
-"""Class to status and kind; a subclass stands before its base."""
+"""Status and kind of each error class. A subclass comes before its base class."""
 
 DISK_IS_FULL = (
-    "the disk that holds the database is full, so nothing was recorded; free space on the server's disk "
-    "(the database's disk, where that is another machine), then repeat the call"
+    "the database's disk is full, so nothing was recorded; free space on the server's disk "
+    "(or on the database's disk, if it runs on another machine), then repeat the call"
 )
 
 SUMMARISED = 3
 SUMMARY_CHARACTERS = 300
 MAX_VALUE_CHARACTERS = 200
 MAX_TEXT_CHARACTERS = 1000
-"""Of a field's name, a message, a bound: all of them may repeat what the client sent."""
+"""Limit for a field's name, a message and a bound: all of them may repeat what the client sent."""
 
 BOUNDS = {
     "greater_than": ("> {gt}", "Give a larger value."),
@@ -71,14 +71,14 @@ BOUNDS = {
     "literal_error": ("one of {expected}", "Choose one of the allowed values."),
     "measurement": (
         "-{largest} to {largest}",
-        "Send a number within the bound; null in a report for what is larger or not finite, whose trial has DIVERGED.",
+        "Send a number within the bound. In a report, send null for a larger or non-finite value: its trial DIVERGED.",
     ),
     "missing": ("required", "Add the field."),
     "extra_forbidden": ("no such field", "Remove the field, or fix its name."),
     "int_parsing": ("an integer", "Send an integer."),
     "bool_parsing": ("true or false", "Send true or false."),
-    "int_type": ("an integer", "Send an integer; true, false and text are not accepted."),
-    "float_type": ("a number", "Send a number; true, false and text are not accepted."),
+    "int_type": ("an integer", "Send an integer, not a boolean or string."),
+    "float_type": ("a number", "Send a number, not a boolean or string."),
     "bool_type": ("true or false", "Send true or false."),
     "string_type": ("text", "Send text, in quotes."),
     "list_type": ("a list", "Send a list, in brackets."),
@@ -92,7 +92,7 @@ log = structlog.get_logger("lehr.http")
 
 
 def install(app: FastAPI) -> None:
-    """Let every error of the app answer with a problem document."""
+    """Make the app answer every error with a problem document."""
     app.add_exception_handler(LehrError, _answer_lehr_error)
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -102,7 +102,7 @@ def install(app: FastAPI) -> None:
 
 
 def problem(status: int, kind: str, detail: str, faults: Sequence[Fault] = (), **headers: str) -> JSONResponse:
-    """At most MAX_FAULTS of the faults are listed; `detail` says how many more there are."""
+    """A problem document as a response. It lists at most MAX_FAULTS faults; `detail` says how many more there are."""
     document: dict[str, Any] = {
         "type": f"urn:lehr:problem:{kind}",
         "title": HTTPStatus(status).phrase,
@@ -127,7 +127,7 @@ def _fault_document(fault: Fault) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """The offending value, short and free of what JSON cannot carry."""
+    """The offending value, shortened and without what JSON cannot represent."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float) and abs(value) < 2**53:
@@ -146,7 +146,7 @@ def _printable(text: str, most: int = MAX_TEXT_CHARACTERS) -> str:
 
 
 def _answer_lehr_error(_request: Request, error: Exception) -> JSONResponse:
-    status, kind = next((entry for known, entry in STATUS.items() if isinstance(error, known)), (500, "internal"))
+    status, kind = next((entry for base, entry in STATUS.items() if isinstance(error, base)), (500, "internal"))
     faults = error.faults if isinstance(error, InvalidValueError) else ()
     return problem(status, kind, _summary(faults) if faults else str(error), faults)
 
@@ -160,10 +160,10 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
 
 
 def _summary(faults: Sequence[Fault], count: int = 0) -> str:
-    """The first faults in one line. `count`: how many faults there are where more than these are known."""
-    told = "; ".join(_printable(f"{fault.field}: {fault.message}", SUMMARY_CHARACTERS) for fault in faults[:SUMMARISED])
+    """The first faults in one line. `count`: the total number of faults, if `faults` does not hold all."""
+    text = "; ".join(_printable(f"{fault.field}: {fault.message}", SUMMARY_CHARACTERS) for fault in faults[:SUMMARISED])
     more = max(count, len(faults)) - SUMMARISED
-    return told if more <= 0 else f"{told}; and {more} more"
+    return text if more <= 0 else f"{text}; and {more} more"
 
 
 def _faults(described: dict[str, Any], model: Any) -> list[Fault]:
@@ -173,17 +173,17 @@ def _faults(described: dict[str, Any], model: Any) -> list[Fault]:
         return [_under(fault, field) for fault in cause.faults]
     bound, remedy = BOUNDS.get(described["type"], (described["msg"], "Send a value of the right type."))
     context = dict((described.get("ctx") or {}).items())
-    # A missing field's input is all that stands around it.
+    # For a missing field, pydantic gives the whole enclosing object as the input.
     value = None if described["type"] == "missing" else described.get("input")
     if described["type"] == "extra_forbidden" and (known := _fields_around(model, described["loc"])):
         bound, remedy = "one of " + ", ".join(known), suggest(described["loc"][-1], known, "a field") + " Or remove it."
     if described["type"] == "literal_error":
         remedy = suggest(value, re.findall(r"'([^']*)'", str(context.get("expected"))), "a value")
-    return [Fault(field, described["msg"], bound.format_map(_Known(context)), value, remedy)]
+    return [Fault(field, described["msg"], bound.format_map(_Context(context)), value, remedy)]
 
 
 def _fields_around(model: Any, location: tuple[int | str, ...]) -> list[str]:
-    """The fields that the object of an unknown one has; none where the location does not tell."""
+    """The fields of the object that has an unknown field; empty if the location does not lead to a model."""
     for part in location[1:-1]:
         if isinstance(part, str):
             model = _model_of(getattr(model, "model_fields", {}).get(part))
@@ -200,7 +200,9 @@ def _model_of(field: Any) -> Any:
     return None
 
 
-class _Known(dict[str, Any]):
+class _Context(dict[str, Any]):
+    """Values for a bound's placeholders. Leaves a placeholder without a value readable."""
+
     def __missing__(self, key: str) -> str:
         return f"({key})"
 
@@ -212,7 +214,7 @@ def _under(fault: Fault, field: str) -> Fault:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    """`("body", "budget", "trials")` as `budget.trials`; list positions in brackets."""
+    """`("body", "budget", "trials")` as `budget.trials`, with list positions in brackets."""
     parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
     text = ""
     for part in parts:
@@ -231,7 +233,7 @@ def _answer_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """The methods of all calls on the request's path. The framework names those of the first one alone."""
+    """The methods of all calls on the request's path. Starlette gives only those of the first matching route."""
     routes: Sequence[APIRoute] = request.app.state.routes
     return {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
 
@@ -243,11 +245,11 @@ def _answer_database_error(request: Request, error: Exception) -> JSONResponse:
         return problem(507, "storage-full", DISK_IS_FULL, Retry_After="30")
     if kind == "away":
         log.error("database_unavailable", error=cause)
-        # Whether a commit that got no answer came through, nobody knows: every call can be repeated.
+        # It is unknown whether an unanswered commit succeeded, but every call is safe to repeat.
         return problem(503, "database-unavailable", "the database does not answer; repeat the call", Retry_After="2")
     return _answer_unexpected(request, error)
 
 
 def _answer_unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected_error", path=request.url.path, method=request.method, exc_info=error)
-    return problem(500, "internal", "an unexpected error; it was logged, and nothing was recorded")
+    return problem(500, "internal", "unexpected error; it is in the server's log, and nothing was recorded")

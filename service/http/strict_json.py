@@ -1,8 +1,8 @@
-"""Requests, read strictly: what JSON allows but no database keeps alike is refused at the door.
+"""Parses requests strictly: refuses JSON values that databases would lose or change, and unknown query parameters.
 
-Python's reader accepts NaN, Infinity, numbers that overflow to infinity, repeated keys and lone
-surrogates; each of them would be lost, changed or refused later, differently on each database.
-A query parameter that the call does not have is refused, too: `?validate_onyl=true` must not create a study.
+Python's parser accepts NaN, Infinity, numbers that overflow to infinity, repeated keys and lone surrogates. Each of
+them would later be lost, changed or refused, differently by each database. Unknown query parameters are refused
+because `?validate_onyl=true` must not create a study.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from lehr.errors import Fault, InvalidValueError
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 MAX_DEPTH = 32
 MAX_FAULTS = 20
-"""The search for faults stops here, and a problem document lists no more."""
+"""The most faults that are collected, and that a problem document lists."""
 MAX_INTEGER = 2**53 - 1
 MAX_KEYS = 1000
-"""In one object: the most that any call needs is 100."""
+"""In one object. No call needs more than 100."""
 SAFE_DIGITS = 15
-"""An integer of no more digits than these is below MAX_INTEGER."""
+"""An integer with at most this many digits is below MAX_INTEGER."""
 MAX_LENGTH_DIGITS = 20
 SMALL_BODY_BYTES = 32 * 1024
-"""Read in the event loop; larger bodies in a thread, so that other calls are answered meanwhile."""
+"""Bodies up to this size are parsed in the event loop, larger bodies in a thread so that they do not block it."""
 
 
 class MalformedBodyError(HTTPException):
-    """The body is no JSON, or holds what lehr does not take; `faults` says where."""
+    """The body is not JSON, or has values that lehr does not accept. `faults` says where."""
 
     def __init__(self, status: int, detail: str, faults: list[Fault] | None = None) -> None:
         super().__init__(status, detail)
@@ -50,11 +50,13 @@ def too_long(limit: int, setting: str, size: int | None) -> MalformedBodyError:
 
 
 class StrictRequest(Request):
+    """A request whose body is limited in size and parsed by `parse_strictly`."""
+
     size_setting = "max_body_bytes"
-    """The setting that bounds the body."""
+    """The setting that limits the body's size."""
 
     async def body(self) -> bytes:
-        """The whole body; MalformedBodyError (413) as soon as it is known to be longer than the call accepts."""
+        """The whole body. Raises MalformedBodyError (413) as soon as it exceeds the call's limit."""
         if not hasattr(self, "_body"):
             limit: int = getattr(self.app.state, self.size_setting)
             announced = self.headers.get("content-length", "")
@@ -78,11 +80,13 @@ class StrictRequest(Request):
 
 
 class BulkRequest(StrictRequest):
+    """A request that may have a larger body."""
+
     size_setting = "max_report_bytes"
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is read by `parse_strictly`, and which takes the query parameters that it names alone."""
+    """A route that parses its body strictly and refuses query parameters that it does not declare."""
 
     request_class: type[StrictRequest] = StrictRequest
 
@@ -99,30 +103,30 @@ class StrictRoute(APIRoute):
 
 
 class BulkRoute(StrictRoute):
-    """For calls that carry the reports or results of many trials: their bodies may be larger."""
+    """A route for calls with the reports or results of many trials, whose bodies may be larger."""
 
     request_class = BulkRequest
 
 
 def require_json(request: Request, *, takes_body: bool) -> None:
-    """Raises MalformedBodyError (415) for a body that does not call itself JSON, and for any form.
+    """Raises MalformedBodyError (415) for a body that is not declared as JSON, and for any form.
 
-    HTML forms can be posted from foreign pages without asking the server first; JSON cannot.
+    Other sites' pages can post HTML forms without a CORS preflight request, but not JSON.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     is_json = kind == "application/json" or kind.endswith("+json")
     is_form = kind in FORM_TYPES and request.headers.get("content-length") != "0"
     if (takes_body and not is_json) or is_form:
-        remedy = "send it with Content-Type: application/json" if takes_body else "this call takes no body"
+        remedy = "send it with Content-Type: application/json" if takes_body else "this call accepts no body"
         raise MalformedBodyError(415, f"the body's content type is {kind[:100] or 'missing'!r}; {remedy}")
 
 
 def require_known_parameters(request: Request, known: set[str]) -> None:
-    """Raises InvalidValueError for query parameters that are not among the known ones."""
+    """Raises InvalidValueError for query parameters that are not known."""
     faults = [
         Fault(
             name,
-            "is no parameter of this call",
+            "is not a parameter of this call",
             f"one of {', '.join(sorted(known))}" if known else "no parameters",
             value,
             "Remove the parameter, or fix its name.",
@@ -136,11 +140,11 @@ def require_known_parameters(request: Request, known: set[str]) -> None:
 
 def _query_names(dependant: Dependant) -> set[str]:
     names = {field.alias for field in dependant.query_params}
-    return names.union(*(_query_names(one) for one in dependant.dependencies))
+    return names.union(*(_query_names(dependency) for dependency in dependant.dependencies))
 
 
 def parse_strictly(body: bytes) -> Any:
-    """Raises MalformedBodyError: 400 for what is no JSON, 422 for values that cannot be kept."""
+    """Raises MalformedBodyError: 400 for a body that is not JSON, 422 for values that cannot be stored."""
     reader = _Reader()
     try:
         parsed = reader.read(body.decode("utf-8"))
@@ -149,10 +153,10 @@ def parse_strictly(body: bytes) -> Any:
     except RecursionError:
         raise MalformedBodyError(400, f"the body is nested too deeply (at most {MAX_DEPTH} levels)") from None
     except ValueError as error:
-        raise MalformedBodyError(400, f"the body is no JSON: {error}") from None
+        raise MalformedBodyError(400, f"the body is not valid JSON: {error}") from None
     faults: list[Fault] = []
-    # Escapes are the only way for a NUL or a surrogate to get in. A body that shows nothing unusual need not
-    # be walked through, which would cost more than reading it.
+    # NULs and surrogates can come only from escapes. The values are checked one by one only if something unusual was
+    # seen, because that costs more than parsing.
     if reader.saw_unusual_number or b"\\u" in body or _is_deep(parsed, MAX_DEPTH):
         _examine(parsed, "", 0, faults)
     if faults:
@@ -161,7 +165,7 @@ def parse_strictly(body: bytes) -> Any:
 
 
 class _Reader:
-    """Reads JSON and remembers whether a number was one that must be looked at."""
+    """Parses JSON and remembers whether any number needs to be checked."""
 
     def __init__(self) -> None:
         self.saw_unusual_number = False
@@ -192,38 +196,40 @@ class _Reader:
 
 
 def _is_deep(value: Any, levels: int) -> bool:
-    """Whether containers are nested more than `levels` deep. Level by level: a call for each value would cost more."""
+    """Whether containers are nested more than `levels` deep. Goes level by level, which is faster than recursion."""
     containers = [value] if isinstance(value, dict | list) else []
     for _ in range(levels + 1):
         if not containers:
             return False
-        inner = (one.values() if type(one) is dict else one for one in containers)
-        containers = [one for values in inner for one in values if type(one) is dict or type(one) is list]
+        inner = (container.values() if type(container) is dict else container for container in containers)
+        containers = [value for values in inner for value in values if type(value) is dict or type(value) is list]
     return bool(containers)
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MAX_KEYS:
         raise _too_many_keys(pairs)
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise MalformedBodyError(400, f"the key {ascii(key)[:100]} stands twice in one object; give it once")
-        found[key] = value
-    return found
+        if key in parsed:
+            raise MalformedBodyError(400, f"the key {ascii(key)[:100]} is repeated in one object; send it once")
+        parsed[key] = value
+    return parsed
 
 
 def _too_many_keys(pairs: list[tuple[str, Any]]) -> MalformedBodyError:
     field, bound = ascii(pairs[0][0])[1:-1][:100], f"at most {MAX_KEYS} keys in one object"
-    fault = Fault(field, "is the first key of an object with too many", bound, len(pairs), "Send fewer keys.")
-    return MalformedBodyError(422, f"an object of the body has {len(pairs)} keys; {bound} are accepted", [fault])
+    fault = Fault(field, "is the first key of an object with too many keys", bound, len(pairs), "Send fewer keys.")
+    return MalformedBodyError(422, f"an object in the body has {len(pairs)} keys; {bound} are accepted", [fault])
 
 
 def _examine(value: Any, field: str, depth: int, faults: list[Fault]) -> None:
     if len(faults) >= MAX_FAULTS:
         return
     if depth > MAX_DEPTH:
-        faults.append(Fault(field[:200], "nested too deeply", f"{MAX_DEPTH} levels", "…", "Flatten the value."))
+        faults.append(
+            Fault(field[:200], "is nested too deeply", f"at most {MAX_DEPTH} levels", "…", "Flatten the value.")
+        )
     elif isinstance(value, dict):
         for key, inner in value.items():
             _examine_text(key, f"{field}.(key)" if field else "(key)", faults)
@@ -240,17 +246,17 @@ def _examine(value: Any, field: str, depth: int, faults: list[Fault]) -> None:
 def _examine_number(value: int | float, field: str, faults: list[Fault]) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         faults.append(
-            Fault(field, "not a finite number", "a finite double", str(value), "Send null where there is no number.")
+            Fault(field, "is not a finite number", "a finite double", str(value), "Send null if there is no number.")
         )
     elif isinstance(value, int) and abs(value) > MAX_INTEGER:
         shown = str(value) if abs(value) < 10**30 else f"an integer of {value.bit_length()} bits"
         faults.append(
             Fault(
                 field,
-                "an integer that not every JSON reader keeps exactly",
+                "is an integer that some JSON parsers cannot represent exactly",
                 f"-{MAX_INTEGER} to {MAX_INTEGER}",
                 shown,
-                "Send a smaller integer, or text.",
+                "Send a smaller integer, or a string.",
             )
         )
 
@@ -260,7 +266,7 @@ def _examine_text(text: str, field: str, faults: list[Fault]) -> None:
         faults.append(
             Fault(
                 field,
-                "text with a NUL or a lone surrogate",
+                "contains a NUL or a lone surrogate",
                 "Unicode text without U+0000",
                 ascii(text)[:100],
                 "Remove the character.",
