@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
+import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import defer
 
@@ -31,6 +32,9 @@ MOST_TRAINING = 16
 
 REFRESH_SECONDS = 5
 """A worker that claims over and over is written down at most this often."""
+
+
+log = structlog.get_logger("lehr.fleet")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Fleet:
             if _is_fresh(transaction, worker, offers):
                 return False
         _check_offers(offers)
+        _log_differences(worker, offers)
         with self.database.write() as transaction:
             _upsert_worker(transaction, worker)
             transaction.session.execute(delete(OfferRow).where(OfferRow.worker_id == worker.id))
@@ -135,23 +140,23 @@ class Fleet:
         return [_Offer(row, seen >= live_since) for row, seen in transaction.session.execute(query)]
 
     def _described(self, name: str, offers: list[_Offer]) -> KnownTask:
+        """A built-in task is what this server knows it to be: no worker's offer changes it."""
         live = [offer.row for offer in offers if offer.is_live]
-        described = offers[0].row
-        return KnownTask(
-            name,
-            described.params_schema if isinstance(described.params_schema, dict) else None,
-            described.metrics if isinstance(described.metrics, list) else None,
-            is_live=bool(live),
-            workers=len(live),
-            folds=any(offer.row.folds for offer in offers),
-            folds_are_live=any(row.folds for row in live),
-        )
+        task = BUILTIN_TASKS.get(name) or _as_offered(offers[0].row, folds=any(offer.row.folds for offer in offers))
+        folds_are_live = any(row.folds for row in live)
+        return replace(task, is_live=bool(live), workers=len(live), folds_are_live=folds_are_live)
 
 
 @dataclass(frozen=True)
 class _Offer:
     row: OfferRow
     is_live: bool
+
+
+def _as_offered(row: OfferRow, *, folds: bool) -> KnownTask:
+    schema = row.params_schema if isinstance(row.params_schema, dict) else None
+    metrics = row.metrics if isinstance(row.metrics, list) else None
+    return KnownTask(row.task_name, schema, metrics, is_live=False, workers=0, folds=folds)
 
 
 def _builtin_tasks() -> dict[str, KnownTask]:
@@ -188,6 +193,14 @@ def _check_offers(offers: list[TaskOffer]) -> None:
         raise InvalidValueError(
             Fault("worker.tasks", "the task is named twice", "each task once", repeated, "Name each task once.")
         )
+
+
+def _log_differences(worker: WorkerInfo, offers: list[TaskOffer]) -> None:
+    """Of a built-in task a worker of another version, or of another make, may say something else."""
+    for offer in offers:
+        own, schema = BUILTIN_TASKS.get(offer.name), offer.params_schema
+        if own is not None and schema is not None and (schema, offer.metrics) != (own.params_schema, own.metrics):
+            log.warning("builtin_task_offered_otherwise", worker=worker.name, task=offer.name)
 
 
 def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOffer]) -> bool:

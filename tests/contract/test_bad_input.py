@@ -323,7 +323,7 @@ def test_a_parameter_that_a_call_does_not_have_is_refused(
 
 
 OFFER = {
-    "name": "digits",
+    "name": UNKNOWN_TASK["name"],
     "params_schema": {
         "type": "object",
         "properties": {
@@ -338,10 +338,10 @@ OFFER = {
 
 def test_a_study_is_checked_against_the_task_its_workers_offer(client: TestClient) -> None:
     FakeWorker(client, tasks=[OFFER]).claim()
-    unknown = study_spec(task={"name": "digits", "params": {"modell": "mlp", "epochs": 0}})
+    unknown = study_spec(task={**UNKNOWN_TASK, "params": {"modell": "mlp", "epochs": 0}})
     problem = assert_refused(client, client.post("/v1/studies", json=unknown))
     assert [fault["field"] for fault in problem["errors"]] == ["task.params", "task.params.epochs"]
-    metric = study_spec(objective={"metric": "f1", "direction": "maximize"})
+    metric = study_spec(task=UNKNOWN_TASK, objective={"metric": "f1", "direction": "maximize"})
     problem = assert_refused(client, client.post("/v1/studies", json=metric))
     assert problem["errors"][0]["field"] == "objective.metric"
     assert "val_accuracy" in problem["errors"][0]["bound"]
@@ -349,7 +349,7 @@ def test_a_study_is_checked_against_the_task_its_workers_offer(client: TestClien
 
 def test_the_resolved_spec_holds_the_tasks_defaults(client: TestClient) -> None:
     FakeWorker(client, tasks=[OFFER]).claim()
-    spec = study_spec(task={"name": "digits", "params": {}}, sampler={"name": "tpe"})
+    spec = study_spec(task={**UNKNOWN_TASK, "params": {}}, sampler={"name": "tpe"})
     resolved = client.post("/v1/studies?validate_only=true", json=spec)
     assert resolved.status_code == 200
     assert resolved.json()["spec"]["task"]["params"] == {"model": "mlp"}

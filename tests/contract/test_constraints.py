@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lehr.schedules import schedule_from_dict
-from tests.support.ledgers import FakeWorker, named, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeWorker, named, study_spec
 
 BOTH = {"metric": "val_accuracy", "direction": "maximize", "constraints": [{"metric": "cost", "at_most": 0.5}]}
 STEPS = {
@@ -16,7 +16,7 @@ STEPS = {
     "direction": "minimize",
     "constraints": [{"metric": "val_accuracy", "at_least": 0.8}],
 }
-OFFER = [{"name": "digits", "params_schema": None, "metrics": ["val_accuracy", "cost"], "folds": True}]
+OFFER = [{"name": UNKNOWN_TASK["name"], "params_schema": None, "metrics": ["val_accuracy", "cost"], "folds": True}]
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def worker(client: TestClient) -> FakeWorker:
 
 
 def submit(client: TestClient, objective: dict[str, Any], **changes: Any) -> str:
-    answer = client.post("/v1/studies", json=study_spec(objective=objective, warm_start="off", **changes))
+    answer = client.post(
+        "/v1/studies", json=study_spec(task=UNKNOWN_TASK, objective=objective, warm_start="off", **changes)
+    )
     assert answer.status_code == 201, answer.text
     study_id: str = answer.json()["study_id"]
     return study_id

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.ledger.lost_leases import sweep
-from tests.support.ledgers import LEASE_SECONDS, FakeClock, FakeWorker, named, study_spec
+from tests.support.ledgers import LEASE_SECONDS, UNKNOWN_TASK, FakeClock, FakeWorker, named, study_spec
 
 CONSTANT = {"family": "constant", "start_lr": 0.1, "end_lr": 0.1}
 FOLDABLE = [{"name": "digits", "params_schema": None, "metrics": ["val_accuracy"], "folds": True}]
@@ -211,9 +211,9 @@ def test_the_pruner_is_refused_where_it_does_not_fit(client: TestClient, worker:
 
 
 def test_a_task_that_cannot_hold_out_folds_is_refused(client: TestClient) -> None:
-    FakeWorker(client, tasks=[{"name": "digits", "params_schema": None, "metrics": None}]).claim()
+    FakeWorker(client, tasks=[{"name": UNKNOWN_TASK["name"], "params_schema": None, "metrics": None}]).claim()
     objective = {"metric": "val_accuracy", "direction": "maximize", "folds": 3}
-    answer = client.post("/v1/studies", json=study_spec(objective=objective))
+    answer = client.post("/v1/studies", json=study_spec(task=UNKNOWN_TASK, objective=objective))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == "objective.folds"
 

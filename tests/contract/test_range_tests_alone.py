@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.contract.test_range_tests import STEPS, sweep_all
-from tests.support.ledgers import FakeClock, FakeWorker, study_spec
+from tests.support.ledgers import UNKNOWN_TASK, FakeClock, FakeWorker, study_spec
 
 REQUEST = {"name": "where", "task": {"name": "digits", "params": {"model": "mlp"}}, "steps": STEPS, "seeds": 2}
 
@@ -56,9 +56,9 @@ def test_sweeps_that_show_nothing_are_a_failure_with_its_reason(client: TestClie
 
 
 def test_a_task_whose_metrics_have_no_validation_loss_is_swept_too(client: TestClient, worker: FakeWorker) -> None:
-    worker.tasks = [{"name": "digits", "metrics": ["score"]}]
+    worker.tasks = [{"name": UNKNOWN_TASK["name"], "metrics": ["score"]}]
     assert worker.claim() is None
-    client.post("/v1/range-tests", json=REQUEST)
+    client.post("/v1/range-tests", json={**REQUEST, "task": UNKNOWN_TASK})
     lease = worker.claim()
     assert lease is not None
     assert lease["study"]["objective"]["metric"] == "score"
@@ -81,9 +81,9 @@ def test_a_task_that_reports_no_metric_is_refused(client: TestClient, worker: Fa
 
 
 def test_the_servers_own_count_of_steps_is_not_taken_for_a_metric(client: TestClient, worker: FakeWorker) -> None:
-    worker.tasks = [{"name": "digits", "metrics": ["steps_to_target", "score"]}]
+    worker.tasks = [{"name": UNKNOWN_TASK["name"], "metrics": ["steps_to_target", "score"]}]
     assert worker.claim() is None
-    assert client.post("/v1/range-tests", json=REQUEST).status_code == 201
+    assert client.post("/v1/range-tests", json={**REQUEST, "task": UNKNOWN_TASK}).status_code == 201
     lease = worker.claim()
     assert lease is not None
     assert lease["study"]["objective"]["metric"] == "score"

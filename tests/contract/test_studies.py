@@ -408,16 +408,16 @@ def _train_some(worker: FakeWorker, count: int, found: list[Any]) -> None:
 
 
 def test_workers_and_tasks_are_listed_and_go_silent(client: TestClient, clock: FakeClock) -> None:
-    FakeWorker(client, "w-1", tasks=[{"name": "digits", "params_schema": {}, "metrics": ["val_loss"]}]).claim()
-    FakeWorker(client, "w-2", tasks=["digits", "other:task"]).claim()
+    FakeWorker(client, "w-1", tasks=[{"name": "a:task", "params_schema": {}, "metrics": ["val_loss"]}]).claim()
+    FakeWorker(client, "w-2", tasks=["a:task", "other:task"]).claim()
     workers = client.get("/v1/workers").json()["items"]
     assert [(worker["id"], worker["live"], worker["tasks"]) for worker in workers] == [
-        ("w-1", True, ["digits"]),
-        ("w-2", True, ["digits", "other:task"]),
+        ("w-1", True, ["a:task"]),
+        ("w-2", True, ["a:task", "other:task"]),
     ]
-    digits, other = client.get("/v1/tasks").json()["items"]
-    assert digits == {
-        "name": "digits",
+    task, other = client.get("/v1/tasks").json()["items"]
+    assert task == {
+        "name": "a:task",
         "params_schema": {},
         "metrics": ["val_loss"],
         "live": True,
@@ -429,7 +429,7 @@ def test_workers_and_tasks_are_listed_and_go_silent(client: TestClient, clock: F
     assert [worker["live"] for worker in client.get("/v1/workers").json()["items"]] == [False, False]
     assert client.get("/v1/tasks").json()["items"][0]["live"] is False
     assert [worker["id"] for worker in one_by_one(client, "/v1/workers")] == ["w-1", "w-2"]
-    assert [task["name"] for task in one_by_one(client, "/v1/tasks")] == ["digits", "other:task"]
+    assert [task["name"] for task in one_by_one(client, "/v1/tasks")] == ["a:task", "other:task"]
 
 
 def one_by_one(client: TestClient, path: str) -> list[dict[str, Any]]:

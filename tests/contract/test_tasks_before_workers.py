@@ -84,6 +84,34 @@ def test_another_workers_offer_fails_no_study_that_was_checked(client: TestClien
     assert document(client, study_id)["state"] == "QUEUED"
 
 
+DIFFERENT: dict[str, dict[str, Any]] = {
+    "other parameters": {"params_schema": SCHEMA, "metrics": ["val_loss", "val_accuracy"]},
+    "parameters that nothing satisfies": {"params_schema": {"enum": []}, "metrics": ["val_accuracy"]},
+    "other metrics": {"params_schema": None, "metrics": ["val_acc"]},
+    "nothing known": {"params_schema": None, "metrics": None},
+}
+
+
+@pytest.mark.parametrize("different", DIFFERENT)
+def test_no_offer_changes_what_is_known_of_a_built_in_task(client: TestClient, different: str) -> None:
+    """A rogue or an old worker comes first: good studies are trained by the next, bad ones are refused as before."""
+    offer = {"name": "digits", **DIFFERENT[different]}
+    before = post(client, "digits", model="mlp").json()["study_id"]
+    sweeps = client.post("/v1/range-tests", json={"task": {"name": "digits"}}).json()["range_test_id"]
+    lease = FakeWorker(client, "rogue", tasks=[offer]).claim()
+    for study_id in (before, sweeps):
+        assert document(client, study_id)["state"] != "FAILED"
+    after = post(client, "digits", model="mlp")
+    assert after.status_code == 201, after.text
+    assert after.json()["spec"]["task"]["params"] == document(client, before)["spec"]["task"]["params"]
+    assert post(client, "digits", epoch=3).json()["errors"][0]["remedy"] == "Did you mean epochs?"
+    assert post(client, "digits", "val_acc").status_code == 422
+    (listed,) = client.get("/v1/tasks").json()["items"]
+    assert (listed["live"], listed["metrics"]) == (True, ["val_loss", "val_accuracy"])
+    assert "epochs" in listed["params_schema"]["properties"]
+    assert lease is not None, "its own program may train it all the same"
+
+
 def test_what_a_dead_worker_offered_blocks_no_corrected_study(client: TestClient, clock: FakeClock) -> None:
     FakeWorker(client, tasks=[{**OWN, "metrics": ["val_los"]}]).claim()
     assert post(client, metric="val_loss").status_code == 422
