@@ -1,9 +1,9 @@
-"""The command line."""
+"""The command-line interface."""
 
 
 def main() -> None:
-    """What the `lehr` command runs."""
-    # Imported only now: `python -m lehr.cli.local.leash` passes through this file too and must stay light.
+    """The entry point of the `lehr` command."""
+    # Imported here because `python -m lehr.cli.local.leash` also loads this file and must start fast.
     from lehr.cli.app import app
 
     app()

@@ -1,4 +1,4 @@
-"""All commands, gathered."""
+"""The root command of the CLI, with the list of all commands."""
 
 from __future__ import annotations
 
@@ -132,4 +132,4 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Finds the learning-rate schedule to train a model with."""
+    """Find the best learning-rate schedule for a training task."""

@@ -1,4 +1,4 @@
-"""What a failed command prints and which code it exits with. Users' errors show no traceback."""
+"""Turns errors of commands into messages and exit codes, without tracebacks."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ UNREACHABLE = 3
 INTERRUPTED = 130
 EXIT_CODES = {
     0: "done",
-    FAILED: "the study failed or was cancelled, or the server or the machine refused",
-    INVALID: "wrong usage, or a value that is out of its bounds",
-    UNREACHABLE: "the server did not answer",
-    INTERRUPTED: "ended by Ctrl-C",
+    FAILED: "the study failed or was cancelled, or the operation failed",
+    INVALID: "wrong usage or an invalid value",
+    UNREACHABLE: "the server did not respond",
+    INTERRUPTED: "interrupted by Ctrl-C",
 }
 
 
 class LehrGroup(TyperGroup):
-    """The root command: the one place where errors become messages and exit codes."""
+    """The root command, which turns errors into messages and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -44,7 +44,7 @@ def exit_code(error: LehrError) -> int:
 
 
 def failure_text(error: LehrError) -> Text:
-    """The error as people read it; a problem document field by field."""
+    """The error formatted for people; a problem document shows one block for each field."""
     text = Text("error: ", style="bold red")
     faults = error.faults if isinstance(error, InvalidValueError) else ()
     if isinstance(error, ServerError):
@@ -53,7 +53,7 @@ def failure_text(error: LehrError) -> Text:
         if detail and not (faults and faults[0].message in detail):
             text.append(f": {detail}", style="not bold")
     elif faults:
-        text.append("refused" if len(faults) == 1 else f"{len(faults)} values refused", style="bold")
+        text.append("invalid value" if len(faults) == 1 else f"{len(faults)} invalid values", style="bold")
     else:
         text.append(str(error), style="not bold default")
     if faults:

@@ -1,4 +1,4 @@
-"""Looking at a study again and again, through the server's restarts."""
+"""Polls a study until it finishes, also through server restarts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ SERVER_FAILURE = 500
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A study as it was last seen, the trials that finished since the look before, and for how
-    long the server has not answered (None: it answered just now).
+    """The latest known state of a study, and the trials that finished since the previous poll.
+
+    `silent_seconds`: how long the server has not responded; None if it just did.
     """
 
     study: Study
@@ -34,9 +35,9 @@ class Sighting:
 
 
 def follow(client: Client, study_id: str, *, between: Callable[[], object] = lambda: None) -> Iterator[Sighting]:
-    """Sightings until the study has finished; `between` is called before each.
+    """Yield sightings until the study has finished; `between` is called before each poll.
 
-    Raises UnreachableError only when the server was never reached.
+    Raises UnreachableError only if the server was never reached.
     """
     seen: Sighting | None = None
     silent_since = 0.0
@@ -44,7 +45,7 @@ def follow(client: Client, study_id: str, *, between: Callable[[], object] = lam
     while seen is None or not seen.is_last:
         between()
         try:
-            seen = _look(client, study_id, seen)
+            seen = _poll(client, study_id, seen)
             pause = POLL_SECONDS
             silent_since = 0.0
         except (UnreachableError, ServerError) as error:
@@ -58,10 +59,10 @@ def follow(client: Client, study_id: str, *, between: Callable[[], object] = lam
             time.sleep(pause)
 
 
-def _look(client: Client, study_id: str, before: Sighting | None) -> Sighting:
+def _poll(client: Client, study_id: str, before: Sighting | None) -> Sighting:
     study = client.study(study_id)
     if before is None:
-        # The study is read first: what changes between the two calls is then seen at the next look.
+        # The study is read first, so that changes between the two calls show up in the next poll.
         trials = list(islice(client.trials(study_id, order="-number", page_size=FIRST_TRIALS), FIRST_TRIALS))
     elif study.revision == before.study.revision:
         return Sighting(study, ())

@@ -1,4 +1,4 @@
-"""Commands that are imported when they run, so that `lehr --help` needs none of them."""
+"""Commands that are imported only when they run, so that `lehr --help` starts fast."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typer.core import TyperCommand
 
 
 class LazyCommand(TyperCommand):
-    """Stands in for a command until it is called.
+    """A placeholder that imports the actual command when it is called.
 
-    `target` is "module:function" below `lehr.cli.commands`, or a Typer in place of the function. `panel` is the box of
-    `lehr --help` that lists the command, and `summary`, the first line of its own help, is what stands there.
+    `target`: "module:function" within `lehr.cli.commands`; a Typer app may replace the function. `panel`: the group in
+    `lehr --help` that lists the command. `summary`: its text there, the first line of the command's own help.
     """
 
     def __init__(self, name: str, target: str, panel: str, summary: str) -> None:
@@ -21,7 +21,7 @@ class LazyCommand(TyperCommand):
         self._target = target
 
     def load(self) -> Any:
-        """The command itself."""
+        """Import and return the actual command."""
         module, attribute = self._target.split(":")
         target = getattr(import_module(f"lehr.cli.commands.{module}"), attribute)
         if not isinstance(target, typer.Typer):

@@ -1,6 +1,6 @@
-"""What the command line takes from the environment. The one file of it that reads it.
+"""Environment variables and shared options of the CLI. No other file of the CLI reads the environment.
 
-Flags win over variables. The server and the workers read variables of their own.
+Flags take precedence over variables. The server and the workers read their own variables.
 """
 
 from __future__ import annotations
@@ -27,32 +27,34 @@ VARIABLES = (SERVER_VARIABLE, HOST_VARIABLE, PORT_VARIABLE, DEVICE_VARIABLE, DAT
 DEFAULT_DATA = Path("lehr-data")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
-ServerOption = Annotated[
-    str, typer.Option("--server", metavar="URL", envvar=SERVER_VARIABLE, help="The server to talk to.")
-]
-HostOption = Annotated[str, typer.Option("--host", envvar=HOST_VARIABLE, help="Address that the server listens on.")]
+ServerOption = Annotated[str, typer.Option("--server", metavar="URL", envvar=SERVER_VARIABLE, help="Server URL.")]
+HostOption = Annotated[str, typer.Option("--host", envvar=HOST_VARIABLE, help="Address to listen on.")]
 PortOption = Annotated[
-    int, typer.Option("--port", envvar=PORT_VARIABLE, min=0, max=65535, help="Its port; 0 takes a free one.")
+    int, typer.Option("--port", envvar=PORT_VARIABLE, min=0, max=65535, help="Port to listen on; 0 for any free port.")
 ]
 DeviceOption = Annotated[
     str,
-    typer.Option("--device", envvar=DEVICE_VARIABLE, help="auto, cpu or cuda:N. With auto, worker N takes GPU N."),
+    typer.Option(
+        "--device",
+        envvar=DEVICE_VARIABLE,
+        help="Device to train on: auto, cpu or cuda:N. With auto, worker N uses GPU N.",
+    ),
 ]
 DataOption = Annotated[
     Path,
     typer.Option(
-        "--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder of database, checkpoints, data sets and logs."
+        "--data", metavar="DIR", envvar=DATA_VARIABLE, help="Folder for the database, checkpoints, data sets and logs."
     ),
 ]
 DataDirOption = Annotated[
     Path,
-    typer.Option("--data-dir", metavar="DIR", envvar=DATA_DIR_VARIABLE, help="Where workers look for data sets."),
+    typer.Option("--data-dir", metavar="DIR", envvar=DATA_DIR_VARIABLE, help="Folder that holds the data sets."),
 ]
 DEFAULT_SERVER = DEFAULT_URL
 
 
 def is_set(variable: str) -> bool:
-    """Whether the operator says it, to this process and so to its children."""
+    """Whether this process, and so its children, have the variable set."""
     return bool(os.environ.get(variable))
 
 
@@ -62,9 +64,9 @@ def environment() -> dict[str, str]:
 
 
 def child_environment(threads: int) -> dict[str, str]:
-    """This process's environment for a child that is to compute with `threads` threads, unless it says otherwise.
+    """This process's environment for a child that computes with `threads` threads, unless a variable already sets them.
 
-    Without this, each worker on a machine would take all cores, and N of them are slower than one.
+    Otherwise each worker would use all cores, and N workers would be slower than one.
     """
     environment = dict(os.environ)
     if not any(environment.get(name) for name in THREAD_VARIABLES):

@@ -1,4 +1,4 @@
-"""Commands that change a study, and those that list tasks and workers."""
+"""Commands that control a study, and those that list tasks and workers."""
 
 from __future__ import annotations
 
@@ -39,22 +39,26 @@ def cancel(study: StudyArgument, server: ServerOption = settings.DEFAULT_SERVER)
 
 def delete(
     study: StudyArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation prompt.")] = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
     """Delete a finished study and all its trials."""
     with Client(server) as client:
         found = find_study(client, study, newest_of_name=False)
         if not yes:
-            output.confirm(f"Delete study {found.name} ({found.study_id}) with its trials?")
+            output.confirm(f"Delete study {found.name} ({found.study_id}) and all its trials?")
         client.delete_study(found.study_id)
-    say(f"study {found.name} ({found.study_id}) is deleted")
+    say(f"deleted study {found.name} ({found.study_id})")
 
 
 def enqueue(
     study: StudyArgument,
     schedule: Annotated[
-        str, typer.Argument(metavar="SCHEDULE|FILE|-", help='Such as \'{"family": "constant", …}\', or a file of it.')
+        str,
+        typer.Argument(
+            metavar="SCHEDULE|FILE|-",
+            help='A schedule as JSON, such as \'{"family": "constant", …}\', or a file with one; - for stdin.',
+        ),
     ],
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
@@ -76,7 +80,7 @@ def tasks(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERV
     elif found:
         output.show(tables.tasks_table(found))
     else:
-        say("no tasks yet: a worker brings them; `lehr worker` starts one")
+        say("no tasks yet; workers register them. Start a worker with `lehr worker`.")
 
 
 def workers(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SERVER) -> None:
@@ -90,7 +94,7 @@ def workers(json: JsonOption = False, server: ServerOption = settings.DEFAULT_SE
         if any(worker.running_trials for worker in found):
             output.show(tables.training_table(found))
     else:
-        say("no workers yet; `lehr worker` starts one")
+        say("no workers yet; start one with `lehr worker`")
 
 
 def _control(study: str, control: Control, server: str) -> None:

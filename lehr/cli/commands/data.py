@@ -1,4 +1,4 @@
-"""`lehr data`: public data sets, how they come onto this machine, and a look at data. It needs no server."""
+"""`lehr data`: lists and fetches public data sets, and shows how tasks read local data. Needs no server."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ app = typer.Typer(help="List and fetch public data sets, and look at your own da
 
 
 class LookError(LehrError):
-    """Data that cannot be read."""
+    """The data cannot be read."""
 
 
 @app.command("list")
 def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, json: JsonOption = False) -> None:
-    """Show the public data sets, and which are on this machine."""
+    """List the public data sets, and which are on this machine."""
     found = {dataset.name: dataset.find(data_dir) for dataset in DATASETS.values()}
     if json:
         output.document([_document(dataset, found[dataset.name], data_dir) for dataset in DATASETS.values()])
         return
-    table = Rows("name", "what", "MB", "on this machine")
+    table = Rows("name", "title", "MB", "on this machine")
     for dataset in DATASETS.values():
         there = found[dataset.name]
         size = f"{dataset.size_bytes / 1e6:.0f}"
@@ -48,12 +48,12 @@ def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, json: JsonOption =
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The data set: one of " + ", ".join(DATASETS) + ".")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Data set: " + ", ".join(DATASETS) + ".")],
     *,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
-    url: Annotated[str | None, typer.Option(help="A folder elsewhere that has the published files: a mirror.")] = None,
+    url: Annotated[str | None, typer.Option(help="URL of a mirror: a folder that holds the published files.")] = None,
 ) -> None:
-    """Fetch a public data set, verify it, and put it where tasks look. Broken off, it goes on where it was."""
+    """Download a public data set, verify it, and store it where tasks look. Resumes an interrupted download."""
     dataset = find_dataset(name)
     there = dataset.find(data_dir)
     if there is None:
@@ -61,7 +61,7 @@ def get(
             there = get_dataset(dataset, data_dir, url, on_bytes)
         unverified = [file.name for file in dataset.files if file.sha256 is None]
         if unverified:
-            say(f"could not verify {', '.join(unverified)}: no checksum is known", "yellow")
+            say(f"warning: could not verify {', '.join(unverified)}: no checksum is known", "yellow")
     else:
         say(f"{name} is already on this machine")
     output.write(str(there))
@@ -69,25 +69,28 @@ def get(
 
 @app.command("look")
 def look(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV or Parquet file, or a folder of pictures.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A CSV or Parquet file, or a folder of images.")],
     *,
-    target: Annotated[str | None, typer.Option("--target", help="The column to predict; else the last one.")] = None,
-    column: Annotated[list[str] | None, typer.Option("--column", help="A column to predict from; else all.")] = None,
-    drop: Annotated[list[str] | None, typer.Option("--drop", help="A column to leave out.")] = None,
-    categories: Annotated[
-        list[str] | None, typer.Option("--categories", help="A column whose cells are words as written.")
+    target: Annotated[str | None, typer.Option("--target", help="Column to predict; the last one by default.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="Input column; all by default. Repeatable.")
     ] = None,
-    decimal: Annotated[str | None, typer.Option("--decimal", metavar=".|,", help="The decimal mark.")] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out. Repeatable.")] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option("--categories", help="Column to read as text, also NA, none and numbers. Repeatable."),
+    ] = None,
+    decimal: Annotated[str | None, typer.Option("--decimal", metavar=".|,", help="Decimal mark.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what the tasks `tabular` and `images` would make of data on this machine. Nothing is trained."""
+    """Show how the tasks `tabular` and `images` would read data on this machine. Nothing is trained."""
     many = {"--column": column, "--drop": drop, "--categories": categories}
     options = [f"{name}={value}" for name, values in many.items() for value in values or []]
     options += [
         f"{name}={value}" for name, value in (("--target", target), ("--decimal", decimal)) if value is not None
     ]
     if decimal not in (None, ".", ","):
-        raise InvalidValueError(Fault("--decimal", "is no decimal mark", ". or ,", decimal, "Give one of the two."))
+        raise InvalidValueError(Fault("--decimal", "is not a decimal mark", ". or ,", decimal, "Use . or ,"))
     found = _seen([*options, "--", file])
     if json:
         output.document(found.model_dump(mode="json"))
@@ -98,12 +101,12 @@ def look(
 
 
 def _seen(arguments: list[str]) -> DataSummary:
-    """What the workers' program says: it has the packages that read data. Raises LookError with its words."""
+    """Read the data with the workers' program, which has the packages for it. Raises LookError with its message."""
     require("workers")
     command = [sys.executable, "-m", "workers.look", *arguments]
     done = subprocess.run(command, env=program_environment(environment()), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LookError(done.stderr.strip() or f"the look ended with exit status {done.returncode}")
+        raise LookError(done.stderr.strip() or f"reading the data failed with exit status {done.returncode}")
     return DataSummary.model_validate_json(done.stdout)
 
 

@@ -1,4 +1,4 @@
-"""`lehr demo`: the whole main job on real data, from an empty folder to the best schedule's JSON."""
+"""`lehr demo`: runs a complete study on real data and prints its answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MARK = "made-by-lehr-demo"
 WORKERS = 2
 POINTS = 9
 LONGEST_SECONDS = 600.0
-"""Ten times what it takes on two cores: past that something is wrong, and the logs say what."""
+"""Ten times what the demo takes on two cores."""
 STUDY: dict[str, Any] = {
     "name": "demo",
     "task": {"name": "digits", "params": {"model": "cnn", "epochs": 4, "batch_size": 32, "optimizer": "sgd"}},
@@ -48,7 +48,7 @@ STUDY: dict[str, Any] = {
 
 
 class DemoFolderError(LehrError):
-    """The demo's folder holds something else."""
+    """The demo's folder contains other files."""
 
 
 class DemoTimeoutError(LehrError):
@@ -56,16 +56,20 @@ class DemoTimeoutError(LehrError):
 
 
 def demo(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Its folder, made anew each time.")] = FOLDER,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the folder; `lehr up --data DIR` opens it.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print nothing but the answer.")] = False,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="Folder for the demo's data; emptied at each run.")
+    ] = FOLDER,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the folder, to open it with `lehr up --data DIR`.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print only the answer, as JSON.")] = False,
 ) -> None:
     """Run a whole study on handwritten digits: submit, search, confirm, answer. Takes about a minute."""
     plan = Plan(DEFAULT_HOST, 0, WORKERS)
     plan.require_programs()
     make_anew(data)
     with running(data, plan) as supervisor, Client(supervisor.url) as client:
-        say(f"server and {WORKERS} workers run on {supervisor.url}")
+        say(f"running a server and {WORKERS} workers on {supervisor.url}")
         study = _search(client, supervisor)
         answer = client.best(study.study_id, points=POINTS)
         trials = list(client.trials(study.study_id, purpose="search", state="COMPLETED", order="value"))
@@ -73,17 +77,17 @@ def demo(
         output.show(_comparison(answer, trials))
     output.document(answer.model_dump(mode="json", exclude={"code"}))
     if keep:
-        say(f"kept in {data}; open it with `lehr up --data {data}`, then `lehr best {study.study_id} --code torch`")
+        say(f"kept {data}; open it with `lehr up --data {data}`, then run `lehr best {study.study_id} --code torch`")
     else:
         shutil.rmtree(data)
 
 
 def make_anew(folder: Path) -> None:
-    """An empty folder. Raises DemoFolderError rather than delete what no demo made."""
+    """Create or empty the folder. Raises DemoFolderError if it contains files that are not from a demo."""
     try:
         if folder.is_dir() and any(folder.iterdir()):
             if not (folder / MARK).is_file():
-                raise DemoFolderError(f"{folder} holds something that no demo made. Give another --data.")
+                raise DemoFolderError(f"{folder} contains files that are not from a demo. Choose another --data.")
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).touch()
@@ -101,7 +105,7 @@ def _search(client: Client, supervisor: Supervisor) -> Study:
             study = sighting.study
             screen.show(sighting)
             if time.monotonic() - started > LONGEST_SECONDS:
-                raise DemoTimeoutError(f"The study is {study.state} after {LONGEST_SECONDS:g} s. The logs say why.")
+                raise DemoTimeoutError(f"The study is still {study.state} after {LONGEST_SECONDS:g} s. See the logs.")
     if study.state != "COMPLETED":
         say(f"the study is {study.state}: {study.reason}", "red")
         raise typer.Exit(FAILED)
@@ -109,7 +113,7 @@ def _search(client: Client, supervisor: Supervisor) -> Study:
 
 
 def _comparison(answer: Answer, trials: Iterable[Trial]) -> Rows:
-    """The best trial of each family, then what confirmation made of the winner and of the best constant rate."""
+    """The best trial of each family, then the confirmed results of the winner and of the best constant rate."""
     table = Rows("", "rates", answer.metric, "95% interval")
     best: dict[str, Trial] = {}
     for trial in trials:

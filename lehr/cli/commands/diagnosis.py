@@ -1,4 +1,4 @@
-"""The command that says what is wrong with a study or a trial, and how findings are shown."""
+"""`lehr diagnose`: reports what is wrong with a study or a trial; also formats findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lehr.wire.diagnosis import Finding
 def diagnose(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginning of an id, or name.")],
     trial: Annotated[
-        int | None, typer.Option("--trial", min=0, help="A trial's number: what is wrong with it.")
+        int | None, typer.Option("--trial", min=0, help="Number of the trial to diagnose instead.")
     ] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
@@ -38,11 +38,11 @@ def diagnose(
     elif findings:
         show_findings(findings)
     else:
-        output.write("nothing is wrong that could be seen")
+        output.write("no problems found")
 
 
 def show_findings(findings: Sequence[Finding]) -> None:
-    """A block for each: code and message, what to do, and the numbers it rests on."""
+    """Print a block for each finding: code and message, remedy, field to change, and evidence."""
     for finding in findings:
         output.show(_finding_details(finding))
 
@@ -50,8 +50,8 @@ def show_findings(findings: Sequence[Finding]) -> None:
 def _finding_details(finding: Finding) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     evidence = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
-    for label, said in (("do", finding.remedy), ("change", finding.field or ""), ("seen", evidence)):
-        if said:
-            facts.add_row(Text(f"  {label}", style="dim"), Text(said))
+    for label, text in (("fix", finding.remedy), ("field", finding.field or ""), ("evidence", evidence)):
+        if text:
+            facts.add_row(Text(f"  {label}", style="dim"), Text(text))
     trial = f" (trial {finding.trial})" if finding.trial is not None else ""
     return Group(Text.assemble((finding.code, "bold yellow"), f"{trial}: {finding.message}"), facts)

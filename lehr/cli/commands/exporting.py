@@ -1,4 +1,4 @@
-"""The command that carries a schedule to a framework. It needs no server."""
+"""`lehr export`: writes a schedule for another framework. Needs no server."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from lehr.schedules.portable import FRAMEWORKS
 from lehr.schedules.portable import export as export_schedule
 from lehr.wire.schedules import MAX_HORIZON_STEPS
 
-FRAMEWORK_HELP = "What for: " + ", ".join(f"{each.name} ({each.title})" for each in FRAMEWORKS.values()) + "."
+FRAMEWORK_HELP = "Target: " + ", ".join(f"{target.name} ({target.title})" for target in FRAMEWORKS.values()) + "."
 
 
 def export(
     name: Annotated[
         str,
-        typer.Argument(metavar="FILE|FAMILY", help="A JSON or YAML file with a schedule, - for stdin, or a family."),
+        typer.Argument(metavar="FILE|FAMILY", help="JSON or YAML file with a schedule, - for stdin, or a family."),
     ],
     *,
     to: Annotated[str, typer.Option(metavar="FRAMEWORK", help=FRAMEWORK_HELP)] = "torch",
-    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="How many steps the training takes.")],
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="Number of steps of the training.")],
     param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A value of a family's; repeatable.")
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Parameter of the family. Repeatable.")
     ] = None,
-    into: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the code there.")] = None,
+    into: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of stdout.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write a schedule as code, flags or a table for a framework. What it keeps and loses goes to stderr."""
     schedules = named_schedules(name, parameters(param))
     if len(schedules) != 1:
         raise InvalidValueError(
-            Fault("FILE", "holds several schedules", "one schedule", len(schedules), "Export one at a time.")
+            Fault("FILE", "contains several schedules", "one schedule", len(schedules), "Export one at a time.")
         )
     with naming({"framework": "--to", "horizon_steps": "--horizon"}):
         exported = export_schedule(schedules[0], to, horizon)

@@ -1,4 +1,4 @@
-"""The command that says what a training will come to."""
+"""`lehr forecast`: predicts the final loss of a training."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ def forecast(
     study: StudyArgument,
     schedule: Annotated[
         str | None,
-        typer.Option("--schedule", metavar="FILE|-", help="A schedule as JSON or YAML; default: the best so far."),
+        typer.Option("--schedule", metavar="FILE|-", help="Schedule as JSON or YAML; the best so far by default."),
     ] = None,
     horizon: Annotated[
-        int | None, typer.Option("--horizon", min=1, max=MAX_HORIZON_STEPS, help="Steps; default: the study's.")
+        int | None,
+        typer.Option("--horizon", min=1, max=MAX_HORIZON_STEPS, help="Number of steps; the study's by default."),
     ] = None,
-    enqueue: Annotated[
-        bool, typer.Option("--enqueue", help="Have the schedule that is expected to be best trained.")
-    ] = False,
+    enqueue: Annotated[bool, typer.Option("--enqueue", help="Train the suggested schedule as a trial.")] = False,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
@@ -57,15 +56,15 @@ def forecast(
 
 def _enqueue(client: Client, found: Forecast) -> None:
     if found.suggestion is None:
-        raise ConflictError("The study knows too little to suggest a schedule; nothing was enqueued.")
+        raise ConflictError("The study has too little data to suggest a schedule; nothing was enqueued.")
     trial = client.enqueue(found.study_id, found.suggestion.schedule, origin="law")
-    say(f"trial {trial.number} will train the schedule that is expected to be best")
+    say(f"enqueued the suggested schedule as trial {trial.number}")
 
 
 def _show(found: Forecast) -> None:
     title = f"{found.schedule.family} {rates(found.schedule)} over {found.horizon_steps} steps"
     output.show(Text(title, style="bold"))
-    table = Rows("loss", "at the end", "90% interval", "rests on")
+    table = Rows("loss", "at the end", "90% interval", "based on")
     for loss in found.losses:
         known = f"{loss.curves} trainings" if loss.doubt is None else "not known"
         table.add_row(loss.name, number(loss.value), Text(interval(loss.interval90)), known)
@@ -75,11 +74,11 @@ def _show(found: Forecast) -> None:
             say(f"{loss.name} is not known: {loss.doubt.message}", "yellow")
     if len(found.horizons) > 1:
         longer = Rows("steps", found.losses[0].name, "90% interval")
-        for each in found.horizons:
-            longer.add_row(str(each.horizon_steps), number(each.value), Text(interval(each.interval90)))
+        for horizon in found.horizons:
+            longer.add_row(str(horizon.horizon_steps), number(horizon.value), Text(interval(horizon.interval90)))
         output.show(longer)
     if found.suggestion is not None:
-        tried = found.suggestion
-        say(f"to try: {number(tried.value)} {interval(tried.interval90)} is expected of")
-        # In one line, however long: it is there to be pasted.
-        output.write(dumps(tried.schedule.to_dict()))
+        suggested = found.suggestion
+        say(f"suggested schedule, expected to reach {number(suggested.value)} {interval(suggested.interval90)}:")
+        # On one line, so that it can be pasted.
+        output.write(dumps(suggested.schedule.to_dict()))

@@ -1,4 +1,4 @@
-"""The command that shows how good against how soon."""
+"""`lehr front`: shows the trade-off between the final value and the steps to a target."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def front(
     study: StudyArgument,
     target: Annotated[
         float | None,
-        typer.Option("--target", help="The value of the objective to reach; default: the answer's target."),
+        typer.Option("--target", help="Value of the objective to reach; the answer's target by default."),
     ] = None,
     robust: Annotated[
-        bool, typer.Option("--robust", help="Count robustness to the rate as an aim of its own, beside the steps.")
+        bool, typer.Option("--robust", help="Add robustness to the learning rate as a third aim.")
     ] = False,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,

@@ -1,4 +1,4 @@
-"""The command that ranks a study's families."""
+"""`lehr leaderboard`: ranks a study's families."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOp
         return
     output.show(board_table(board))
     counts = {entry.equal_budget.trials for entry in board.items if entry.equal_budget}
-    first = "" if board.answer is None else f"first the answer, trial {board.answer}; the others are "
+    first = "" if board.answer is None else f"the answer, trial {board.answer}, comes first; the others are "
     if counts:
-        say(f"{first}ranked by what the best of {counts.pop()} trials of each family comes to")
+        say(f"{first}ranked by the expected best of {counts.pop()} trials of each family")
 
 
 def board_table(board: Leaderboard) -> Rows:

@@ -1,4 +1,4 @@
-"""Commands that become the server or a worker: they replace this process."""
+"""Commands that run the server, a worker or a migration by replacing this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from lehr.cli.local.process import program_environment, require
 
 DatabaseOption = Annotated[
     str | None,
-    typer.Option("--database", metavar="URL", help="sqlite:///FILE or postgresql://…; else LEHR_DATABASE."),
+    typer.Option(
+        "--database", metavar="URL", help="Database URL: sqlite:///FILE or postgresql://…; else LEHR_DATABASE."
+    ),
 ]
 
 _Server = Annotated[str | None, typer.Option("--server", metavar="URL", help="Server URL; else LEHR_SERVER.")]
@@ -40,7 +42,7 @@ _CheckpointSeconds = Annotated[
     typer.Option(
         "--checkpoint-seconds",
         metavar="S",
-        help="Seconds between two checkpoints of a trial; else LEHR_CHECKPOINT_SECONDS.",
+        help="Seconds between checkpoints of a trial; else LEHR_CHECKPOINT_SECONDS.",
     ),
 ]
 _HangSeconds = Annotated[
@@ -48,21 +50,19 @@ _HangSeconds = Annotated[
     typer.Option(
         "--hang-seconds",
         metavar="S",
-        help="Fail a trial that makes no step for this many seconds; else LEHR_HANG_SECONDS.",
+        help="Fail a trial that makes no progress for this many seconds; else LEHR_HANG_SECONDS.",
     ),
 ]
 _MemoryLimitMib = Annotated[
     float | None,
-    typer.Option(
-        "--memory-limit-mib", metavar="MIB", help="Most memory that training may use; else LEHR_MEMORY_LIMIT_MIB."
-    ),
+    typer.Option("--memory-limit-mib", metavar="MIB", help="Memory limit for training; else LEHR_MEMORY_LIMIT_MIB."),
 ]
 _GpuMemoryShare = Annotated[
     float | None,
     typer.Option(
         "--gpu-memory-share",
         metavar="F",
-        help="Share of the GPU's memory to use, above 0 to 1; else LEHR_GPU_MEMORY_SHARE.",
+        help="Fraction of the GPU's memory to use, in (0, 1]; else LEHR_GPU_MEMORY_SHARE.",
     ),
 ]
 _MaxTrials = Annotated[
@@ -78,7 +78,7 @@ _ProbeAfter = Annotated[
     typer.Option(
         "--probe-after",
         metavar="S",
-        help="Seconds that a task trains alone before `--cohort auto` measures it; else LEHR_PROBE_AFTER.",
+        help="Seconds of solo training before `--cohort auto` benchmarks a task; else LEHR_PROBE_AFTER.",
     ),
 ]
 _Processes = Annotated[
@@ -89,7 +89,7 @@ _Processes = Annotated[
 ]
 _Calibration = Annotated[
     str | None,
-    typer.Option("--calibration", metavar="DIR", help="Folder of measured cohort sizes; else LEHR_CALIBRATION."),
+    typer.Option("--calibration", metavar="DIR", help="Folder for measured cohort sizes; else LEHR_CALIBRATION."),
 ]
 _CudaGraphs = Annotated[
     str | None,
@@ -103,11 +103,11 @@ _Threads = Annotated[
 _LogLevel = Annotated[
     str | None,
     typer.Option(
-        "--log-level", metavar="debug|info|warning|error", help="Least severe messages to log; else LEHR_LOG_LEVEL."
+        "--log-level", metavar="debug|info|warning|error", help="Lowest severity to log; else LEHR_LOG_LEVEL."
     ),
 ]
 _LogFormat = Annotated[
-    str | None, typer.Option("--log-format", metavar="console|json", help="Form of the log; else LEHR_LOG_FORMAT.")
+    str | None, typer.Option("--log-format", metavar="console|json", help="Log format; else LEHR_LOG_FORMAT.")
 ]
 
 
@@ -116,16 +116,19 @@ def serve(
     database: DatabaseOption = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on; else LEHR_HOST.")] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Port, 0 takes a free one; else LEHR_PORT.")
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port to listen on, 0 for any free port; else LEHR_PORT."),
     ] = None,
     allowed_hosts: Annotated[
         str | None,
-        typer.Option("--allowed-hosts", metavar="NAME,…", help="Names of this server; else LEHR_ALLOWED_HOSTS."),
+        typer.Option("--allowed-hosts", metavar="NAME,…", help="Host names of this server; else LEHR_ALLOWED_HOSTS."),
     ] = None,
     port_file: Annotated[
-        str | None, typer.Option("--port-file", metavar="FILE", help="Where to write the port once it is bound.")
+        str | None, typer.Option("--port-file", metavar="FILE", help="File to write the port to once it is bound.")
     ] = None,
-    migrate: Annotated[bool, typer.Option("--migrate", help="Bring the database to the newest schema first.")] = False,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Upgrade the database to the newest schema first.")
+    ] = False,
 ) -> None:
     """Run the server alone."""
     options = {
@@ -171,12 +174,12 @@ def migrate(database: DatabaseOption = None) -> None:
 
 
 def flags(options: Mapping[str, str | float | None]) -> list[str]:
-    """The options that were given, as arguments."""
+    """The options that are set, as command-line arguments."""
     return [part for name, value in options.items() if value is not None for part in (name, str(value))]
 
 
 def become(module: str, arguments: list[str]) -> None:
-    """Replace this process: signals then reach the module itself, and its exit code is the command's."""
+    """Replace this process by the module, so that the module gets signals directly and sets the exit code."""
     require(module)
     sys.stdout.flush()
     sys.stderr.flush()

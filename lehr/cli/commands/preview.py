@@ -1,4 +1,4 @@
-"""The command that draws schedules. It needs no server."""
+"""`lehr preview`: draws schedules. Needs no server."""
 
 from __future__ import annotations
 
@@ -24,23 +24,27 @@ FLAGS = {
     "peak_lr": "--peak-lr",
     "warmup_fraction": "--warmup-fraction",
 }
-NAMES = "Families, and JSON or YAML files that hold schedules; - reads stdin. Families: " + ", ".join(FAMILIES) + "."
+NAMES = "Families, or JSON or YAML files with schedules; - for stdin. Families: " + ", ".join(FAMILIES) + "."
 
 
 def preview(
     names: Annotated[list[str], typer.Argument(metavar="FAMILY|FILE…", help=NAMES)],
     *,
-    start_lr: Annotated[float | None, typer.Option(help="The rate at the first step, of families.")] = None,
-    end_lr: Annotated[float | None, typer.Option(help="The rate at the last step.")] = None,
-    peak_lr: Annotated[float | None, typer.Option(help="The highest rate, where one climbs.")] = None,
-    warmup_fraction: Annotated[float | None, typer.Option(help="The part of the horizon that climbs to it.")] = None,
+    start_lr: Annotated[float | None, typer.Option(help="Rate at the first step, for families.")] = None,
+    end_lr: Annotated[float | None, typer.Option(help="Rate at the last step, for families.")] = None,
+    peak_lr: Annotated[float | None, typer.Option(help="Highest rate, for families with a warmup.")] = None,
+    warmup_fraction: Annotated[float | None, typer.Option(help="Fraction of the horizon for the warmup.")] = None,
     param: Annotated[
-        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A parameter of the family; repeatable.")
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Parameter of the family. Repeatable.")
     ] = None,
-    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="How many steps.")] = 1000,
-    points: Annotated[int, typer.Option(min=1, max=MAX_PREVIEW_POINTS, help="Rates that --json gives at most.")] = 200,
+    horizon: Annotated[int, typer.Option(min=1, max=MAX_HORIZON_STEPS, help="Number of steps.")] = 1000,
+    points: Annotated[
+        int, typer.Option(min=1, max=MAX_PREVIEW_POINTS, help="Maximum number of rates to print with --json.")
+    ] = 200,
     log: Annotated[bool, typer.Option("--log", help="Draw the rate on a log axis.")] = False,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture there instead.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write an SVG picture to this file instead of drawing.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Draw one or more schedules in the terminal. Rates that are not given get example values."""
@@ -60,7 +64,7 @@ def preview(
 
 
 def _document(schedules: list[Schedule], curves: list[Curve], horizon: int) -> dict[str, Any]:
-    """One schedule with its rates, or several in a list."""
+    """The JSON document: one schedule with its rates, or a list of several."""
     rates = [
         {
             "step": list(curve.step),
@@ -69,7 +73,7 @@ def _document(schedules: list[Schedule], curves: list[Curve], horizon: int) -> d
         }
         for curve in curves
     ]
-    whole = [{"schedule": schedule.to_dict(), **each} for schedule, each in zip(schedules, rates, strict=True)]
+    whole = [{"schedule": schedule.to_dict(), **sampled} for schedule, sampled in zip(schedules, rates, strict=True)]
     if len(whole) == 1:
         return {"schedule": whole[0].pop("schedule"), "horizon_steps": horizon, **whole[0]}
     return {"horizon_steps": horizon, "schedules": whole}

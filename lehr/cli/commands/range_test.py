@@ -1,4 +1,4 @@
-"""The command that sweeps the learning rate, and draws what the sweeps say."""
+"""`lehr range-test`: sweeps the learning rate and plots the loss; `lehr range-tests` lists the tests."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult, RangeTest
 from lehr.wire.studies import FINISHED_STUDY_STATES
 
 KEPT = ("name", "task", "priority", "low", "high", "steps", "seeds")
-"""Of a file: what else a study says is not for a range test."""
+"""Fields of a study file that also apply to a range test."""
 TASK_FLAGS = {"name": "--task", "task.name": "--task", "task.params": "--param"}
 POLL_SECONDS = 0.5
 MARGIN_LOSS = 1.1
-"""Losses above where it began, by this much of the fall, are drawn at the upper edge."""
+"""The top of the plot: higher losses are drawn at the upper edge. 1 is the first loss, 0 the lowest."""
 
 
 def range_test(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE|-]", help="A study or a range test: its task is swept.")
+        str | None, typer.Argument(metavar="[FILE|-]", help="Study or range test whose task to sweep; - for stdin.")
     ] = None,
     *,
-    task: Annotated[str | None, typer.Option("--task", help="The task, instead of a file.")] = None,
-    param: Annotated[list[str] | None, typer.Option("--param", help="A parameter of it: NAME=VALUE.")] = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="Of each sweep: 200 unless told.")] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", help="How many sweeps: 3 unless told.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Task to sweep, instead of a file.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Parameter of the task. Repeatable.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of each sweep; 200 by default.")] = None,
+    seeds: Annotated[int | None, typer.Option("--seeds", help="Number of sweeps; 3 by default.")] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
@@ -54,7 +56,7 @@ def range_test(
         while found.state not in FINISHED_STUDY_STATES:
             time.sleep(POLL_SECONDS)
             found = client.range_test(found.range_test_id)
-    _tell(found, json)
+    _print_result(found, json)
     if found.state in ("FAILED", "CANCELLED"):
         raise typer.Exit(FAILED)
 
@@ -64,26 +66,27 @@ def range_tests(json: JsonOption = False, server: ServerOption = settings.DEFAUL
     with Client(server) as client:
         found = list(client.range_tests())
     if json:
-        output.document([each.model_dump(mode="json") for each in found])
+        output.document([test.model_dump(mode="json") for test in found])
         return
     if not found:
-        say("no range tests yet; `lehr range-test FILE` makes one")
+        say("no range tests yet; run one with `lehr range-test FILE`")
         return
     table = Rows("range test", "name", "task", "state", "bounds", ids=("range test",))
-    for each in found:
-        known = each.result if each.result is not None and each.result.found else None
-        bounds = f"{known.bounds.low:g} to {known.bounds.high:g}" if known and known.bounds else ""
-        table.add_row(each.range_test_id, Text(each.name), Text(str(each.task["name"])), each.state, bounds)
+    for test in found:
+        result = test.result if test.result is not None and test.result.found else None
+        bounds = f"{result.bounds.low:g} to {result.bounds.high:g}" if result and result.bounds else ""
+        table.add_row(test.range_test_id, Text(test.name), Text(str(test.task["name"])), test.state, bounds)
     output.show(table)
 
 
 def _request(file: str | None, task: str | None, params: list[str]) -> dict[str, Any]:
     if (file is None) == (task is None):
         given = "both" if file else "neither"
-        remedy = "Give FILE, or --task NAME."
-        raise InvalidValueError(Fault("FILE", "names what to sweep, as --task does", "one of the two", given, remedy))
+        remedy = "Use FILE or --task NAME."
+        message = "and --task are both set" if file else "and --task are both missing"
+        raise InvalidValueError(Fault("FILE", message, "exactly one of the two", given, remedy))
     if task is not None:
-        return {"name": task, "task": {"name": task, "params": dict(_parameter(each) for each in params)}}
+        return {"name": task, "task": {"name": task, "params": dict(_parameter(param) for param in params)}}
     document = read_study(file or "")
     asked = document.get("range_test") or {}
     return {**asked, **{key: document[key] for key in KEPT if key in document}}
@@ -92,11 +95,12 @@ def _request(file: str | None, task: str | None, params: list[str]) -> dict[str,
 def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InvalidValueError(Fault("--param", "is no assignment", "NAME=VALUE", text, "Write --param epochs=5."))
+        remedy = "For example, --param epochs=5."
+        raise InvalidValueError(Fault("--param", "is not a NAME=VALUE pair", "NAME=VALUE", text, remedy))
     return name, scalar(value)
 
 
-def _tell(found: RangeTest, json: bool) -> None:
+def _print_result(found: RangeTest, json: bool) -> None:
     if json:
         output.document(found.model_dump(mode="json"))
         return
@@ -114,7 +118,7 @@ def _tell(found: RangeTest, json: bool) -> None:
 
 
 def curve_lines(curve: RangeCurve) -> list[str]:
-    """The smoothed loss over the logarithm of the rate, whose ends are in powers of ten."""
+    """Plot the smoothed loss over the base-10 logarithm of the rate."""
     top = curve.loss[0] + (MARGIN_LOSS - 1) * (curve.loss[0] - min(curve.loss))
     decades = [math.log10(lr) for lr in curve.lr]
     return [
@@ -128,6 +132,6 @@ def _points(result: RangeResult) -> Rows:
     for name in ("steepest", "valley", "minimum", "divergence", "held_out_minimum"):
         point: RangePoint | None = getattr(result, name)
         if point is not None:
-            over = f"{point.least:g} to {point.greatest:g} ({point.seeds})"
-            table.add_row(name.replace("_", " "), f"{point.lr:g}", over)
+            spread = f"{point.least:g} to {point.greatest:g} ({point.seeds})"
+            table.add_row(name.replace("_", " "), f"{point.lr:g}", spread)
     return table

@@ -1,4 +1,4 @@
-"""The command that lists studies, or shows one."""
+"""`lehr status`: lists studies, or shows one."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def status(
             return
         studies = list(client.studies())
     if json:
-        output.document([each.model_dump(mode="json") for each in studies])
+        output.document([summary.model_dump(mode="json") for summary in studies])
     elif studies:
         output.show(tables.studies_table(studies))
     else:
-        say("no studies yet; `lehr submit FILE` posts one")
+        say("no studies yet; submit one with `lehr submit FILE`")
 
 
 def _show_running(client: Client, study: Study) -> None:
-    """A study's trials under way; the first ones, where a cohort is large."""
+    """Print the study's running trials, up to SHOWN_RUNNING."""
     if study.progress.trials.get("RUNNING"):
         running = islice(client.trials(study.study_id, state="RUNNING", page_size=SHOWN_RUNNING), SHOWN_RUNNING)
         output.show(tables.running_table(running))

@@ -1,4 +1,4 @@
-"""Commands that submit a study, follow it and show its answer."""
+"""`lehr submit`, `lehr watch` and `lehr best`: submit a study, follow it, and show its answer."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Id, beginni
 
 
 def submit(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The study, as YAML or JSON; - reads standard input.")],
-    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it has finished.")] = False,
-    validate_only: Annotated[bool, typer.Option("--validate-only", help="Check it, create nothing.")] = False,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="Study as YAML or JSON; - for stdin.")],
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the study until it finishes.")] = False,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Check the study without creating it.")
+    ] = False,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
@@ -46,7 +48,7 @@ def submit(
             return
         study = client.create_study(spec)
         _warn(study.warnings)
-        output.hint(f"study {study.name} is {study.state}; watch it:", _again("watch", study, server))
+        output.hint(f"study {study.name} is {study.state}; follow it with:", _again("watch", study, server))
         if not watch:
             output.document(study.model_dump(mode="json")) if json else output.write(study.study_id)
             return
@@ -66,9 +68,13 @@ def best(
     study: StudyArgument,
     code: Annotated[
         str | None,
-        typer.Option("--code", metavar="FRAMEWORK", help="Print code: torch, optax, …, all that `lehr export` has."),
+        typer.Option(
+            "--code",
+            metavar="FRAMEWORK",
+            help="Print code for this framework: torch, optax, … (see `lehr export --help`).",
+        ),
     ] = None,
-    points: Annotated[int | None, typer.Option("--points", min=1, help="Rates to give at most.")] = None,
+    points: Annotated[int | None, typer.Option("--points", min=1, help="Maximum number of rates to print.")] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
@@ -84,13 +90,14 @@ def best(
 
 
 def _write_code(answer: Answer, framework: str) -> None:
-    """The server's code where it sent some, else this program's own export."""
+    """Print the code that the server sent, or export it here if it sent none for this framework."""
     if framework in answer.code:
         output.write(answer.code[framework])
         return
     if answer.horizon_steps is None:
         bound = "a study whose number of steps is known"
-        raise InvalidValueError(Fault("--code", "cannot be written yet", bound, framework, "Wait for a report."))
+        remedy = "Wait until a trial has reported."
+        raise InvalidValueError(Fault("--code", "is not available yet", bound, framework, remedy))
     with naming({"framework": "--code"}):
         exported = export(answer.schedule, framework, answer.horizon_steps)
     output.write(exported.code)
@@ -106,16 +113,16 @@ def _validate(client: Client, spec: dict[str, Any], json: bool) -> None:
 
 
 def _watch(study: Study, server: str, json: bool) -> None:
-    """Show progress until the end, then the answer; exit with 1 unless the study completed."""
+    """Show progress until the study ends, then the answer; exit with 1 unless the study completed."""
     last = study
-    # No retries inside the client: `follow` itself asks on, and says meanwhile that nobody answers.
+    # No retries in the client: `follow` itself retries, and meanwhile shows that the server does not respond.
     try:
         with Client(server, timeout=WATCH_TIMEOUT_SECONDS, retry=None) as client, view() as screen:
             for sighting in follow(client, study.study_id):
                 last = sighting.study
                 screen.show(sighting)
     except KeyboardInterrupt:
-        output.hint("\nthe study goes on; watch it again:", _again("watch", study, server))
+        output.hint("\nthe study keeps running; follow it again with:", _again("watch", study, server))
         raise typer.Exit(INTERRUPTED) from None
     _conclude(last, server, json)
 
@@ -127,11 +134,11 @@ def _conclude(study: Study, server: str, json: bool) -> None:
         try:
             with Client(server) as client:
                 _show_answer(client.best(study.study_id, points=PICTURE_POINTS))
-            output.hint("the whole answer:", f"{_again('best', study, server)} --json")
+            output.hint("for the complete answer, run:", f"{_again('best', study, server)} --json")
         except ConflictError:
             say(f"study {study.name} is {study.state}: no trial completed")
     if study.state == "COMPLETED" and study.reason:
-        say(f"the search stopped before its trials were spent: {study.reason}")
+        say(f"the search stopped before using all its trials: {study.reason}")
     if study.state != "COMPLETED":
         say(f"study {study.name} is {study.state}" + (f": {study.reason}" if study.reason else ""), "red")
         raise typer.Exit(FAILED)
@@ -140,7 +147,7 @@ def _conclude(study: Study, server: str, json: bool) -> None:
 def _show_answer(answer: Answer) -> None:
     output.show(tables.answer_details(answer))
     show_findings(answer.diagnosis)
-    # In one line, however long: it is there to be pasted.
+    # On one line, so that it can be pasted.
     output.write(dumps(answer.schedule.to_dict()))
 
 

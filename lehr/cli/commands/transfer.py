@@ -1,4 +1,4 @@
-"""The command that carries a study's best schedule over to a larger training."""
+"""`lehr transfer`: rescales a study's best schedule to another horizon, batch size or width."""
 
 from __future__ import annotations
 
@@ -38,27 +38,35 @@ FLAGS = {
 def transfer(
     *,
     study: StudyArgument,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="The new horizon.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="The new batch size.")] = None,
-    width: Annotated[int | None, typer.Option("--width", min=1, help="The new width of the model.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="New horizon, in steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="New batch size.")] = None,
+    width: Annotated[int | None, typer.Option("--width", min=1, help="New width of the model.")] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option("--rule", metavar="WHAT=RULE", help="batch=linear, horizon=power, width=mup, …; may be repeated."),
+        typer.Option(
+            "--rule", metavar="SIZE=RULE", help="Scaling rule: batch=linear, horizon=power, width=mup, …. Repeatable."
+        ),
     ] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option("--from", metavar="WHAT=N", help="steps=N, batch=N, width=N: what the task does not tell."),
+        typer.Option(
+            "--from",
+            metavar="SIZE=N",
+            help="Size used by the study (steps=N, batch=N or width=N), if not in the task's parameters. Repeatable.",
+        ),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option("--optimizer", help="Where the task does not tell it.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", help="Optimizer of the study, if not in the task's parameters.")
+    ] = None,
     json: JsonOption = False,
     server: ServerOption = settings.DEFAULT_SERVER,
 ) -> None:
     """Rescale the best schedule to another horizon, batch size or width."""
-    told = {"horizon_steps": steps, "batch_size": batch_size, "width": width, "optimizer": optimizer}
-    told |= {f"{what}_rule": name for what, name in _pairs("--rule", rule, ("batch", "horizon", "width")).items()}
+    target = {"horizon_steps": steps, "batch_size": batch_size, "width": width, "optimizer": optimizer}
+    target |= {f"{size}_rule": name for size, name in _pairs("--rule", rule, ("batch", "horizon", "width")).items()}
     sizes = _pairs("--from", origin, ("steps", "batch", "width"))
     names = {"steps": "horizon_steps", "batch": "batch_size", "width": "width"}
-    document: dict[str, Any] = {**told, "origin": {names[what]: _whole(size) for what, size in sizes.items()}}
+    document: dict[str, Any] = {**target, "origin": {names[size]: _whole(text) for size, text in sizes.items()}}
     with Client(server) as client, naming(FLAGS):
         moved = client.transfer(find_study(client, study).study_id, document)
     if json:
@@ -69,29 +77,30 @@ def transfer(
 
 def _pairs(option: str, given: list[str] | None, known: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
-    for each in given or []:
-        what, equals, value = each.partition("=")
-        if what not in known or not equals:
+    for pair in given or []:
+        name, equals, value = pair.partition("=")
+        if name not in known or not equals:
             bound = " or ".join(f"{name}=…" for name in known)
-            remedy = "Write it in this form." if what in known else suggest(what, known, "one")
-            raise InvalidValueError(Fault(option, "is not understood", bound, each, remedy))
-        pairs[what] = value
+            remedy = f"Write {name}=…." if name in known else suggest(name, known, "one")
+            raise InvalidValueError(Fault(option, "is not valid", bound, pair, remedy))
+        pairs[name] = value
     return pairs
 
 
 def _whole(text: str) -> int:
     if not text.isdecimal():
-        raise InvalidValueError(Fault("--from", "is no whole number", "1 or more", text, "Give a number."))
+        raise InvalidValueError(Fault("--from", "is not an integer", "1 or more", text, "For example, batch=128."))
     return int(text)
 
 
 def _show(moved: Transfer) -> None:
     output.show(Text(f"{moved.schedule.family} {rates(moved.schedule)} over {moved.horizon_steps} steps", style="bold"))
-    table = Rows("", "from", "to", "rates times", "rule", "rests on")
+    table = Rows("", "from", "to", "rate factor", "rule", "evidence")
     for change in moved.rescalings:
         rule = Text(f"{change.rule}: {change.formula}")
-        told = (f"{change.factor:.4g}", rule, Text(f"{change.rests_on} ({change.source})"))
-        table.add_row(change.dimension, str(change.origin), str(change.target), *told)
+        evidence = Text(f"{change.rests_on} ({change.source})")
+        sizes = str(change.origin), str(change.target)
+        table.add_row(change.dimension, *sizes, f"{change.factor:.4g}", rule, evidence)
     output.show(table)
     for name, factor in moved.groups.items():
         output.show(Text(f"{name}: {factor:.4g} times the original's rates"))

@@ -1,4 +1,4 @@
-"""`lehr up`: server and workers on this machine."""
+"""`lehr up`: runs a server and workers on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_PORT = 8765
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: ends the same way as Ctrl-C, and is no failure."""
+    """SIGTERM or SIGHUP: an orderly shutdown like Ctrl-C, not a failure."""
 
 
 def up(
@@ -34,17 +34,25 @@ def up(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=0, max=1024, help="How many, 0: none. Default: one for each GPU, else for each core."
+            "--workers",
+            min=0,
+            max=1024,
+            help="Number of workers, 0 for none; by default one per GPU, or per core without a GPU.",
         ),
     ] = None,
     data: DataOption = settings.DEFAULT_DATA,
     device: DeviceOption = "auto",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show logs here, not in DIR/logs.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print logs to stderr instead of to DIR/logs.")
+    ] = False,
 ) -> None:
     """Run a server and workers on this machine, with SQLite. Ctrl-C ends them; studies stay and continue next time."""
     try:
         with running(data, Plan(host, port, workers, device, verbose)) as supervisor:
-            say(f"lehr is up on {supervisor.url}, data in {data}. Ctrl-C ends it; studies go on at the next `lehr up`.")
+            say(
+                f"lehr is up on {supervisor.url}, data in {data}. "
+                "Press Ctrl-C to stop; studies continue at the next `lehr up`."
+            )
             while True:
                 supervisor.tick()
                 time.sleep(TICK_SECONDS)
@@ -54,7 +62,7 @@ def up(
 
 @contextmanager
 def running(data: Path, plan: Plan) -> Iterator[Supervisor]:
-    """A supervisor that is started here and ended on the way out, whatever the reason."""
+    """Start a supervisor, and stop it on exit, whatever the reason."""
     plan.require_programs()  # before the folder is made
     with DataFolder(data) as folder, _signals_end_it():
         supervisor = Supervisor(folder, plan, say)
@@ -62,20 +70,20 @@ def running(data: Path, plan: Plan) -> Iterator[Supervisor]:
             supervisor.start()
             yield supervisor
         finally:
-            err.print("ending workers and server …")
+            err.print("stopping workers and server …")
             supervisor.stop()
 
 
 @contextmanager
 def _signals_end_it() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
-        # Only once: what follows is the orderly end, which a second SIGTERM must not cut short.
-        for each in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(each, signal.SIG_IGN)
+        # Only once: a second SIGTERM must not cut the orderly shutdown short.
+        for ignored in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
         raise Terminated
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    # A shell that starts a job in the background has it ignore SIGINT; `up` promises to end on it.
+    # A shell makes background jobs ignore SIGINT; `up` promises to stop on it.
     before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -1,1 +1,1 @@
-"""Tables, curves and progress in the terminal."""
+"""Prints tables, curves and progress in the terminal."""

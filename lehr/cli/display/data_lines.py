@@ -1,31 +1,31 @@
-"""What was made of a study's data, as people read it."""
+"""Formats the summary of a study's data."""
 
 from __future__ import annotations
 
 from lehr.wire.data import DataSummary
 
 MOST_NAMES = 12
-"""Of columns and of classes that are shown; all that were sent are in the study's document."""
+"""The most columns or classes to show; the study's document has all that were sent."""
 
 
 def data_lines(data: DataSummary) -> list[str]:
-    """What was made of the data, a line for each fact."""
-    of_what = "rows" if data.columns_count is not None else "examples" if data.classes_count else "tokens"
-    lines = [f"{data.source}: {data.rows} {of_what}"]
+    """The data summary, one line for each fact."""
+    unit = "rows" if data.columns_count is not None else "examples" if data.classes_count else "tokens"
+    lines = [f"{data.source}: {data.rows} {unit}"]
     for kind in ("numbers", "categories"):
-        of_kind = [one for one in data.columns if one.kind == kind]
-        names = [f"{one.name} ({one.missing} missing)" if one.missing else one.name for one in of_kind]
+        columns = [column for column in data.columns if column.kind == kind]
+        names = [f"{column.name} ({column.missing} missing)" if column.missing else column.name for column in columns]
         if names:
             lines.append(f"{len(names)} columns of {kind}: {_some(names)}")
     if data.columns_count is not None and data.columns_count > len(data.columns):
         lines.append(f"and {data.columns_count - len(data.columns)} more columns")
     if data.target is not None:
-        is_measured = data.columns_count is not None and not data.classes_count
-        lines.append(f"target {data.target}" + (", measured" if is_measured else ""))
+        is_numeric = data.columns_count is not None and not data.classes_count
+        lines.append(f"target {data.target}" + (", numeric" if is_numeric else ""))
     if data.classes_count:
         counts = [f"{name} {count}" for name, count in data.classes.items()]
         lines.append(f"{data.classes_count} classes: {_some(counts)}")
-    return [*lines, *(f"left out: {one}" for one in data.left_out)]
+    return [*lines, *(f"left out: {sentence}" for sentence in data.left_out)]
 
 
 def _some(names: list[str]) -> str:

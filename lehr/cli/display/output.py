@@ -1,4 +1,4 @@
-"""Where things are printed: results on stdout, progress and messages on stderr."""
+"""Prints results to stdout, and progress and messages to stderr."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from lehr.errors import Fault
 from lehr.terminal import CleanConsole, clean, escape_json
 
 PIPE_WIDTH = 140
-"""Columns of a table that nobody watches: files and pipes have no width of their own."""
+"""The width of tables in files and pipes, which have none of their own."""
 
 out = CleanConsole(highlight=False)
 err = CleanConsole(stderr=True, highlight=False)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def show(renderable: RenderableType) -> None:
-    """A result, for people."""
+    """Print a formatted result."""
     console = out if out.is_terminal else CleanConsole(highlight=False, width=PIPE_WIDTH)
     console.print(renderable, markup=False)
 
 
 def lines(text: str) -> None:
-    """Lines of a result: a terminal breaks them between words, a pipe does not."""
+    """Print lines of a result, wrapped between words in a terminal but not in a pipe."""
     out.print(Text(text), soft_wrap=not out.is_terminal)
 
 
 def write(text: str) -> None:
-    """A result as it is, less control characters."""
+    """Print a result as it is, without control characters."""
     text = clean(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
 
 
 def document(value: Any) -> None:
-    """A result, as JSON."""
+    """Print a result as JSON."""
     text = _json(value)
     if out.is_terminal:
         out.print(JSONHighlighter()(text), soft_wrap=True)
@@ -51,12 +51,12 @@ def document(value: Any) -> None:
 
 
 def say(message: str, style: str = "") -> None:
-    """A message. Square brackets are kept: bounds are written with them."""
+    """Print a message. Square brackets are not markup: they appear in bounds."""
     err.print(Text(message, style=style), soft_wrap=not err.is_terminal)
 
 
 def hint(message: str, command: str) -> None:
-    """A message that ends with a command to paste, which is never broken: where it is too long it has its own line."""
+    """Print a message that ends with a command to paste, which is never wrapped; if too long, it gets its own line."""
     whole = f"{message} {command}"
     fits = not err.is_terminal or Text(whole).cell_len <= err.width
     say(whole if fits else message)
@@ -65,20 +65,20 @@ def hint(message: str, command: str) -> None:
 
 
 def confirm(question: str) -> None:
-    """Ask on stderr. Raises typer.Abort for no."""
+    """Ask on stderr. Raises typer.Abort if the user declines."""
     typer.confirm(clean(question), abort=True, err=True)
 
 
 def faults_text(faults: tuple[Fault, ...]) -> Text:
-    """Refused values, one block each: the field, what is allowed, what was given, what to do."""
+    """Invalid values, one block each: the field and message, the allowed bound, the value given, and how to fix it."""
     text = Text()
     for fault in faults:
         text.append(f"\n  {fault.field or 'document'}", style="bold")
         text.append(f"  {fault.message}\n")
-        for label, said in (("allowed", fault.bound), ("got", _short(fault.value)), ("do", fault.remedy)):
-            if said:
+        for label, content in (("allowed", fault.bound), ("got", _short(fault.value)), ("fix", fault.remedy)):
+            if content:
                 text.append(f"    {label:<8}", style="dim")
-                text.append(f"{said}\n")
+                text.append(f"{content}\n")
     return text
 
 
@@ -91,7 +91,7 @@ def _short(value: Any, longest: int = 200) -> str:
 
 
 def _json(value: Any, indent: str = "") -> str:
-    """JSON with a line for each member, but lists of plain values on one line: rates by step are long."""
+    """JSON with a line for each member, but lists of plain values on one line, since rates by step are long."""
     deeper = indent + "  "
     if isinstance(value, dict) and value:
         members = [f"{deeper}{_plain(name)}: {_json(member, deeper)}" for name, member in value.items()]

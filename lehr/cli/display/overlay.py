@@ -1,4 +1,4 @@
-"""Several curves in one drawing: each in its colour where the terminal has some, else in its own letter."""
+"""Draws several curves in one plot, distinguished by colours or, without colours, by letters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lehr.cli.display.plot import BRAILLE, cell, frame, scaled, trace
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red")
 Points = tuple[Sequence[float], Sequence[float]]
-"""x and y of a curve."""
+"""The x and y values of a curve."""
 
 
 def overlay(
@@ -23,7 +23,7 @@ def overlay(
     log: bool = False,
     coloured: bool,
 ) -> Text:
-    """A drawing of the curves and a legend. Where two share a character, the earlier one has it."""
+    """A plot of the curves with a legend. If two curves share a character, the earlier one is drawn."""
     everything = [value for _, y in curves for value in y]
     heights = scaled(everything, log)
     bounds = min(heights), max(heights)
@@ -46,11 +46,11 @@ def _row(grids: Sequence[set[tuple[int, int]]], row: int, width: int, coloured: 
     text = Text()
     for column in range(width):
         if coloured:
-            found = [(index, bits) for index, grid in enumerate(grids) if (bits := cell(grid, 4 * row, 2 * column))]
-            both = 0
-            for _, bits in found:
-                both |= bits
-            text.append(chr(BRAILLE + both) if found else " ", style=_colour(found[0][0]) if found else "")
+            drawn = [(index, bits) for index, grid in enumerate(grids) if (bits := cell(grid, 4 * row, 2 * column))]
+            union = 0
+            for _, bits in drawn:
+                union |= bits
+            text.append(chr(BRAILLE + union) if drawn else " ", style=_colour(drawn[0][0]) if drawn else "")
         else:
             at = [index for index, grid in enumerate(grids) if (row, column) in grid]
             text.append(ascii_lowercase[at[0] % 26] if at else " ")

@@ -1,4 +1,4 @@
-"""Curves drawn with characters: eight dots to a character where the terminal knows Braille."""
+"""Draws curves with text characters: Braille characters of eight dots each, or plain ASCII."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BRAILLE = 0x2800
 def draw(
     x: Sequence[float], y: Sequence[float], *, width: int = 60, height: int = 12, log: bool = False, plain: bool = False
 ) -> list[str]:
-    """Lines of a plot of y over x, `height` of them and one below with the ends of x.
+    """The lines of a plot of y over x: `height` lines, and one below with the ends of x.
 
-    `width`: characters of the plot without its labels. `log`: y on a log axis; values of 0 then lie on
-    its lowest line. `plain`: ASCII only.
+    `width`: characters of the plot without its labels. `log`: use a log axis for y; zeros are drawn on the lowest
+    line. `plain`: ASCII only.
     """
     heights = scaled(y, log)
     columns, rows = (width, height) if plain else (2 * width, 4 * height)
@@ -28,7 +28,7 @@ def draw(
 
 
 def frame(body: Sequence[Text], y: Sequence[float], x: Sequence[float], *, width: int, plain: bool) -> list[Text]:
-    """The lines of a plot with the ends of y beside them, and a line below with the ends of x."""
+    """Add the ends of y beside the lines of a plot, and a line below with the ends of x."""
     names = {0: _label(max(y)), len(body) - 1: _label(min(y))}
     if max(y) == min(y):
         names = {len(body) // 2: _label(y[0])}
@@ -40,7 +40,7 @@ def frame(body: Sequence[Text], y: Sequence[float], x: Sequence[float], *, width
 
 
 def scaled(values: Sequence[float], log: bool) -> list[float]:
-    """The values as they are drawn: on a log axis their logarithms, 0 at the lowest one."""
+    """The values to draw: on a log axis, their logarithms, with zeros at the lowest one."""
     return _log(values) if log else list(values)
 
 
@@ -53,7 +53,7 @@ def _log(values: Sequence[float]) -> list[float]:
 def trace(
     x: Sequence[float], y: Sequence[float], bounds: tuple[float, float], columns: int, rows: int
 ) -> set[tuple[int, int]]:
-    """The dots (row, column) that the line through all points passes, row 0 on top."""
+    """The dots (row, column) of the line through all points; row 0 is at the top."""
     low, high = bounds
     breadth = x[-1] - x[0]
 
@@ -79,7 +79,7 @@ def _line(dots: set[tuple[int, int]], row: int, width: int, plain: bool) -> str:
 
 
 def cell(dots: set[tuple[int, int]], top: int, left: int) -> int:
-    """The bits of a Braille character whose upper left dot lies there."""
+    """The bits of the Braille character whose upper left dot is at (top, left)."""
     return sum(DOTS[i][j] for i in range(4) for j in range(2) if (top + i, left + j) in dots)
 
 

@@ -1,4 +1,4 @@
-"""A study's progress: a live picture on a terminal, a line for each change elsewhere."""
+"""Shows a study's progress: a live display in a terminal, otherwise a line for each change."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ BAR_WIDTH = 40
 
 
 class View(Protocol):
+    """A display of a study's progress."""
+
     def show(self, sighting: Sighting) -> None: ...
 
 
 def view() -> AbstractContextManager[View]:
-    """The view that suits where progress is printed."""
+    """A live display if stderr is a terminal, otherwise lines."""
     return Picture() if err.is_terminal else nullcontext(Lines())
 
 
 class Picture:
-    """Progress bar, best so far, time left and the last finished trials, redrawn in place."""
+    """A live display: progress bar, best trial so far, time left and the last finished trials."""
 
     def __init__(self) -> None:
         self._live = Live(console=err, auto_refresh=False, transient=False)
@@ -62,7 +64,7 @@ class Picture:
 
 
 class Lines:
-    """One line for each change, for logs and pipes."""
+    """Prints one line for each change, for logs and pipes."""
 
     def __init__(self) -> None:
         self._line = ""
@@ -73,7 +75,7 @@ class Lines:
         if silent and not self._was_silent:
             say(_silence(0.0))
         elif self._was_silent and not silent:
-            say("the server answers again")
+            say("the server responds again")
         self._was_silent = silent
         line = _summary(sighting.study)
         if line != self._line and not silent:
@@ -95,10 +97,10 @@ def _bar(study: Study) -> RenderableType:
 
 
 def _summary(study: Study) -> str:
-    """All that a new line is worth; the time left changes always and is not."""
+    """The text whose changes are printed; without the time left, which changes all the time."""
     progress = study.progress
-    said = [f"{study.name} {study.state}", f"{progress.finished}/{progress.planned} trials done", best_text(study)]
-    return ", ".join([*said, *([study.reason] if study.reason else [])])
+    parts = [f"{study.name} {study.state}", f"{progress.finished}/{progress.planned} trials done", best_text(study)]
+    return ", ".join([*parts, *([study.reason] if study.reason else [])])
 
 
 def _running(study: Study) -> str:
@@ -111,4 +113,4 @@ def _time_left(study: Study) -> str:
 
 def _silence(seconds: float) -> str:
     since = f" for {duration(seconds)}" if seconds >= 1 else ""
-    return f"the server does not answer{since}; asking on (Ctrl-C ends watching, not the study)"
+    return f"the server has not responded{since}; retrying (Ctrl-C stops following, not the study)"

@@ -1,4 +1,4 @@
-"""Why trials of a study failed, for people: each reason once."""
+"""Shows why trials of a study failed, grouped by reason."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lehr.wire.studies import Study
 from lehr.wire.trials import Trial
 
 MOST_READ = 100
-"""Failed trials that are looked at: a study may have thousands, and few reasons."""
+"""The most failed trials to read: a study may have thousands, but few distinct reasons."""
 
 
 def show_reasons(client: Client, study: Study) -> None:
-    """Print them, if any trial failed."""
+    """Print the reasons, if any trial failed."""
     if study.progress.trials.get("FAILED"):
         failed = islice(client.trials(study.study_id, state="FAILED", page_size=MOST_READ), MOST_READ)
         output.show(reasons_table(failed))
@@ -29,7 +29,7 @@ def reasons_table(failed: Iterable[Trial]) -> Rows:
     numbers: dict[str, list[int]] = defaultdict(list)
     for trial in failed:
         numbers[_reason(trial)].append(trial.number)
-    table = Rows("failed", "because")
+    table = Rows("failed", "reason")
     for reason, which in numbers.items():
         others = f" and {len(which) - 1} more" if len(which) > 1 else ""
         table.add_row(f"{which[0]}{others}", Text(reason, style="red"))
@@ -37,6 +37,6 @@ def reasons_table(failed: Iterable[Trial]) -> Rows:
 
 
 def _reason(trial: Trial) -> str:
-    """The error's last line, which names it; all of it is in the trial's document."""
+    """The last line of the error, which names it; the trial's document has the whole error."""
     lines = (trial.error or "").strip().splitlines()
-    return lines[-1] if lines else "nobody said why"
+    return lines[-1] if lines else "unknown"

@@ -1,4 +1,4 @@
-"""Studies, trials and answers as people read them."""
+"""Formats studies, trials, answers, tasks and workers as tables."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ STATE_STYLES = {
     "PRUNED": "yellow", "DIVERGED": "magenta", "CANCELLED": "yellow", "FAILED": "red",
 }  # fmt: skip
 FRONT_ROWS = 5
-"""Of an answer's front; all of it: `lehr front`."""
+"""The most rows of an answer's front to show; `lehr front` shows all."""
 PLOT_WIDTH = 60
 PLOT_LABELS = 12
-"""Characters that the ends of y need beside a plot."""
+"""The width of the labels beside a plot."""
 VERDICTS = {
     "better": "better than the best constant rate",
     "tie": "a tie with the best constant rate: the difference may be chance",
@@ -123,8 +123,8 @@ def _convergence_text(study: Study) -> str:
     if known is None:
         return ""
     yes = "yes" if known.converged else "no"
-    expected = f"a trial is expected to gain {known.expected_improvement:.2g}, the noise is {known.noise:.2g}"
-    return f"{yes}, after {known.trials} trials: {expected}, the regret at most {known.regret_bound:.2g}"
+    expected = f"expected improvement {known.expected_improvement:.2g}, noise {known.noise:.2g}"
+    return f"{yes}, after {known.trials} trials: {expected}, regret at most {known.regret_bound:.2g}"
 
 
 def trials_table(trials: Iterable[Trial], metric: str) -> Rows:
@@ -140,7 +140,7 @@ def trials_table(trials: Iterable[Trial], metric: str) -> Rows:
 
 
 def answer_details(answer: Answer) -> RenderableType:
-    """The answer with its confirmation, its comparison with the best constant rate, and a picture."""
+    """The answer with its confirmation, comparisons, remarks, front, and a plot of its rates."""
     table = Rows("", answer.metric, "95% interval")
     how = f", mean of {answer.evaluations.count} evaluations" if answer.evaluations else ""
     table.add_row(f"in the search (trial {answer.trial}{how})", number(answer.value), "")
@@ -180,14 +180,14 @@ def _remarks(answer: Answer, *, is_constant: bool) -> Iterator[str]:
 
 
 def _add_constraints(table: Rows, answer: Answer) -> None:
-    for each in answer.feasibility.constraints if answer.feasibility else ():
-        how = "" if each.satisfied else ": broken"
-        table.add_row(f"{bounds_text(each)}{how}", number(each.mean), Text(interval(each.ci95)))
+    for constraint in answer.feasibility.constraints if answer.feasibility else ():
+        state = "" if constraint.satisfied else ": violated"
+        table.add_row(f"{bounds_text(constraint)}{state}", number(constraint.mean), Text(interval(constraint.ci95)))
 
 
 def front_table(front: Front) -> Rows:
-    """The trials that no other beats, the soonest first."""
-    table = Rows("trial", "steps to it", front.metric, "wrong rate costs", "family", "rates")
+    """The trials on the front, sorted by steps to the target."""
+    table = Rows("trial", "steps to target", front.metric, "rate sensitivity", "family", "rates")
     for item in front.items:
         cells = (f"{item.steps:g}", number(item.value), number(item.rate_sensitivity))
         table.add_row(str(item.trial), *cells, item.schedule.family, rates(item.schedule))
@@ -195,16 +195,16 @@ def front_table(front: Front) -> Rows:
 
 
 def _front(answer: Answer) -> RenderableType | None:
-    """The answer's, cut to a few rows."""
+    """The first rows of the answer's front."""
     if answer.front is None or len(answer.front.items) < 2:
         return None
     shown = answer.front.model_copy(update={"items": answer.front.items[:FRONT_ROWS]})
-    title = f"other aims: steps to {shown.metric} {shown.target:.4g}, and what rates twice or half as high cost"
+    title = f"trade-offs: steps to {shown.metric} {shown.target:.4g}, and how much worse at half or twice the rates"
     return Group(Text(title), front_table(shown))
 
 
 def bounds_text(constraint: ConstraintStanding) -> str:
-    """A constraint as one writes it: `val_accuracy >= 0.97`."""
+    """A constraint as a formula: `val_accuracy >= 0.97`."""
     low, high = constraint.at_least, constraint.at_most
     bounds = [f"{sign} {bound:g}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None]
     return f"{constraint.metric} {' and '.join(bounds)}"
@@ -229,24 +229,24 @@ def workers_table(workers: Iterable[Worker]) -> Rows:
 
 
 def training_table(workers: Iterable[Worker]) -> Rows:
-    """What each of them trains."""
+    """The trials that each worker is running."""
     table = Rows("worker", "study", "trial", "family", *CELLS, ids=("study",), spare=("memory", "busy"))
     for worker in workers:
         name = Text(worker.name)
-        for each in worker.training:
-            cells = in_cells(each.progress, each.step, each.horizon_steps)
-            table.add_row(name, each.study_id, str(each.number), each.family, *cells)
+        for trial in worker.training:
+            cells = in_cells(trial.progress, trial.step, trial.horizon_steps)
+            table.add_row(name, trial.study_id, str(trial.number), trial.family, *cells)
         if worker.running_trials > len(worker.training):
             table.add_row(name, f"and {worker.running_trials - len(worker.training)} more")
     return table
 
 
 def running_table(trials: Iterable[Trial]) -> Rows:
-    """How trials under way go."""
+    """Running trials and their progress."""
     table = Rows("running", "purpose", "family", "rates", *CELLS, spare=("memory", "busy", "purpose"))
     for trial in trials:
-        about = (str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule))
-        table.add_row(*about, *in_cells(trial.progress, trial.step, trial.horizon_steps))
+        description = (str(trial.number), trial.purpose, trial.schedule.family, rates(trial.schedule))
+        table.add_row(*description, *in_cells(trial.progress, trial.step, trial.horizon_steps))
     return table
 
 
@@ -255,12 +255,12 @@ def unicode_output() -> bool:
 
 
 def plot_width() -> int:
-    """Characters of a plot: 60, or what a narrow terminal leaves beside the labels."""
+    """The width of a plot: 60 characters, or less in a narrow terminal."""
     return min(PLOT_WIDTH, max(PLOT_LABELS, out.width - PLOT_LABELS)) if out.is_terminal else PLOT_WIDTH
 
 
 def plot(x: Sequence[float], y: Sequence[float], *, height: int = 12, log: bool = False) -> list[str]:
-    """Lines of a plot that suits the terminal."""
+    """The lines of a plot that fits the terminal."""
     return draw(x, y, width=plot_width(), height=height, log=log, plain=not unicode_output())
 
 

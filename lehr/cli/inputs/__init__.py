@@ -1,1 +1,1 @@
-"""What users name on the command line: studies, study files and schedule files."""
+"""Reads the inputs of commands: study names, study files and schedule files."""

@@ -1,4 +1,4 @@
-"""Refusals of what was given as an option name the option, not the field that it is sent in."""
+"""Rewrites errors about request fields so that they name the CLI options that set them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _NAME = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)*(?![\w-])")
 
 @contextmanager
 def naming(flags: Mapping[str, str]) -> Iterator[None]:
-    """Renames fields in refusals, those of the server too. `flags`: the option of each field; a field inside one
-    (`task.params.epochs` in `task.params`) follows its option.
+    """Replace field names by option names in InvalidValueErrors, including the server's.
+
+    `flags`: maps fields to options; a nested field (`task.params.epochs` of `task.params`) becomes the option followed
+    by the rest.
     """
     try:
         yield
@@ -40,5 +42,5 @@ def _field(field: str, flags: Mapping[str, str]) -> str:
 
 
 def _prose(text: str, flags: Mapping[str, str]) -> str:
-    """Only names with an underscore: others are words as well."""
+    """Rename only names with an underscore: the others may be ordinary words."""
     return _NAME.sub(lambda name: flags.get(name[0], name[0]) if "_" in name[0] else name[0], text)

@@ -1,4 +1,4 @@
-"""Schedules named on the command line: families, or files that hold some."""
+"""Reads schedules given on the command line, as the name of a family or of a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SUFFIXES = (".json", ".yaml", ".yml")
 
 
 def named_schedules(name: str, given: dict[str, Any], flags: Mapping[str, str] | None = None) -> list[Schedule]:
-    """The schedules of a family's name, a file's, or `-` for stdin; `given` completes a family.
+    """The schedules of a family or a file, or from stdin for `-`. `given`: the parameters of a family.
 
-    `flags`: the options of the fields that have one; the others are given by --param.
+    `flags`: maps fields to their options; other fields are set by --param.
     """
     if name == STDIN or name.endswith(SUFFIXES) or (name not in FAMILIES and Path(name).is_file()):
         return read_schedules(name)
@@ -28,24 +28,24 @@ def named_schedules(name: str, given: dict[str, Any], flags: Mapping[str, str] |
 
 
 def read_schedules(name: str) -> list[Schedule]:
-    """The schedules in a YAML or JSON file: one, a list of some, or a document that holds them, such as an answer.
+    """The schedules in a YAML or JSON file: one, a list, or a document that contains them, such as an answer.
 
-    Raises StudyFileError for a file that cannot be read, InvalidScheduleError for a wrong schedule.
+    Raises StudyFileError if the file cannot be read, InvalidScheduleError if a schedule is invalid.
     """
     value, where = read_document(name)
     if isinstance(value, dict) and "family" not in value:
         value = value.get("schedules", value.get("schedule"))
     many = isinstance(value, list)
     documents: Sequence[Any] = value if isinstance(value, list) else [value]
-    if not documents or not all(isinstance(each, dict) for each in documents):
+    if not documents or not all(isinstance(document, dict) for document in documents):
         raise StudyFileError(
-            f"{where} holds no schedule: a mapping with family, start_lr and end_lr, or a list of them."
+            f"{where} contains no schedule: expected a mapping with family, start_lr and end_lr, or a list of them."
         )
-    return [_read(each, f"[{index}]" if many else "") for index, each in enumerate(documents)]
+    return [_read(document, f"[{index}]" if many else "") for index, document in enumerate(documents)]
 
 
 def complete(family: str, given: dict[str, Any]) -> Schedule:
-    """The schedule with these values and, for the rates not given, ones that show its shape."""
+    """The schedule with the given values, and example rates that show its shape where none are given."""
     kind = FAMILIES.get(family)
     climbs = "peak_lr" in given or given.get("warmup_fraction", 0) != 0 or (kind is not None and kind.climbs)
     top = given.get("peak_lr", given.get("start_lr", TOP_LR) if not climbs else _above(given))
@@ -58,13 +58,13 @@ def complete(family: str, given: dict[str, Any]) -> Schedule:
 
 
 def parameters(pairs: list[str] | None) -> dict[str, Any]:
-    """NAME=VALUE pairs as values."""
+    """Parse NAME=VALUE pairs."""
     values: dict[str, Any] = {}
     for pair in pairs or []:
         name, equals, text = pair.partition("=")
         if not name or not equals:
             raise InvalidValueError(
-                Fault("--param", "is not a name and a value", "NAME=VALUE", pair, "For example --param power=2.")
+                Fault("--param", "is not a NAME=VALUE pair", "NAME=VALUE", pair, "For example, --param power=2.")
             )
         values[name.replace("-", "_")] = scalar(text)
     return values

@@ -1,4 +1,4 @@
-"""Study files: YAML or JSON, read so that what is written is what is meant."""
+"""Reads study files as YAML 1.2 or JSON; duplicate keys are errors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class StudyFileError(LehrError, ValueError):
 
 
 class CoreLoader(yaml.SafeLoader):
-    """YAML with the scalars of version 1.2's core schema, and no key twice.
+    """A YAML loader for the core schema of version 1.2 that rejects duplicate keys.
 
-    PyYAML follows version 1.1, where `1e-4` is a text, `no` is false, `010` is eight and `1:30` is ninety.
+    PyYAML follows version 1.1, where `1e-4` is a string, `no` is false, `010` is eight and `1:30` is ninety.
     """
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own way
@@ -33,9 +33,7 @@ class CoreLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands here for the second time", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -57,16 +55,18 @@ CoreLoader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002
 
 
 def read_study(name: str) -> dict[str, Any]:
-    """The study in a file, or on stdin for `-`. Raises StudyFileError with place and reason."""
+    """The study in a file, or on stdin for `-`. Raises StudyFileError with the location and reason."""
     value, where = read_document(name)
     if not isinstance(value, dict):
         found = "nothing" if value is None else type(value).__name__
-        raise StudyFileError(f"{where} holds {found}, not a study: a mapping with name, task, objective and budget.")
+        raise StudyFileError(
+            f"{where} contains {found}, not a study: expected a mapping with name, task, objective and budget."
+        )
     return value
 
 
 def read_document(name: str) -> tuple[Any, str]:
-    """What a YAML or JSON file holds, or stdin for `-`, and its name in messages. Raises StudyFileError."""
+    """The content of a YAML or JSON file, or of stdin for `-`, and its name in messages. Raises StudyFileError."""
     where = "standard input" if name == STDIN else name
     try:
         text = sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def read_document(name: str) -> tuple[Any, str]:
 
 
 def parse(text: str, where: str, *, only_json: bool = False) -> Any:
-    """YAML or JSON; a text that opens with a brace is tried as JSON first, for it may hold tabs."""
+    """Parse YAML or JSON. Text that starts with a brace is tried as JSON first, since YAML forbids tabs."""
     if only_json or text.lstrip().startswith("{"):
         try:
             return json.loads(text, object_pairs_hook=_once_each, parse_constant=_refuse_constant)
@@ -95,24 +95,24 @@ def parse(text: str, where: str, *, only_json: bool = False) -> Any:
 
 
 def scalar(text: str) -> Any:
-    """A value given on the command line, read as a study file would read it."""
+    """Parse a value from the command line as in a study file."""
     return parse(text, f"the value {text!r}")
 
 
 def _integer(node: yaml.Node) -> int:
-    """Decimal, leading zeros or not. Python itself refuses thousands of digits."""
+    """Parse a decimal integer, with or without leading zeros. Python itself rejects thousands of digits."""
     try:
         return int(node.value)
     except ValueError as error:
-        raise yaml.constructor.ConstructorError(None, None, f"no integer: {error}", node.start_mark) from error
+        raise yaml.constructor.ConstructorError(None, None, f"not an integer: {error}", node.start_mark) from error
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} stands twice in one object")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"duplicate key {repeated!r}")
     return document
 
 

@@ -1,4 +1,4 @@
-"""Which study is meant: by id, by name, or by the beginning of an id."""
+"""Finds a study by id, by name, or by the beginning of its id."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MOST_NAMED = 5
 
 
 class NoSuchStudyError(NotFoundError):
-    """No study has this id, name or beginning of an id."""
+    """No study matches by id, name or beginning of the id."""
 
 
 class AmbiguousStudyError(ConflictError):
-    """More than one study is meant."""
+    """More than one study matches."""
 
 
 def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> StudySummary:
-    """The study with this id, else this name, else whose id begins so.
+    """The study with this id, otherwise this name, otherwise an id that begins with it.
 
-    Of several with the same name the newest is taken, or none where `newest_of_name` is False:
-    what ends or deletes a study must not guess.
+    If several have the same name, the newest one is returned. With `newest_of_name` False this raises
+    AmbiguousStudyError instead: commands that stop or delete a study must not guess.
     """
     if re.fullmatch(ID_PATTERN, text):
         try:
@@ -33,23 +33,24 @@ def find_study(client: Client, text: str, *, newest_of_name: bool = True) -> Stu
         except NotFoundError:
             pass
     studies = list(client.studies())
-    named = sorted((each for each in studies if each.name == text), key=lambda each: each.created_at, reverse=True)
+    named = [study for study in studies if study.name == text]
+    named.sort(key=lambda study: study.created_at, reverse=True)
     if named and (newest_of_name or len(named) == 1):
         if len(named) > 1:
-            say(f"{len(named)} studies are named {text!r}; this is the newest, {named[0].study_id}.", "dim")
+            say(f"{len(named)} studies are named {text!r}; using the newest, {named[0].study_id}.", "dim")
         return named[0]
-    begun = named or [each for each in studies if text and each.study_id.startswith(text)]
-    if not begun:
-        near = nearest(text, [name for each in studies for name in (each.name, each.study_id)])
-        meant = f"Did you mean {near}? " if near else ""
-        raise NoSuchStudyError(f"No study has the id or name {text!r}. {meant}`lehr status` lists them.")
-    if len(begun) > 1:
-        ids = ", ".join(each.study_id for each in begun[:MOST_NAMED]) + (", …" if len(begun) > MOST_NAMED else "")
-        raise AmbiguousStudyError(f"{len(begun)} studies are meant by {text!r}: {ids}. Give one's id.")
-    return begun[0]
+    matches = named or [study for study in studies if text and study.study_id.startswith(text)]
+    if not matches:
+        near = nearest(text, [name for study in studies for name in (study.name, study.study_id)])
+        hint = f"Did you mean {near}? " if near else ""
+        raise NoSuchStudyError(f"No study has the id or name {text!r}. {hint}Run `lehr status` to list all studies.")
+    if len(matches) > 1:
+        ids = ", ".join(study.study_id for study in matches[:MOST_NAMED]) + (", …" if len(matches) > MOST_NAMED else "")
+        raise AmbiguousStudyError(f"{len(matches)} studies match {text!r}: {ids}. Use the id of one of them.")
+    return matches[0]
 
 
 def find_whole_study(client: Client, text: str) -> Study:
-    """The same, with its spec, its warnings and its data, which lists do not have."""
+    """As `find_study`, but always with the spec, warnings and data, which lists omit."""
     found = find_study(client, text)
     return found if isinstance(found, Study) else client.study(found.study_id)

@@ -1,1 +1,1 @@
-"""The processes of `lehr up`, and the folder they work in."""
+"""The processes of `lehr up` and their data folder."""

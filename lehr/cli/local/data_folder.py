@@ -1,4 +1,4 @@
-"""The folder of `lehr up`: what lies where, and that only one `up` works in it."""
+"""The data folder of `lehr up`: its layout, and a lock so that only one `lehr up` uses it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class DataFolderError(LehrError):
 
 
 class DataFolder:
-    """An open data folder. Only one can be open at a time, over all processes.
+    """A data folder, locked while it is open. Only one process can have it open at a time.
 
-    The lock ends with the process that holds it, however that ends.
+    The operating system releases the lock when the process ends for any reason.
     """
 
     def __init__(self, root: Path) -> None:
@@ -47,7 +47,7 @@ class DataFolder:
             holder = self._lock.read().strip() or "unknown"
             self._lock.close()
             raise DataFolderError(
-                f"Another `lehr up` (process {holder}) works in {self.root}. End it first, or give another --data."
+                f"Another `lehr up` (process {holder}) is using {self.root}. Stop it first, or choose another --data."
             ) from None
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
@@ -69,14 +69,14 @@ class DataFolder:
         return f"sqlite:///{self.database}"
 
     def port(self) -> int | None:
-        """The port that the server has bound, once it has."""
+        """The port that the server has bound; None if it has not yet."""
         try:
             return int(self.port_file.read_text(encoding="ascii"))
         except (FileNotFoundError, ValueError):
             return None
 
     def write_state(self, state: dict[str, Any]) -> None:
-        """Keep who runs here, for people and programs that look. Replaced as a whole, never half written."""
+        """Record the running processes for people and programs. The file is replaced atomically."""
         fresh = self.state_file.with_suffix(".new")
         fresh.write_text(json.dumps(state) + "\n", encoding="utf-8")
         fresh.replace(self.state_file)

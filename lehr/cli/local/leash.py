@@ -1,6 +1,6 @@
 """Runs a module that ends when its parent does: `python -m lehr.cli.local.leash PARENT_PID MODULE [ARGUMENT…]`.
 
-A parent that is killed with -9 can end nobody; so its children look for themselves.
+A parent killed with -9 cannot stop its children, so each child polls whether its parent is alive.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 
 LOOK_SECONDS = 0.5
 DRAIN_SECONDS = 15.0
-"""How long a child may take to end in good order once its parent is gone."""
+"""How long a child may take to shut down once its parent is gone."""
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
 
 
 def _end_without(parent: int) -> None:
-    """Once the parent is gone: SIGTERM, as from it, and SIGKILL to the group if that was not enough."""
+    """Once the parent is gone, send SIGTERM to this process, then SIGKILL to its group if it is still running."""
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

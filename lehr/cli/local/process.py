@@ -1,4 +1,4 @@
-"""One child process: a program of lehr, in a process group of its own, on a leash."""
+"""Runs the server or a worker as a child process that ends with its parent."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ import lehr
 from lehr.errors import LehrError
 
 EXTRAS = {"service": "server", "workers": "worker"}
-"""The extra of the package that brings what a program needs."""
+"""The package extra that installs each program's dependencies."""
 NEEDED_PACKAGES = {
     "service": ("fastapi", "optuna", "sqlalchemy", "uvicorn"),
     "workers": ("torch", "sklearn", "pyarrow"),
 }
-"""Packages that tell whether a program's extra is installed."""
+"""Packages that show whether a program's extra is installed."""
 TAIL_LINES = 15
 TAIL_BYTES = 16_384
 
 
 class NotInstalledError(LehrError):
-    """The server or the workers, or packages that they need, are not installed."""
+    """The server, the workers, or packages they need are not installed."""
 
 
 def programs_folder() -> Path | None:
-    """The folder of this installation that holds `service`, `workers` and `migrations`; None in a checkout.
+    """The folder of this installation that contains `service`, `workers` and `migrations`; None in a checkout.
 
-    In the wheel they lie below `lehr`, so that no top-level module is named `service` or `workers`; only the
+    The wheel puts them inside `lehr`, so that it installs no top-level modules `service` and `workers`; only the
     processes that run them have this folder on their path.
     """
     folder = Path(lehr.__file__).parent / "_programs"
@@ -41,7 +41,7 @@ def programs_folder() -> Path | None:
 
 
 def require(module: str) -> None:
-    """Raises NotInstalledError when the program `module` cannot be run, or lacks the packages that it needs."""
+    """Raise NotInstalledError if the program `module` or packages that it needs are missing."""
     if programs_folder() is None and not _is_in_checkout(module):
         raise NotInstalledError(
             f"This installation of lehr does not contain the program {module!r}. "
@@ -50,13 +50,13 @@ def require(module: str) -> None:
     missing = [package for package in NEEDED_PACKAGES[module] if importlib.util.find_spec(package) is None]
     if missing:
         raise NotInstalledError(
-            f"`lehr` needs the packages of the extra {EXTRAS[module]!r} for this command (not found: "
-            f"{', '.join(missing)}). Run: pip install 'lehr[{EXTRAS[module]}]', or 'lehr[all]' for server and workers."
+            f"This command needs the packages of the extra {EXTRAS[module]!r} (not found: {', '.join(missing)}). "
+            f"Run: pip install 'lehr[{EXTRAS[module]}]', or 'lehr[all]' for server and workers."
         )
 
 
 def program_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which a process finds the programs, and so do the processes that it starts."""
+    """The environment with which a process and its children find the programs."""
     folder = programs_folder()
     if folder is None:
         return dict(environment)
@@ -66,15 +66,15 @@ def program_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_in_checkout(module: str) -> bool:
-    # The script `lehr` does not look in the working directory, `python -m` does: so a checkout is enough.
+    # `python -m`, which runs the program, also searches the working directory, unlike the script `lehr`.
     return (Path.cwd() / module / "__main__.py").is_file() or importlib.util.find_spec(module) is not None
 
 
 class Child:
-    """A child process. `log` None: it writes to stderr.
+    """A child process. `log`: its log file; None for stderr.
 
-    It has a process group of its own, so that Ctrl-C in the terminal reaches only its parent, which
-    ends the children in the right order.
+    It runs in its own process group, so that Ctrl-C in the terminal reaches only its parent, which stops the
+    children in the right order.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal when one ended it."""
+        """The exit code, negative for a signal; None while it runs."""
         return self._process.poll() if self._process else None
 
     @property
@@ -116,13 +116,13 @@ class Child:
         self.started_seconds = time.monotonic()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the whole group, if it still runs."""
+        """Send a signal to the whole process group if it is still running."""
         if self.is_running and self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
     def end(self, seconds: float) -> None:
-        """Wait for its end as long as that, then kill it."""
+        """Wait up to `seconds` for the process to end, then kill it."""
         if self._process is None:
             return
         try:
@@ -132,7 +132,7 @@ class Child:
             self._process.wait()
 
     def tail(self) -> str:
-        """The last lines that it wrote to its log since it was started."""
+        """The last lines of its log since it was started."""
         if self._log is None or not self._log.is_file():
             return ""
         with self._log.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""A server and its workers on this machine: started in order, kept alive, ended in order."""
+"""Supervises a server and its workers on this machine: starts, restarts and stops them in order."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ LOOK_SECONDS = 0.1
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A worker that lived as long has started well: its next restart is prompt again."""
+"""A worker that ran at least this long counts as healthy: the restart backoff is reset."""
 USAGE_EXIT_CODE = 2
 SHARED_GPU_MEMORY = 0.9
-"""What workers on one GPU have of its memory, all together; the rest is for the driver's context of each."""
+"""The fraction of a GPU's memory for all its workers together; the rest is for their CUDA contexts."""
 
 
 class ServerEndedError(LehrError):
-    """The server did not start, or ended by itself."""
+    """The server did not start, or exited unexpectedly."""
 
 
 class WorkerRefusedError(LehrError):
-    """A worker refuses its settings; starting it again would not help."""
+    """A worker rejected its settings; restarting it would not help."""
 
 
 class PortTakenError(LehrError):
-    """Something else listens on the port."""
+    """Another program is using the port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What `up` starts. `workers` None: one for each GPU, else one for each core (`hardware`)."""
+    """What `lehr up` starts. `workers` None: one per GPU, or one per core without a GPU (see `hardware`)."""
 
     host: str
     port: int
@@ -58,7 +58,7 @@ class Plan:
         return worker_count() if self.workers is None else self.workers
 
     def require_programs(self) -> None:
-        """Raises NotInstalledError where this installation has no server, or no workers though some are wanted."""
+        """Raise NotInstalledError if the server, or workers that the plan needs, are not installed."""
         require("service")
         if self.worker_count:
             require("workers")
@@ -66,7 +66,7 @@ class Plan:
 
 @dataclass(slots=True)
 class WorkerSlot:
-    """A worker's place: who sits there, how often in a row it was lost, when the next may start."""
+    """A worker process, its consecutive losses, and when it may be restarted."""
 
     child: Child
     losses: int = 0
@@ -74,7 +74,7 @@ class WorkerSlot:
 
 
 class Supervisor:
-    """`start`, then `tick` often, and `stop` whatever happens. Says on `say` what people should know."""
+    """Runs the server and the workers. Call `start`, then `tick` often, and always `stop`. `say` prints messages."""
 
     def __init__(self, folder: DataFolder, plan: Plan, say: Callable[[str], None]) -> None:
         self._folder = folder
@@ -85,7 +85,10 @@ class Supervisor:
         self.url = ""
 
     def start(self) -> None:
-        """Returns when the server is ready. Raises ServerEndedError, PortTakenError or NotInstalledError."""
+        """Start the server, wait until it is ready, and start the workers.
+
+        Raises ServerEndedError, PortTakenError or NotInstalledError.
+        """
         self._plan.require_programs()
         _await_port(self._plan.host, self._plan.port, self._say)
         self._server = self._child("server", self._server_command())
@@ -98,18 +101,18 @@ class Supervisor:
         self._write_state()
 
     def tick(self) -> None:
-        """Start lost workers again. Raises ServerEndedError and WorkerRefusedError."""
+        """Restart lost workers. Raises ServerEndedError or WorkerRefusedError."""
         self._check_server()
         for slot in self._slots:
             self._keep_running(slot)
 
     def stop(self) -> None:
-        """End the workers, so that they give back what they hold, then the server. A second Ctrl-C kills."""
+        """Stop the workers, so that they release their leases, then the server. A second Ctrl-C kills them."""
         try:
             self._end([slot.child for slot in self._slots])
             self._end([self._server] if self._server else [])
         except KeyboardInterrupt:
-            self._say("killing what still runs")
+            self._say("killing the remaining processes")
         finally:
             for child in [*(slot.child for slot in self._slots), *([self._server] if self._server else [])]:
                 child.signal(signal.SIGKILL)
@@ -139,14 +142,14 @@ class Supervisor:
         return ["workers", "--server", self.url, "--device", device, "--name", name, *self._places(), *self._share()]
 
     def _share(self) -> list[str]:
-        """Of a GPU's memory, where several workers have one together: the same for each, less what drivers take."""
+        """The flag for an equal share of the GPU's memory, if several workers share a GPU."""
         together = math.ceil(self._plan.worker_count / gpu_count()) if gpu_count() else 1
         if self._plan.device == "cpu" or together < 2 or settings.is_set(settings.GPU_MEMORY_VARIABLE):
             return []
         return ["--gpu-memory-share", f"{SHARED_GPU_MEMORY / together:.3f}"]
 
     def _places(self) -> list[str]:
-        """Where workers save and look: in the data folder, but where the operator's environment says otherwise."""
+        """The flags for folders of the workers: in the data folder, unless an environment variable sets them."""
         places = (
             ("--checkpoints", self._folder.checkpoints, settings.CHECKPOINTS_VARIABLE),
             ("--data-dir", self._folder.datasets, settings.DATA_DIR_VARIABLE),
@@ -164,12 +167,12 @@ class Supervisor:
                 if _is_ready(self.url):
                     return
             time.sleep(LOOK_SECONDS)
-        raise ServerEndedError(f"The server is not ready after {READY_SECONDS:g} s.{self._trail(self._server)}")
+        raise ServerEndedError(f"The server was not ready after {READY_SECONDS:g} s.{self._trail(self._server)}")
 
     def _check_server(self) -> None:
         if self._server is None or not self._server.is_running:
             code = self._server.exit_code if self._server else None
-            raise ServerEndedError(f"The server ended {_how(code)}.{self._trail(self._server)}")
+            raise ServerEndedError(f"The server exited {_how(code)}.{self._trail(self._server)}")
 
     def _keep_running(self, slot: WorkerSlot) -> None:
         now = time.monotonic()
@@ -177,13 +180,13 @@ class Supervisor:
             return
         if slot.due_seconds is None:
             if slot.child.exit_code == USAGE_EXIT_CODE:
-                raise WorkerRefusedError(f"{slot.child.name} refuses its settings.{self._trail(slot.child)}")
+                raise WorkerRefusedError(f"{slot.child.name} rejected its settings.{self._trail(slot.child)}")
             slot.losses = 0 if now - slot.child.started_seconds >= STEADY_SECONDS else slot.losses
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**slot.losses)
             slot.losses, slot.due_seconds = min(slot.losses + 1, 10), now + pause
             last = slot.child.tail().splitlines()[-1:]
-            said = f": {last[0]}" if last and slot.child.exit_code else ""
-            self._say(f"{slot.child.name} ended {_how(slot.child.exit_code)}{said}; starting it again in {pause:g} s")
+            reason = f": {last[0]}" if last and slot.child.exit_code else ""
+            self._say(f"{slot.child.name} exited {_how(slot.child.exit_code)}{reason}; restarting it in {pause:g} s")
         elif now >= slot.due_seconds:
             slot.due_seconds = None
             slot.child.start()
@@ -191,7 +194,7 @@ class Supervisor:
 
     def _trail(self, child: Child | None) -> str:
         tail = child.tail() if child else ""
-        return f" Its last lines:\n{tail}" if tail else ""
+        return f" The last lines of its log:\n{tail}" if tail else ""
 
     def _write_state(self) -> None:
         pids = {slot.child.name: slot.child.pid for slot in self._slots}
@@ -200,15 +203,15 @@ class Supervisor:
 
 
 def _await_port(host: str, port: int, say: Callable[[str], None]) -> None:
-    """Wait a little for a port that is taken: a server that was ended just now may still hold it."""
+    """Wait briefly for a port that is in use: a server that was just stopped may still hold it."""
     deadline = time.monotonic() + PORT_SECONDS
-    told = False
+    waiting = False
     while port and not _is_free(host, port):
         if time.monotonic() >= deadline:
-            raise PortTakenError(f"Port {port} of {host} is taken by another program. Give another --port.")
-        if not told:
-            say(f"port {port} is taken; waiting up to {PORT_SECONDS:g} s for it")
-            told = True
+            raise PortTakenError(f"Port {port} on {host} is in use by another program. Choose another --port.")
+        if not waiting:
+            say(f"port {port} is in use; waiting up to {PORT_SECONDS:g} s for it")
+            waiting = True
         time.sleep(LOOK_SECONDS)
 
 
@@ -216,9 +219,9 @@ def _is_free(host: str, port: int) -> bool:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as error:
-        raise PortTakenError(f"The address {host!r} is none of this machine: {error.strerror}.") from error
+        raise PortTakenError(f"{host!r} is not an address of this machine: {error.strerror}.") from error
     with socket.socket(family, kind, protocol) as probe:
-        # As the server does it: connections of a server that ended a moment ago don't count.
+        # As the server does, so that lingering connections of a previous server do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -235,7 +238,7 @@ def _is_ready(url: str) -> bool:
 
 
 def _local_host(host: str) -> str:
-    """Where this machine reaches a server that listens on `host`."""
+    """The host name by which this machine reaches a server that listens on `host`."""
     if host in ("0.0.0.0", ""):
         return "127.0.0.1"
     if host == "::":

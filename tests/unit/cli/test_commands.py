@@ -179,7 +179,7 @@ def test_status_says_once_for_each_reason_why_trials_failed(stub: Stub) -> None:
     assert said.exit_code == 0
     lines = [" ".join(line.split()) for line in said.stdout.splitlines()]
     assert "0 and 1 more MissingDataError: [none.csv] is not on this machine" in lines
-    assert "2 nobody said why" in lines
+    assert "2 unknown" in lines
 
 
 @pytest.mark.parametrize("text", ["abc1", "abc", "mine"])
@@ -229,8 +229,8 @@ def test_watch_goes_on_when_the_server_fails_for_a_while(stub: Stub, monkeypatch
     stub.on("GET /v1/studies/s1/best", ANSWER)
     result = lehr("watch", "s1", "--server", stub.url)
     assert result.exit_code == 0
-    assert "does not answer" in result.stderr
-    assert "answers again" in result.stderr
+    assert "has not responded" in result.stderr
+    assert "responds again" in result.stderr
 
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED"])
@@ -383,5 +383,5 @@ def test_leaderboard_shows_each_family_once_with_its_interval(stub: Stub) -> Non
     assert result.exit_code == 0
     assert "[0.95, 0.97]" in result.stdout
     assert "0.12 → 0.00013" in result.stdout
-    assert "the best of 4 trials of each family" in result.stderr
+    assert "the expected best of 4 trials of each family" in result.stderr
     assert json.loads(lehr("leaderboard", "abc", "--json", "--server", stub.url).stdout)["items"][1]["trials"] == 0

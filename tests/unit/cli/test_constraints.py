@@ -28,5 +28,5 @@ def test_a_constraint_is_shown_with_its_bound_its_mean_and_whether_it_is_broken(
     console.print(answer_details(answer))
     text = console.export_text()
     assert "cost <= 0.5 " in text
-    assert "speed >= 1 and <= 2: broken" in text
+    assert "speed >= 1 and <= 2: violated" in text
     assert "constraints: this is the nearest" in text

@@ -32,5 +32,5 @@ def test_a_trials_diagnosis_is_findings_or_health_or_not_yet(stub: Stub) -> None
     stub.on("GET /v1/studies/s1", study())
     stub.on("GET /v1/studies/s1/trials/3", trial(3, diagnosis=[FINDING]), trial(3, diagnosis=[]), trial(3))
     assert "best_on_bound" in lehr("diagnose", "s1", "--trial", "3", "--server", stub.url).stdout
-    assert "nothing is wrong" in lehr("diagnose", "s1", "--trial", "3", "--server", stub.url).stdout
+    assert "no problems found" in lehr("diagnose", "s1", "--trial", "3", "--server", stub.url).stdout
     assert "has not ended" in lehr("diagnose", "s1", "--trial", "3", "--server", stub.url).stderr

@@ -35,7 +35,7 @@ def test_the_suggested_schedule_is_trained_where_that_is_asked_for(stub: Stub) -
     stub.on("GET /v1/studies/s1", study())
     stub.on("POST /v1/studies/s1/forecast", FORECAST, {**FORECAST, "suggestion": None})
     stub.on("POST /v1/studies/s1/trials", trial(9, origin="law", state="WAITING"))
-    assert "trial 9 will train" in lehr("forecast", "s1", "--enqueue", "--server", stub.url).stderr
+    assert "suggested schedule as trial 9" in lehr("forecast", "s1", "--enqueue", "--server", stub.url).stderr
     refused = lehr("forecast", "s1", "--enqueue", "--server", stub.url)
     assert refused.exit_code != 0
     assert "nothing was enqueued" in refused.stderr

@@ -47,7 +47,7 @@ def test_a_terminal_keeps_the_last_finished_trials_only(screen: io.StringIO) -> 
 def test_a_silent_server_is_told_on_a_terminal(screen: io.StringIO) -> None:
     with Picture() as shown:
         shown.show(seen(silent_seconds=65.0))
-    assert "does not answer for 0:01:05" in screen.getvalue()
+    assert "has not responded for 0:01:05" in screen.getvalue()
 
 
 def test_a_pipe_gets_one_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_a_pipe_gets_one_line_for_each_change(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err.splitlines()
     assert [line.split(",")[0] for line in said] == [
         "mine RUNNING",
-        "the server does not answer; asking on (Ctrl-C ends watching",
-        "the server answers again",
+        "the server has not responded; retrying (Ctrl-C stops following",
+        "the server responds again",
         "mine PAUSED",
     ]

@@ -17,8 +17,8 @@ def test_a_search_that_stopped_by_a_rule_says_which_and_what_it_believed(stub: S
     stub.on("GET /v1/studies/s1", study(state="COMPLETED", reason=REASON, convergence=CONVERGENCE))
     stub.on("GET /v1/studies/s1/trials", page())
     stub.on("GET /v1/studies/s1/best", ANSWER)
-    assert f"before its trials were spent: {REASON}" in lehr("watch", "s1", "--server", stub.url).stderr
+    assert f"before using all its trials: {REASON}" in lehr("watch", "s1", "--server", stub.url).stderr
     shown = lehr("status", "s1", "--server", stub.url).stdout
     assert "budget.target" in shown
     assert "yes, after 24 trials" in shown
-    assert "the regret at most 0.02" in " ".join(shown.split())
+    assert "regret at most 0.02" in " ".join(shown.split())
