@@ -1,1 +1,1 @@
-"""What is wrong with a training or a study, from its curves: pure functions, one fault to a file."""
+"""Diagnoses trainings and studies from their curves and results: pure functions, one file for each kind of finding."""

@@ -1,4 +1,4 @@
-"""The best trial sits on a bound of the space, or the best ones crowd at it: better ones may lie beyond."""
+"""Finds bounds of the search space on which the best trials lie: better values may lie beyond them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from service.diagnosis.results import Result, StudyResults
 MIN_COMPLETED = 10
 BEST = 5
 CROWD = 4
-"""Four of the best five, and the very best: drawn evenly, one study in 20,000 shows this at a bound."""
+"""Four of the best five, including the best one. With uniform draws, 1 study in 20,000 shows this at a given bound."""
 EDGE = 0.1
-"""The part of a range's axis that counts as its edge."""
+"""The fraction of a range's axis that counts as its edge."""
 
 
 def best_on_bound(study: StudyResults) -> list[Finding]:
-    """A finding for each bound that the best trials crowd at, or that the best one sits on."""
+    """A finding for each bound near which most of the best trials lie, or on which the best trial lies."""
     crowds = list(_crowds(study))
     fields = {finding.field for finding in crowds}
     return crowds + [finding for finding in _of_best(study) if finding.field not in fields]
@@ -39,37 +39,41 @@ def _crowds(study: StudyResults) -> Iterator[Finding]:
 
 
 def _of_best(study: StudyResults) -> Iterator[Finding]:
-    """What the study warns of."""
+    """The bounds on which the best trial lies, as in the study's warnings."""
     if study.best is None:
         return
-    for one in on_bounds(study.space, study.best.schedule):
+    for hit in on_bounds(study.space, study.best.schedule):
         yield Finding(
             code="best_on_bound",
-            message=f"the best trial's {one.field.rsplit('.', 1)[-1]} {one.value:.3g} sits on the {one.side} end "
-            f"{one.bound:.3g} of space.{one.field}",
-            remedy=_remedy(one.field, one.side),
-            evidence={"value": one.value, "bound": one.bound},
-            field=f"space.{one.field}.{one.side}",
+            message=f"the best trial's {hit.field.rsplit('.', 1)[-1]} of {hit.value:.3g} lies on the {hit.side} bound "
+            f"{hit.bound:.3g} of space.{hit.field}",
+            remedy=_remedy(hit.field, hit.side),
+            evidence={"value": hit.value, "bound": hit.bound},
+            field=f"space.{hit.field}.{hit.side}",
             trial=study.best.number,
         )
 
 
 def _crowded(study: StudyResults, best: list[Result], field: str, side: str) -> Finding | None:
     space = study.space
-    asked = _range(space, field)
-    if asked is None or asked.low == asked.high or (field == "warmup_fraction" and side == "low" and asked.low == 0):
+    searched = _range(space, field)
+    if searched is None or searched.low == searched.high:
         return None
-    places = [_place(space, one.schedule, field) for one in best]
-    at_edge = [place is not None and (place <= EDGE if side == "low" else place >= 1 - EDGE) for place in places]
+    if field == "warmup_fraction" and side == "low" and searched.low == 0:
+        return None
+    positions = [_position(space, result.schedule, field) for result in best]
+    at_edge = [
+        position is not None and (position <= EDGE if side == "low" else position >= 1 - EDGE) for position in positions
+    ]
     if not at_edge[0] or sum(at_edge) < CROWD:
         return None
-    crowd = [one for one, is_there in zip(best, at_edge, strict=True) if is_there]
+    crowd = [result for result, is_there in zip(best, at_edge, strict=True) if is_there]
     named = study.best if study.best in crowd else crowd[0]
-    bound, value = getattr(asked, side), _value(space, named.schedule, field)
+    bound, value = getattr(searched, side), _value(space, named.schedule, field)
     assert value is not None
     return Finding(
         code="best_on_bound",
-        message=f"{len(crowd)} of the best {len(best)} trials lie at the {side} end of space.{field}: trial "
+        message=f"{len(crowd)} of the best {len(best)} trials lie near the {side} bound of space.{field}: trial "
         f"{named.number} has {value:.3g}, the bound is {bound:.3g}",
         remedy=_remedy(field, side),
         evidence={"value": value, "bound": bound, "crowd": len(crowd), "of": len(best)},
@@ -79,22 +83,22 @@ def _crowded(study: StudyResults, best: list[Result], field: str, side: str) -> 
 
 
 def _remedy(field: str, side: str) -> str:
-    verb, far = "Lower" if side == "low" else "Raise", " tenfold" if field.endswith("_lr") else ""
-    return f"{verb} space.{field}.{side}{far}, and search again."
+    verb, factor = "Lower" if side == "low" else "Raise", " by a factor of 10" if field.endswith("_lr") else ""
+    return f"{verb} space.{field}.{side}{factor}, then search again."
 
 
 def _range(space: SpaceSpec, field: str) -> RangeSpec | None:
-    """The range of the field; None where it has none of its own: peaks are drawn as starts are, unless told."""
-    asked: RangeSpec | None = getattr(space, field)
-    if not isinstance(asked, RangeSpec):  # there is none, or a range test is still to find it
+    """The field's range; None if it has none of its own. By default, peak_lr is drawn from the range of start_lr."""
+    searched: RangeSpec | None = getattr(space, field)
+    if not isinstance(searched, RangeSpec):  # there is no range, or a range test has yet to find it
         return None
-    return None if field == "peak_lr" and asked == space.start_lr else asked
+    return None if field == "peak_lr" and searched == space.start_lr else searched
 
 
 def _value(space: SpaceSpec, schedule: Schedule, field: str) -> float | None:
-    """The schedule's value in the field's range; None where it has none: a constant rate has no end of its own.
+    """The schedule's value for the field's range; None if it has none: a constant schedule has no end_lr of its own.
 
-    Where starts and peaks share a range, the rate that it bounds is the highest.
+    If start_lr and peak_lr share a range, that range bounds the highest rate.
     """
     if field == "end_lr" and schedule.family == "constant":
         return None
@@ -104,11 +108,11 @@ def _value(space: SpaceSpec, schedule: Schedule, field: str) -> float | None:
     return value
 
 
-def _place(space: SpaceSpec, schedule: Schedule, field: str) -> float | None:
-    """Where the value lies in its range, 0 at the low end and 1 at the high one; None where it has none."""
-    asked, value = _range(space, field), _value(space, schedule, field)
-    assert asked is not None
-    low, high = asked.low, asked.high
+def _position(space: SpaceSpec, schedule: Schedule, field: str) -> float | None:
+    """The value's position in its range, from 0 at the low bound to 1 at the high bound; None without a value."""
+    searched, value = _range(space, field), _value(space, schedule, field)
+    assert searched is not None
+    low, high = searched.low, searched.high
     if value is None:
         return None
     if field != "warmup_fraction":

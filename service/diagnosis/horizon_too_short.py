@@ -1,4 +1,4 @@
-"""The training would gain from a longer horizon: at its full rate it was still getting better."""
+"""Finds a training that would gain from a longer horizon: at a high learning rate, its loss was still falling."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from lehr.wire.diagnosis import Finding
 from service.diagnosis.training_curve import HIGH, TRAIN_LOSS, TrialCurve
 from service.diagnosis.trend import kendall_z
 
-REMEDY = "Lengthen the horizon, first to twice as many epochs."
+REMEDY = "Lengthen the horizon; try twice as many epochs first."
 END_FALL = 0.05
-"""In the last quarter of its reports the loss fell by this part of itself."""
+"""The relative fall of the loss over the last quarter of its reports that counts as still falling."""
 MIN_REPORTS = 4
 LATE_FALL = 0.25
-"""In the second half of the time at a high rate the loss fell by this part of itself."""
+"""The relative fall of the loss over the second half of the time at a high rate that counts as still falling."""
 TREND_Z = -1.28
-"""A one-sided test at 10%: below it, the fall is no chance."""
+"""A one-sided test at 10%: a smaller z shows a significant fall."""
 
 
 def horizon_too_short(curve: TrialCurve) -> Finding | None:
-    """Of a held-out loss, before the rate is annealed: annealing lets it fall, however long the horizon."""
+    """Tests a held-out loss before annealing, because annealing makes the loss fall whatever the horizon."""
     loss = curve.loss
     if curve.state != "COMPLETED" or loss is None or loss.name == TRAIN_LOSS:
         return None
@@ -30,8 +30,8 @@ def horizon_too_short(curve: TrialCurve) -> Finding | None:
         return None
     return Finding(
         code="horizon_too_short",
-        message=f"{loss.name} still fell by {fall:.0%} between the steps {late.steps[0]} and {late.steps[-1]}, while "
-        "the rate was high: a longer training would do better",
+        message=f"{loss.name} still fell by {fall:.0%} from step {late.steps[0]} to step {late.steps[-1]}, while the "
+        "learning rate was high: a longer training would reach a better value",
         remedy=REMEDY,
         evidence={
             "from_step": late.steps[0],
@@ -43,20 +43,19 @@ def horizon_too_short(curve: TrialCurve) -> Finding | None:
 
 
 def still_falling(curve: TrialCurve, too_low: Finding) -> Finding | None:
-    """What a curve of too low a rate shows where higher rates were tried and did no better.
+    """The finding for a curve that looks like too low a rate, in a study where higher rates did no better.
 
-    None where the loss has come to rest by the end: annealing has then used what the rate had left.
+    None if the loss has levelled off by the end, because annealing has then made up for the lower rate.
     """
-    assert curve.loss is not None  # the finding is about it
+    assert curve.loss is not None  # `too_low` is about it
     loss = curve.loss.binned()
     before = loss.values[-1 - max(1, len(loss) // 4)]
     if loss.last > (1 - END_FALL) * before:
         return None
-    seen = {**too_low.evidence, "before": before, "end": loss.last}
     return Finding(
         code="horizon_too_short",
-        message=f"{loss.name} still fell at the end, from {before:.3g} to {loss.last:.3g} in the last quarter, "
-        "and higher rates did no better: a longer training would",
+        message=f"{loss.name} was still falling at the end, from {before:.3g} to {loss.last:.3g} in the last quarter, "
+        "and higher learning rates did no better: a longer training would",
         remedy=REMEDY,
-        evidence=seen,
+        evidence={**too_low.evidence, "before": before, "end": loss.last},
     )

@@ -1,4 +1,4 @@
-"""Too large a part of the search diverged: the space reaches too high."""
+"""Finds studies in which many trials diverged: the search space includes learning rates that are too high."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ MANY = 0.3
 
 
 def many_diverged(study: StudyResults) -> Finding | None:
-    """Each of them was paid from the budget, and told the search only that the rate was too high."""
-    lost = [one for one in study.results if one.state == "DIVERGED"]
-    if len(study.results) < MIN_TRIALS or len(lost) < MANY * len(study.results):
+    """Each diverged trial used up budget, and showed the search only that its rate was too high."""
+    diverged = [result for result in study.results if result.state == "DIVERGED"]
+    if len(study.results) < MIN_TRIALS or len(diverged) < MANY * len(study.results):
         return None
-    lowest = min(one.schedule.max_lr for one in lost)
+    lowest = min(result.schedule.max_lr for result in diverged)
     field = "peak_lr" if study.space.peak_lr is not None else "start_lr"
     return Finding(
         code="diverged",
-        message=f"{len(lost)} of {len(study.results)} trials diverged, the one of the lowest rate at {lowest:.3g}",
+        message=f"{len(diverged)} of {len(study.results)} trials diverged; their lowest learning rate was {lowest:.3g}",
         remedy=f"Lower space.{field}.high towards that rate.",
-        evidence={"diverged": len(lost), "trials": len(study.results), "lowest_lr": lowest},
+        evidence={"diverged": len(diverged), "trials": len(study.results), "lowest_lr": lowest},
         field=f"space.{field}.high",
     )

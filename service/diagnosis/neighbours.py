@@ -1,4 +1,4 @@
-"""What a study's other trials say about a rate: whether higher or lower ones did better."""
+"""Compares a trial with the study's other trials: whether higher or lower learning rates did better."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lehr.wire.studies import Direction
 from service.search.observations import as_loss
 
 NEAR = 2.0
+"""Rates that differ by a smaller factor are not compared: they reach similar values."""
 FAR = 10.0
-"""Rates at least the first times away are asked: nearer ones do alike; of higher ones those at most the second: a rate
-that is far too low is not right because one that is far too high did worse."""
+"""Rates higher by a larger factor are not compared: they may be far too high, and so do worse than one far too low."""
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A schedule's highest rate and its value; None: it diverged."""
+    """A trial's highest learning rate and its value. `value` is None if it diverged."""
 
     max_lr: float
     value: float | None
@@ -25,10 +25,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Whether a trial with a higher, or a lower, rate did better. None: no such rate was tried.
+    """Whether any trial with a higher, or a lower, rate did better. None: no such rate was tried.
 
-    `own` and `lower`: this trial's value and the best one of a lower rate, `losses`: those of all that completed;
-    all turned so that less is better.
+    As losses (lower is better): `own`, this trial's value; `lower`, the best value at a lower rate; `losses`, the
+    values of all trials that completed.
     """
 
     higher_better: bool | None = None
@@ -39,11 +39,11 @@ class Neighbours:
 
 
 def neighbours(own: Tried, tried: Iterable[Tried], direction: Direction) -> Neighbours:
-    """Of trials whose highest rate is 2 to 10 times higher, or at least 2 times lower."""
+    """Compare with the trials whose highest rate is 2 to 10 times higher, or at least 2 times lower."""
     others = list(tried)
     lower = [other for other in others if own.max_lr / other.max_lr >= NEAR * (1 - ROUNDING)]
     return Neighbours(
-        _any_better(own, [other for other in others if _apart(other.max_lr / own.max_lr)], direction),
+        _any_better(own, [other for other in others if _is_comparably_higher(other.max_lr / own.max_lr)], direction),
         _any_better(own, lower, direction),
         None if own.value is None else as_loss(own.value, direction),
         min((as_loss(other.value, direction) for other in lower if other.value is not None), default=None),
@@ -51,7 +51,7 @@ def neighbours(own: Tried, tried: Iterable[Tried], direction: Direction) -> Neig
     )
 
 
-def _apart(ratio: float) -> bool:
+def _is_comparably_higher(ratio: float) -> bool:
     return NEAR * (1 - ROUNDING) <= ratio <= FAR * (1 + ROUNDING)
 
 

@@ -1,4 +1,4 @@
-"""The objective was best well before the end, and grew worse while the training loss fell on."""
+"""Finds overfitting: the objective was best well before the end, then worsened while the training loss kept falling."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from service.diagnosis.trend import jitter
 
 MIN_REPORTS = 6
 BEST_BEFORE = 0.8
-"""The best report comes before this part of the horizon."""
+"""The best report must come before this fraction of the horizon."""
 GENERALISATION_LOSS = 0.05
-"""The loss ends this much above its least: GL of 5 in Prechelt, Early stopping - but when? (1998)."""
+"""How far the loss must end above its minimum: GL of 5 in Prechelt, Early stopping - but when? (1998)."""
 DEVIATIONS = 3
-"""And by so many times its own jitter, which an early best report would otherwise be the luck of."""
+"""It must also end this many times its noise above the minimum: an early best report may be luck."""
 WINDOW = 3
 
 
 def overfits(curve: TrialCurve) -> Finding | None:
-    """Both ends of the worsening are means of three reports, so that no single one decides."""
+    """Compares means of three reports, so that no single report decides."""
     objective, train = curve.objective, curve.train
     if curve.state != "COMPLETED" or objective is None or train is None or len(objective) < MIN_REPORTS:
         return None
@@ -34,8 +34,8 @@ def overfits(curve: TrialCurve) -> Finding | None:
     sign = 1.0 if curve.direction == "minimize" else -1.0
     return Finding(
         code="overfits",
-        message=f"{curve.metric} was best about step {best_step} of {curve.horizon_steps}, at {sign * means[best]:.3g} "
-        f"and worsened to {sign * means[-1]:.3g} while the training loss fell on",
+        message=f"{curve.metric} was best around step {best_step} of {curve.horizon_steps}, at {sign * means[best]:.3g}"
+        f", then worsened to {sign * means[-1]:.3g} while the training loss kept falling",
         remedy="Shorten the horizon to about that step, or regularise more: weight decay, dropout, more data.",
         evidence={
             "best_step": best_step,

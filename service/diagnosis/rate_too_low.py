@@ -1,4 +1,4 @@
-"""The rate was too low: the loss was still falling steeply, and smoothly, when the training ended."""
+"""Finds a learning rate that is too low: the loss was still falling steeply and smoothly when the training ended."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from service.diagnosis.training_curve import TRAIN_LOSS, Series, TrialCurve
 
 MIN_REPORTS = 5
 LATE_SHARE = 0.4
-"""Of all that the loss fell, this much in the second half: a straight line has .5, a finished training little."""
+"""The fraction of the loss's total fall that comes in the second half: a straight line has 0.5, a converged training
+little.
+"""
 LATE_FALL = 0.2
-"""By this part of itself a held-out loss fell in the second half of its summed rate; a training loss may always."""
+"""The relative fall of a held-out loss over the second half of the summed rate. A training loss often falls so far."""
 SMOOTH = 0.005
-"""A rate near the highest useful one makes the loss jump now and then; a curve that rises less than this does not."""
+"""The most roughness of a smooth curve. At a rate near the highest useful one, the loss jumps now and then."""
 FIRST_REPORT = 0.2
-"""A curve that starts later in its horizon does not show how much the loss fell in all."""
+"""A curve whose first report is later than this fraction of its horizon does not show the loss's total fall."""
 
 
 def rate_too_low(curve: TrialCurve) -> Finding | None:
-    """Both losses fall without a jump, and a large part of the fall comes in the second half of the summed rate.
+    """A finding if both losses fall without a jump, and much of the fall comes in the second half of the summed rate.
 
-    The thresholds are chosen on real trainings (benchmarks/diagnosis). A well-chosen rate works at the edge of
+    The thresholds were chosen on real trainings (benchmarks/diagnosis). A well-chosen rate works at the edge of
     stability, where the loss no longer falls smoothly (Cohen et al., Gradient descent on neural networks typically
     occurs at the edge of stability, 2021).
     """
@@ -31,7 +33,7 @@ def rate_too_low(curve: TrialCurve) -> Finding | None:
     loss = loss.before_annealing.binned()
     middle = loss.at_spent(0.5)
     fall, late = loss.first - loss.last, middle - loss.last
-    if fall <= 0:  # one report is left before the rate has annealed
+    if fall <= 0:  # only one report comes before annealing
         return None
     late_share = min(1.0, late / fall)
     late_fall = min(1.0, late / middle) if middle > 0 and loss.name != TRAIN_LOSS else 0.0
@@ -39,9 +41,9 @@ def rate_too_low(curve: TrialCurve) -> Finding | None:
         return None
     return Finding(
         code="rate_too_low",
-        message=f"{loss.name} was still falling steeply at the end, from {middle:.3g} to {loss.last:.3g} in the second "
-        f"half of the summed rate, and without a jump: a rate of {curve.max_lr:.3g} leaves room above it",
-        remedy="Raise the highest rate, first by 3 to 10 times; if that does worse, train longer.",
+        message=f"{loss.name} was still falling steeply and smoothly at the end, from {middle:.3g} to {loss.last:.3g} "
+        f"in the second half of the summed learning rate: a higher rate than {curve.max_lr:.3g} may do better",
+        remedy="Raise the highest learning rate; try a factor of 3 to 10 first. If that does worse, train longer.",
         evidence={
             "max_lr": curve.max_lr,
             "first": loss.first,

@@ -1,4 +1,4 @@
-"""A study's results as the rules look at them."""
+"""A study's results in the form that the diagnosis rules read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPAN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A search trial that has ended. `value` None unless COMPLETED."""
+    """A search trial that has ended. `value` is None unless it is COMPLETED."""
 
     number: int
     state: TrialState
@@ -27,9 +27,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class StudyResults:
-    """`results`: the search's, by number. `repeats`: values of equal schedules on different seeds, a list for each.
+    """The results of a study's search and confirmation.
 
-    `best`: the study's best trial; None where it says nothing of the space's bounds.
+    `results`: of the search, by trial number. `repeats`: for each confirmed schedule, its values on different seeds.
+    `best`: the study's best trial; None if it shows nothing about the bounds of the space.
     """
 
     space: SpaceSpec
@@ -41,24 +42,24 @@ class StudyResults:
 
     @property
     def completed(self) -> list[Result]:
-        """The best first."""
-        done = [one for one in self.results if one.value is not None]
-        return sorted(done, key=lambda one: (as_loss(one.value, self.direction), one.number))
+        """The completed trials, best first."""
+        completed = [result for result in self.results if result.value is not None]
+        return sorted(completed, key=lambda result: (as_loss(result.value, self.direction), result.number))
 
     @property
     def values(self) -> list[float]:
-        return [one.value for one in self.completed if one.value is not None]
+        return [result.value for result in self.completed if result.value is not None]
 
     @property
     def spans_decades(self) -> bool:
         """Whether the highest of the completed trials' rates is at least ten times the lowest."""
-        rates = [one.schedule.max_lr for one in self.completed]
+        rates = [result.schedule.max_lr for result in self.completed]
         return bool(rates) and max(rates) >= SPAN * min(rates)
 
     @property
     def noise(self) -> Noise | None:
-        """How much a seed alone changes a value, pooled over schedules; None where nothing was repeated, or the
-        deviation is larger than any double.
+        """The standard deviation between seeds, pooled over schedules; None if no schedule was repeated, or if the
+        deviation overflows.
         """
         groups = [group for group in self.repeats if len(group) >= 2]
         freedom = sum(len(group) - 1 for group in groups)
@@ -72,7 +73,7 @@ class StudyResults:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """A standard deviation, and the degrees of freedom it rests on."""
+    """A standard deviation and its degrees of freedom."""
 
     deviation: float
     freedom: int

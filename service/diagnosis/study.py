@@ -1,4 +1,4 @@
-"""All that is wrong with a study."""
+"""Runs the diagnosis rules that look at a whole study."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.diagnosis.too_noisy import too_noisy
 
 
 def diagnose_study(study: StudyResults, of_best: Sequence[Finding] = ()) -> list[Finding]:
-    """What is wrong with the search, then what is wrong with its best training (`of_best`). Empty where nothing is.
+    """Findings about the search, then those about its best training (`of_best`). Empty if there are none.
 
-    Where all rates are alike or lost in noise, it is chance which of them is the best: nothing else is told then.
+    If the trials do not differ by more than noise, the best one is best by chance. The other rules are then skipped.
     """
-    blind = all_rates_alike(study) or too_noisy(study)
-    if blind is not None:
-        return [blind]
+    indistinct = all_rates_alike(study) or too_noisy(study)
+    if indistinct is not None:
+        return [indistinct]
     diverged = many_diverged(study)
     return [*([diverged] if diverged else []), *best_on_bound(study), *of_best]

@@ -1,4 +1,4 @@
-"""The study FAILED: why, and which error its trainings had in common."""
+"""Explains why a study FAILED, with the most frequent error of its trainings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from lehr.wire.diagnosis import Finding
 
 LONGEST_ERROR = 300
-"""Characters of an error that are quoted: its line may hold anything."""
+"""How many characters of an error are quoted: its last line may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStudy:
-    """`trainings`: how many there are by state. `errors`: of failed ones, by number, as their workers told."""
+    """A failed study. `trainings`: their count by state. `errors`: what failed trainings reported, by trial number."""
 
     reason: str | None
     trainings: Mapping[str, int]
@@ -22,7 +22,7 @@ class FailedStudy:
 
 
 def study_failed(study: FailedStudy) -> Finding:
-    """The study's reason with the most frequent error, and what to change."""
+    """A finding with the study's reason, the most frequent error, and what to change."""
     failed, diverged = study.trainings.get("FAILED", 0), study.trainings.get("DIVERGED", 0)
     lines = {number: line for number, error in study.errors.items() if (line := _last_line(error))}
     common = Counter(lines.values()).most_common(1)
@@ -30,18 +30,18 @@ def study_failed(study: FailedStudy) -> Finding:
     evidence: dict[str, float] = {"trainings": sum(study.trainings.values()), "failed": failed, "diverged": diverged}
     if diverged >= max(failed, 1):
         field = "space.start_lr.high"
-        remedy = f"Lower {field} (and space.peak_lr.high) ten times: the rates are too high."
+        remedy = f"Lower {field} (and space.peak_lr.high) by a factor of 10: the learning rates are too high."
         return Finding(code="study_failed", message=message, remedy=remedy, evidence=evidence, field=field)
     if not common:
-        remedy = "Change what the reason names, and post the study again."
+        remedy = "Fix what the reason describes, then create the study again."
         return Finding(code="study_failed", message=message, remedy=remedy, evidence=evidence)
     ((error, count),) = common
     trial = next(number for number, line in lines.items() if line == error)
     return Finding(
         code="study_failed",
-        message=f"{message}. Trainings failed, {count} of {len(study.errors)} with {error}",
-        remedy=f"Correct the training code, the data or the task's parameters (trial {trial} has the whole error), "
-        "and post the study again.",
+        message=f"{message}. {count} of {len(study.errors)} failed trainings ended with {error}",
+        remedy=f"Fix the training code, the data or the task's parameters (trial {trial} has the full error), then "
+        "create the study again.",
         evidence={**evidence, "same_error": count},
         trial=trial,
     )

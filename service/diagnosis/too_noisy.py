@@ -1,4 +1,4 @@
-"""The seeds change the value as much as the schedules do: the search ranked luck."""
+"""Finds studies in which the seed changes the value as much as the schedule does: the search ranked trials by luck."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MIN_COMPLETED = 6
 MIN_FREEDOM = 4
 SIGNIFICANT = 0.05
 MOST_SEEDS = 1_000_000
-"""Stands for any greater number of seeds."""
+"""The largest number of seeds that is given."""
 
 
 def too_noisy(study: StudyResults) -> Finding | None:
-    """The variance among the search's values is no larger than the seeds' alone: an F-test at 5%.
+    """A finding if the variance of the search's values is not significantly larger than between seeds (F-test at 5%).
 
-    `seeds_needed`: for each schedule, until their mean shows a difference as large as the search's deviation, at 95%
-    confidence and with 80% power: 2 (1.96 + 0.84)^2 noise^2 / difference^2.
+    `seeds_needed`: how many seeds per schedule show a difference as large as the search's standard deviation, at 95%
+    confidence with 80% power: 2 (1.96 + 0.84)^2 noise^2 / difference^2.
     """
     ratio = indistinct(study)
     noise, deviation = study.noise, _deviation(study.values)
@@ -31,9 +31,9 @@ def too_noisy(study: StudyResults) -> Finding | None:
     needed = math.ceil(min(2 * (1.96 + 0.84) ** 2 * times * times, MOST_SEEDS))
     return Finding(
         code="too_noisy",
-        message=f"one schedule's {study.metric} varies by {noise.deviation:.3g} from seed to seed, and the "
-        f"{len(study.values)} schedules of the search by {deviation:.3g}: their order is luck",
-        remedy="Hold out more data, train longer, or average more seeds; more trials do not help.",
+        message=f"{study.metric} has a standard deviation of {noise.deviation:.3g} between seeds of the same schedule, "
+        f"and of {deviation:.3g} between the search's {len(study.values)} schedules: their ranking is chance",
+        remedy="Hold out more data, train longer, or average over more seeds. More trials do not help.",
         evidence={
             "noise": noise.deviation,
             "freedom": noise.freedom,
@@ -47,9 +47,9 @@ def too_noisy(study: StudyResults) -> Finding | None:
 
 
 def indistinct(study: StudyResults) -> float | None:
-    """The variances' ratio where it may be chance; None where the schedules differ, or nobody can tell.
+    """The ratio of the variances if it may be chance; None if the schedules differ, or if there is too little data.
 
-    A search that has closed in on one rate is left with noise alone, so that rates a decade apart must be lost in it.
+    The rates must span a decade: a search that has converged on one rate has values that differ only by noise.
     """
     noise, values = study.noise, study.values
     if noise is None or noise.freedom < MIN_FREEDOM or len(values) < MIN_COMPLETED or not study.spans_decades:
@@ -62,7 +62,7 @@ def indistinct(study: StudyResults) -> float | None:
 
 
 def _deviation(values: list[float]) -> float | None:
-    """None where it is no double, or not known of so few."""
+    """The standard deviation; None if it overflows or there are too few values."""
     summary = summarise(values)
     return None if summary is None else summary.std
 

@@ -1,4 +1,4 @@
-"""A training's curve as the rules look at it."""
+"""A trial's training curve in the form that the diagnosis rules read."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from service.answer.statistics import mean_of
 VAL_LOSS = "val_loss"
 TRAIN_LOSS = "train_loss"
 CLIMB = 1.05
-"""The rate climbs where it is so many times the one before."""
+"""The rate rises if it is more than this many times the previous one."""
 MET = 0.5
-"""A rate was met before where an earlier one was at least this part of it."""
+"""A rate was reached before if an earlier one was at least this fraction of it."""
 HIGH = 0.7
-"""A rate is high while it is at least this part of the highest."""
+"""A rate is high while it is at least this fraction of the highest."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One quantity of a curve where it was finite; less is better.
+    """The finite values of one quantity of a curve; lower is better.
 
-    steps: (n,), rising; values, rates: (n,). `spent`: (n,), the part of the training's summed rate that was spent
-    up to the step, in [0, 1]. While the rate is small, a loss depends on the summed rate alone: that is time on
-    the gradient flow (Li, Tai and E, Stochastic modified equations and adaptive stochastic gradient algorithms,
-    2017), so that schedules of any shape are looked at on this axis.
+    steps: (n,), increasing; values, rates: (n,). `spent`: (n,), the fraction of the training's summed learning rate up
+    to the step, in [0, 1]. While the rate is small, the loss depends only on the summed rate, which is time on the
+    gradient flow (Li, Tai and E, Stochastic modified equations and adaptive stochastic gradient algorithms, 2017).
+    On this axis, schedules of any shape can be compared.
     """
 
     name: str
@@ -52,31 +52,31 @@ class Series:
 
     @cached_property
     def lowest(self) -> int:
-        """The position of the least value, the first of equals."""
+        """The index of the lowest value, the first of equals."""
         return min(range(len(self.values)), key=lambda index: self.values[index])
 
     @property
     def moves(self) -> list[float]:
-        """Differences of neighbours: (n - 1,)."""
+        """Differences of successive values: (n - 1,)."""
         return [after - before for before, after in pairwise(self.values)]
 
     @property
     def roughness(self) -> float:
-        """The part of all movement that went upwards, in [0, 1]; 0 for a curve that only falls or stands still.
+        """The fraction of all movement that is upwards, in [0, 1]; 0 for a curve that never rises.
 
-        Left out are moves to a rate that was higher than the one before, and had been met earlier: where a cyclical
-        schedule restarts, the loss rises by design.
+        Excludes moves where the rate rises to one that was reached before: when a cyclical schedule restarts, the loss
+        rises by design.
         """
-        kept = [move for index, move in enumerate(self.moves, 1) if not self._restarts(index)]
-        movement = math.fsum(map(abs, kept))
-        return math.fsum(move for move in kept if move > 0) / movement if movement else 0.0
+        counted = [move for index, move in enumerate(self.moves, 1) if not self._restarts(index)]
+        movement = math.fsum(map(abs, counted))
+        return math.fsum(move for move in counted if move > 0) / movement if movement else 0.0
 
     def _restarts(self, index: int) -> bool:
         rate, before = self.rates[index], self.rates[index - 1]
         return rate > CLIMB * before and any(earlier >= MET * rate for earlier in self.rates[: index - 1])
 
     def binned(self, bins: int = 12) -> Series:
-        """At most `bins` means of neighbouring reports, so that often reported, noisy losses show their course."""
+        """At most `bins` means of successive reports, which show the trend of a noisy loss with many reports."""
         count = len(self)
         if count <= bins:
             return self
@@ -91,7 +91,7 @@ class Series:
         )
 
     def at_spent(self, part: float) -> float:
-        """The value where `part` of the summed rate was spent, on a straight line between reports."""
+        """The value after the fraction `part` of the summed rate, interpolated linearly between reports."""
         for index in range(1, len(self)):
             low, high = self.spent[index - 1], self.spent[index]
             if high >= part and high > low:
@@ -100,7 +100,7 @@ class Series:
         return self.last
 
     def between(self, start: int, stop: int) -> Series:
-        """The reports at positions start to stop, the last one left out; `spent` counts to the last one left."""
+        """The reports from index `start` up to but excluding `stop`, with `spent` rescaled to end at 1."""
         cut = slice(start, stop)
         spent = self.spent[cut]
         whole = spent[-1] if spent and spent[-1] > 0 else 1.0
@@ -110,9 +110,9 @@ class Series:
 
     @property
     def before_annealing(self) -> Series:
-        """The reports up to the last one at a high rate, which is close to the highest.
+        """The reports up to the last one at a high rate.
 
-        Annealing lets the loss fall by itself, so that what it still had to gain shows before.
+        Annealing makes the loss fall by itself, so whether it was still falling shows only before annealing.
         """
         highest = max(self.rates)
         return self.between(0, 1 + max(index for index, rate in enumerate(self.rates) if rate >= HIGH * highest))
@@ -120,11 +120,11 @@ class Series:
 
 @dataclass(frozen=True)
 class TrialCurve:
-    """What a trial reported, by step, and what it was to do.
+    """What a trial reported by step, with the facts about its schedule and objective.
 
-    `rates`, `train_loss` and each of `metrics` are as long as `steps`; None stands for what was not finite or not
-    reported, as does what is beyond LARGEST_VALUE. `rise_fraction`: the part of the horizon before the schedule first
-    reaches its highest rate.
+    `rates`, `train_loss` and each of `metrics` are as long as `steps`. A value is None if it was not finite or not
+    reported; values beyond LARGEST_VALUE are ignored. `rise_fraction`: the fraction of the horizon before the schedule
+    first reaches its highest rate.
     """
 
     state: TrialState
@@ -140,19 +140,19 @@ class TrialCurve:
 
     @cached_property
     def train(self) -> Series | None:
-        """The training loss; None where no report has one."""
+        """The training loss; None if no report has one."""
         return self._series(TRAIN_LOSS, self.train_loss)
 
     @cached_property
     def objective(self) -> Series | None:
-        """The objective, turned so that less is better."""
+        """The objective, negated if it is maximized: lower is better."""
         sign = 1.0 if self.direction == "minimize" else -1.0
         values = self.metrics.get(self.metric, [])
         return self._series(self.metric, [None if value is None else sign * value for value in values])
 
     @cached_property
     def loss(self) -> Series | None:
-        """A loss on held-out data where one is reported, else on the training data."""
+        """The loss on held-out data if it is reported, otherwise on the training data."""
         held_out = self._series(VAL_LOSS, self.metrics.get(VAL_LOSS, []))
         if held_out is not None:
             return held_out
@@ -160,28 +160,28 @@ class TrialCurve:
 
     @property
     def losses(self) -> list[Series]:
-        """The held-out and the training loss, each once."""
-        found = [one for one in (self.loss, self.train) if one is not None]
-        return found if len({one.name for one in found}) == len(found) else found[:1]
+        """The held-out and the training loss, without duplicates."""
+        losses = [series for series in (self.loss, self.train) if series is not None]
+        return losses if len({series.name for series in losses}) == len(losses) else losses[:1]
 
     def _series(self, name: str, values: Sequence[float | None]) -> Series | None:
-        known = {at: value for at, value in enumerate(values) if value is not None and abs(value) <= LARGEST_VALUE}
-        if not known:
+        finite = {at: value for at, value in enumerate(values) if value is not None and abs(value) <= LARGEST_VALUE}
+        if not finite:
             return None
         spent = list(self._spent())
         return Series(
             name,
-            tuple(self.steps[at] for at in known),
-            tuple(known.values()),
-            tuple(self.rates[at] for at in known),
-            tuple(spent[at] for at in known),
+            tuple(self.steps[at] for at in finite),
+            tuple(finite.values()),
+            tuple(self.rates[at] for at in finite),
+            tuple(spent[at] for at in finite),
         )
 
     def _spent(self) -> Iterator[float]:
-        """The summed rate up to each report, as a part of the whole; between reports the rate is their mean."""
-        highest = max(self.rates) or 1.0  # a sum of large rates is no double
+        """The summed rate up to each report, as a fraction of the total, by the trapezoidal rule."""
+        highest = max(self.rates) or 1.0  # a sum of large rates would overflow
         areas, before, rate = [], -1, self.rates[0] / highest
-        for step, reached in zip(self.steps, (one / highest for one in self.rates), strict=True):
+        for step, reached in zip(self.steps, (reported / highest for reported in self.rates), strict=True):
             areas.append((step - before) * (rate + reached) / 2)
             before, rate = step, reached
         whole = math.fsum(areas) or 1.0

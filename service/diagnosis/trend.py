@@ -1,4 +1,4 @@
-"""Whether a series goes down, and how much it jitters."""
+"""Statistics of a series: Mann's test for a trend, and the noise around its course."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from statistics import median
 
 NORMAL_QUARTILE = 0.6745
 LONGEST = 200
-"""Longer series are thinned to so many values: all pairs are compared."""
+"""Longer series are thinned to about this many values, because all pairs are compared."""
 
 
 def kendall_z(values: Sequence[float]) -> float:
-    """Mann's statistic for a trend, about standard normal without one; below zero: downwards. (n,) -> z; 0 for n < 3.
+    """Mann's statistic for a trend. (n,) -> z, about standard normal without a trend, negative for a fall; 0 for n < 3.
 
-    S / sqrt(n (n - 1) (2 n + 5) / 18), with S the rising pairs less the falling ones, drawn towards 0 by one.
+    S / sqrt(n (n - 1) (2 n + 5) / 18), where S is the number of rising pairs minus falling pairs, moved 1 towards 0.
     Source: H. B. Mann, Nonparametric tests against trend, Econometrica 13 (1945).
     """
     values = values[:: math.ceil(len(values) / LONGEST)]
@@ -28,10 +28,10 @@ def kendall_z(values: Sequence[float]) -> float:
 
 
 def jitter(values: Sequence[float]) -> float:
-    """The standard deviation of normal noise around the course that the values take; 0 for n < 3.
+    """The standard deviation of normal noise around the trend of the values; 0 for n < 3.
 
-    From the median of the neighbours' distances: median |x[i+1] - x[i]| / (0.6745 sqrt 2). A steep start or a
-    single jump does not reach it.
+    From the median distance of successive values: median |x[i+1] - x[i]| / (0.6745 sqrt 2). A steep start or a single
+    jump does not affect it.
     """
     if len(values) < 3:
         return 0.0

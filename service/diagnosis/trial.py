@@ -1,4 +1,4 @@
-"""All that is wrong with one training."""
+"""Runs the diagnosis rules that look at one trial's training."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from service.diagnosis.warmup_too_short import warmup_too_short
 def diagnose(curve: TrialCurve, others: Neighbours | None = None) -> list[Finding]:
     """At most one finding about the rate or the horizon, and one about overfitting. Empty for a healthy curve.
 
-    What `others` of the study showed overrules the curve. Where no lower rate did better, this one is not too high.
-    Where no higher one did, a loss that still falls asks for time, not for rate; and for neither, where lower ones did.
+    The study's other trials (`others`) overrule the curve. If no lower rate did better, this rate is not too high. If
+    no higher rate did better, a loss that still falls needs a longer horizon, not a higher rate. If only lower rates
+    did better, it needs neither.
     """
     others = others or Neighbours()
-    about_the_rate = diverged(curve) or warmup_too_short(curve)
-    about_the_rate = about_the_rate or _too_high(curve, others) or _too_little(curve, others)
-    if about_the_rate is not None and about_the_rate.code in ("diverged", "rate_too_high"):
-        return [about_the_rate]
-    return [finding for finding in (about_the_rate, overfits(curve)) if finding is not None]
+    about_rate = diverged(curve) or warmup_too_short(curve) or _too_high(curve, others) or _too_little(curve, others)
+    if about_rate is not None and about_rate.code in ("diverged", "rate_too_high"):
+        return [about_rate]
+    return [finding for finding in (about_rate, overfits(curve)) if finding is not None]
 
 
 def _too_high(curve: TrialCurve, others: Neighbours) -> Finding | None:

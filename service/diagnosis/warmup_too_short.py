@@ -1,4 +1,4 @@
-"""The loss jumped once, right after the rate reached its top, and recovered: the climb was too steep."""
+"""Finds a warm-up that is too short: the loss jumped once soon after the rate reached its peak, then recovered."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from lehr.wire.diagnosis import Finding
 from service.diagnosis.training_curve import Series, TrialCurve
 
 EARLY = 0.3
-"""The jump comes within this part of the horizon, or within twice the climb where that is longer."""
+"""The jump must come within this fraction of the horizon, or within twice the warm-up if that is longer."""
 HEIGHT = 0.5
-"""It lifts the loss by half of the lowest value before it."""
+"""The jump must raise the loss by half of the lowest value before it."""
 CALM = 0.05
-"""After it no more than this part of the movement goes upwards."""
+"""The most roughness after the jump."""
 MIN_REPORTS = 6
 
 
 def warmup_too_short(curve: TrialCurve) -> Finding | None:
-    """One early jump above what was reached before, recovered from, with a calm training after it.
+    """A finding for one early jump of the loss, from which it recovers smoothly.
 
-    A rate that is too high altogether jumps on (`rate_too_high`); one that only came too early does not: curvature
-    falls while the rate is small, and a longer climb gives it the time (Gilmer et al., A loss curvature perspective
-    on training instability in deep learning, 2021; Goyal et al., Accurate, large minibatch SGD, 2017).
+    At a rate that is too high, the loss keeps jumping (`rate_too_high`). At one that came too early, it does not:
+    curvature falls while the rate is small, and a longer warm-up gives it time to (Gilmer et al., A loss curvature
+    perspective on training instability in deep learning, 2021; Goyal et al., Accurate, large minibatch SGD, 2017).
     """
     loss = curve.train or curve.loss
     if curve.state != "COMPLETED" or loss is None or len(loss) < MIN_REPORTS:
@@ -36,8 +36,8 @@ def warmup_too_short(curve: TrialCurve) -> Finding | None:
     return Finding(
         code="warmup_too_short",
         message=f"{loss.name} jumped from {before:.3g} to {loss.values[at]:.3g} at step {loss.steps[at]}, soon after "
-        f"the rate had reached {curve.max_lr:.3g}, and recovered: the climb to it was too short",
-        remedy="Give the schedule a longer warm-up: two to three times as long, or 5% of the horizon.",
+        f"the learning rate reached {curve.max_lr:.3g}, then recovered: the warm-up was too short",
+        remedy="Use a longer warm-up: two to three times as long, or 5% of the horizon.",
         evidence={
             "max_lr": curve.max_lr,
             "warmup_fraction": curve.rise_fraction,
@@ -50,7 +50,7 @@ def warmup_too_short(curve: TrialCurve) -> Finding | None:
 
 
 def _peak(loss: Series, limit: float) -> int | None:
-    """The position of the highest value within `limit` steps that is not the first one; None where the first is."""
+    """The index of the highest value within `limit` steps, without the first; None if it is not a local maximum."""
     early = [index for index in range(1, len(loss) - 1) if loss.steps[index] < limit]
     at = max(early, key=lambda index: loss.values[index], default=None)
     if at is None or loss.values[at] <= loss.values[at - 1] or loss.values[at] <= loss.values[at + 1]:

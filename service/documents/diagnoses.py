@@ -1,4 +1,4 @@
-"""From rows to diagnoses, when somebody asks: nothing of it is stored, and no list pays for it."""
+"""Diagnoses a study or a trial from the database's rows on request. Findings are not stored, and not part of lists."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from service.store.tables import StudyRow, TrialRow
 from service.store.trials import CONCLUSIVE_STATES, is_searched
 
 MAX_REPORTS = 2000
-"""Longer curves are read in even parts: the rules look at means of a dozen."""
+"""Longer curves are thinned evenly: the rules use the means of a dozen bins."""
 MAX_ERRORS = 100
-"""Of failed trainings: a study may have thousands, and few errors."""
+"""How many failed trainings' errors are read: a study may have thousands, with few different errors."""
 MAX_RESULTS = 2000
-"""Trials that a diagnosis looks at: the best, and the first, which are spread evenly over the space."""
+"""How many trials a diagnosis reads: the best, and the first, which are spread evenly over the space."""
 
 
 def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[Finding] | None:
-    """What is wrong with a trial; None until it has ended."""
+    """The findings about a trial; None until it has ended."""
     if trial.state not in FINISHED_TRIAL_STATES:
         return None
     if trial.state not in ("COMPLETED", "DIVERGED") or trial.purpose == "range_test":
-        return []  # a sweep is meant to go wrong at its end
+        return []  # a sweep is meant to diverge at its end
     return _of_trial(transaction, study, trial, _results(transaction, study))
 
 
 def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis:
-    """What is wrong with a study. What of its search cannot be diagnosed is left out, and logged."""
+    """The findings about a study. If its search cannot be diagnosed, that part is omitted and the error is logged."""
     failed = [study_failed(_failed_study(transaction, study))] if study.state == "FAILED" else []
     none: list[Finding] = []
-    found = Parts(study.id).get("diagnosis", lambda: _search_findings(transaction, study), none)
-    return StudyDiagnosis(study_id=study.id, state=study.state, findings=[*failed, *found])
+    of_search = Parts(study.id).get("diagnosis", lambda: _search_findings(transaction, study), none)
+    return StudyDiagnosis(study_id=study.id, state=study.state, findings=[*failed, *of_search])
 
 
 def _failed_study(transaction: Transaction, study: StudyRow) -> FailedStudy:
@@ -78,8 +78,8 @@ def _search_findings(transaction: Transaction, study: StudyRow) -> list[Finding]
     )
     of_best: list[Finding] = []
     if best is not None:
-        found = _of_trial(transaction, study, best, results)
-        of_best = [finding.model_copy(update={"trial": best.number}) for finding in found]
+        findings = _of_trial(transaction, study, best, results)
+        of_best = [finding.model_copy(update={"trial": best.number}) for finding in findings]
     return diagnose_study(facts, of_best)
 
 
@@ -90,15 +90,15 @@ def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, result
 
 def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neighbours:
     own = Tried(schedule_from_dict(trial.schedule).max_lr, trial.value)
-    tried = [Tried(one.schedule.max_lr, one.value) for one in results if one.number != trial.number]
+    tried = [Tried(result.schedule.max_lr, result.value) for result in results if result.number != trial.number]
     return neighbours(own, tried, study.spec.objective.direction)
 
 
 def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialCurve | None:
-    """The trial's curve; None where it has not reported."""
-    found = reports(transaction, trial, MAX_REPORTS)
-    rows = found.rows
-    if not rows or found.horizon_steps is None:
+    """The trial's curve; None if it has not reported."""
+    reported = reports(transaction, trial, MAX_REPORTS)
+    rows = reported.rows
+    if not rows or reported.horizon_steps is None:
         return None
     schedule = schedule_from_dict(trial.schedule)
     metric, direction = study.spec.objective.reported
@@ -107,7 +107,7 @@ def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialC
         state=trial.state,
         metric=metric,
         direction=direction,
-        horizon_steps=found.horizon_steps,
+        horizon_steps=reported.horizon_steps,
         max_lr=schedule.max_lr,
         rise_fraction=schedule.rise_fraction,
         steps=[row.step for row in rows],
@@ -143,7 +143,7 @@ def _ended(study: StudyRow, order: ColumnElement[Any]) -> Select[tuple[int, Tria
 
 
 def _repeats(transaction: Transaction, study: StudyRow) -> list[list[float]]:
-    """The confirmation's values, schedule by schedule."""
+    """The values of the confirmation's trials, grouped by schedule."""
     query = select(TrialRow.confirms, TrialRow.value).where(
         TrialRow.study_id == study.id, TrialRow.confirms.is_not(None), TrialRow.state == "COMPLETED"
     )

@@ -153,7 +153,7 @@ def test_a_study_whose_training_code_is_broken_names_the_most_frequent_error(
     (finding,) = get(client, study, "diagnosis")["findings"]
     assert (finding["code"], finding["trial"]) == ("study_failed", 1)
     assert document["reason"] in finding["message"]
-    assert "9 of 10 with ValueError: 32 columns, not 64" in finding["message"]
+    assert "9 of 10 failed trainings ended with ValueError: 32 columns, not 64" in finding["message"]
     assert finding["evidence"] == {"trainings": 10, "failed": 10, "diverged": 0, "same_error": 9}
     assert "trial 1" in finding["remedy"]
 
