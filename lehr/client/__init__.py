@@ -1,4 +1,4 @@
-"""A typed client of the server: `Client` blocks, `AsyncClient` awaits; both make the same calls."""
+"""A typed client of the REST API: the synchronous `Client` and the asyncio `AsyncClient`, with the same methods."""
 
 from lehr.client.asynchronous import AsyncClient
 from lehr.client.blocking import Client

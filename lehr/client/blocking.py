@@ -1,4 +1,4 @@
-"""The client that blocks."""
+"""`Client`: the synchronous client of the REST API."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
 class Client:
-    """A connection to a lehr server, for programs with threads or none: one client serves them all.
+    """A synchronous client of a lehr server. One client can be shared by several threads.
 
-    `url`: of the server, without `/v1`. `timeout`: seconds to wait for an answer; a long poll waits
-    its own time on top. `retry`: how calls that may be repeated are tried again, None for never.
+    `url`: the server URL, without `/v1`. `timeout`: seconds to wait for a response; long polls add their own wait.
+    `retry`: how repeatable calls are retried; None for never.
 
-    Every method raises UnreachableError when no answer came, and a ServerError when the answer was
-    a problem document: also a NotFoundError, ConflictError, LostLeaseError or InvalidValueError where one fits.
+    Every method raises UnreachableError if the server does not respond, and a ServerError if it responds with a problem
+    document. It is also a NotFoundError, ConflictError, LostLeaseError or InvalidValueError if one of these applies.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go. The client is of no use afterwards."""
+        """Close the connections. The client cannot be used afterwards."""
         self._http.close()
 
     @overload
@@ -85,35 +85,35 @@ class Client:
         idempotency_key: str | None = None,
         validate_only: bool = False,
     ) -> Study | ResolvedStudy:
-        """Post a study. Without a key, one is made for this call, so that its own retries create it once."""
+        """Create a study. Without an idempotency key, one is generated, so that retries of this call create it once."""
         if validate_only:
             return self._send(calls.validate_study(spec))
         return self._send(calls.create_study(spec, idempotency_key or exchange.fresh_key()))
 
     def studies(self, *, state: str | None = None) -> Iterator[StudySummary]:
-        """All studies in short, page by page as they are read; `study` has the spec and the rest of one."""
+        """Iterate over summaries of all studies, fetching page by page; `study` returns all fields of one."""
         return self._items(lambda cursor: calls.studies(state, calls.PAGE_SIZE, cursor))
 
     def study(self, study_id: str) -> Study:
         return self._send(calls.study(study_id))
 
     def pause(self, study_id: str) -> Study:
-        """Start no new trials of it; the running ones go on."""
+        """Pause a study: running trials finish, no new ones start."""
         return self._send(calls.control_study(study_id, "pause"))
 
     def resume(self, study_id: str) -> Study:
         return self._send(calls.control_study(study_id, "resume"))
 
     def stop(self, study_id: str) -> Study:
-        """Let the running trials end, then confirm and answer."""
+        """Stop searching: let running trials finish, then confirm and answer."""
         return self._send(calls.control_study(study_id, "stop"))
 
     def cancel(self, study_id: str) -> Study:
-        """End it now."""
+        """Cancel a study at once."""
         return self._send(calls.control_study(study_id, "cancel"))
 
     def delete_study(self, study_id: str) -> None:
-        """Delete a finished study with its trials. ConflictError while it is not finished."""
+        """Delete a finished study and all its trials. Raises ConflictError if it has not finished."""
         self._send(calls.delete_study(study_id))
 
     def trials(
@@ -127,9 +127,9 @@ class Client:
         after: int | None = None,
         page_size: int = calls.PAGE_SIZE,
     ) -> Iterator[Trial]:
-        """A study's trials, page by page as they are read. `after`: only what changed after that revision.
+        """Iterate over a study's trials, fetching page by page. `after`: only trials changed after this revision.
 
-        `evaluates`: only the trainings of this search trial, on each fold and seed.
+        `evaluates`: only the evaluations of this search trial, one for each fold and seed.
         """
 
         def page(cursor: str | None) -> Call[Page[Trial]]:
@@ -150,49 +150,49 @@ class Client:
         return self._send(calls.trial(study_id, number))
 
     def curve(self, study_id: str, number: int, *, max_points: int | None = None) -> Curve:
-        """What a trial has reported; of more than `max_points` reports (default 10000) evenly spread ones."""
+        """A trial's reports, evenly thinned to at most `max_points` (default 10000)."""
         return self._send(calls.curve(study_id, number, max_points))
 
     def enqueue(
         self, study_id: str, schedule: Schedule | Mapping[str, Any], *, origin: Literal["user", "law"] = "user"
     ) -> Trial:
-        """Have a schedule of one's own trained within the study's budget."""
+        """Train a schedule of your own within the study's budget."""
         return self._send(calls.enqueue(study_id, schedule, origin))
 
     def best(self, study_id: str, *, points: int | None = None) -> Answer:
-        """The answer. ConflictError while no trial has completed."""
+        """The best schedule so far. Raises ConflictError if no trial has completed."""
         return self._send(calls.best(study_id, points))
 
     def leaderboard(self, study_id: str) -> Leaderboard:
-        """The best of each family, at an equal number of trials."""
+        """The families of a study, ranked at an equal number of trials."""
         return self._send(calls.leaderboard(study_id))
 
     def diagnosis(self, study_id: str) -> StudyDiagnosis:
-        """What is wrong with the search and its best training. A trial's own stands in `trial(…).diagnosis`."""
+        """What is wrong with the search and its best training. For a single trial, see `trial(…).diagnosis`."""
         return self._send(calls.diagnosis(study_id))
 
     def create_range_test(
         self, request: RangeTestRequest | Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> RangeTest:
-        """Queue a range test alone. `pause`, `resume`, `stop`, `cancel` and `delete` take its id, too."""
+        """Create a standalone range test. `pause`, `resume`, `stop`, `cancel` and `delete_study` accept its id."""
         return self._send(calls.create_range_test(request, idempotency_key or exchange.fresh_key()))
 
     def range_test(self, range_test_id: str) -> RangeTest:
-        """A range test by its id, or the one that the study of this id began with."""
+        """A range test by its own id, or by the id of the study that ran it."""
         return self._send(calls.range_test(range_test_id))
 
     def range_test_picture(self, range_test_id: str) -> str:
-        """Its curve as SVG. Raises ServerConflictError until its sweeps have ended."""
+        """A range test's curve as SVG. Raises ServerConflictError until its sweeps have ended."""
         return self._send(calls.range_test_picture(range_test_id))
 
     def range_tests(self, *, state: str | None = None) -> Iterator[RangeTest]:
-        """All range tests alone, the newest first."""
+        """Iterate over all standalone range tests, newest first."""
         return self._items(lambda cursor: calls.range_tests(state, calls.PAGE_SIZE, cursor))
 
     def front(self, study_id: str, target: float | None = None, *, aims: Sequence[Aim] = ("steps",)) -> Front:
-        """The trials that reach a value of the objective soonest, and those that end better for more steps.
+        """The trials that reach a target value soonest, and those that end better but take more steps.
 
-        `target`: default is the target of the answer's front.
+        `target`: by default, the target of the answer's front.
         """
         return self._send(calls.front(study_id, target, aims))
 
@@ -203,11 +203,11 @@ class Client:
         *,
         horizon_steps: int | None = None,
     ) -> Forecast:
-        """What a schedule (default: the best) will come to over a horizon (default: the study's), or why not known."""
+        """Predict the final loss of a schedule (default: the best) over a horizon (default: the study's)."""
         return self._send(calls.forecast(study_id, schedule, horizon_steps))
 
     def transfer(self, study_id: str, request: TransferRequest | Mapping[str, Any]) -> Transfer:
-        """The best schedule rescaled to another horizon, batch size or width, with the rules used."""
+        """Rescale the best schedule to another horizon, batch size or width."""
         return self._send(calls.transfer(study_id, request))
 
     def families(self) -> list[Family]:
@@ -221,11 +221,11 @@ class Client:
         *,
         study_id: str | None = None,
     ) -> PreviewedSchedule:
-        """Rates by step; with a study, what its trainings say of the last loss."""
+        """The rates of a schedule by step; with a study, also the predicted final loss."""
         return self._send(calls.preview(schedule, horizon_steps, max_points, study_id))
 
     def export(self, schedule: Schedule | Mapping[str, Any], framework: str, horizon_steps: int) -> ExportedSchedule:
-        """The schedule as code, flags or a table for a framework; `lehr.schedules.portable` names all."""
+        """Export a schedule as code, flags or a table; `lehr.schedules.portable.FRAMEWORKS` lists the frameworks."""
         return self._send(calls.export(schedule, framework, horizon_steps))
 
     def tasks(self) -> list[Task]:
@@ -235,7 +235,7 @@ class Client:
         return list(self._items(calls.workers))
 
     def claim(self, request: Claim, *, idempotency_key: str | None = None) -> Lease | None:
-        """Some trials to run, or None when there was nothing to do for as long as the claim waits."""
+        """Claim trials to run. Returns None if there was no work within the claim's `wait_seconds`."""
         return self._send(calls.claim(request, idempotency_key or exchange.fresh_key()))
 
     def renew(self, lease_id: str, request: Renewal) -> LeaseAnswer:
@@ -258,7 +258,7 @@ class Client:
         *,
         poll_seconds: float = 1.0,
     ) -> Study:
-        """Look at the study until it has finished. Raises WaitTimeoutError after `timeout` seconds."""
+        """Poll the study until it has finished. Raises WaitTimeoutError after `timeout` seconds."""
         watch = Watch(on_change, timeout, time.monotonic())
         while True:
             study = self.study(study_id)

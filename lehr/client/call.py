@@ -1,4 +1,4 @@
-"""One request, described without sending it."""
+"""Describes an HTTP request and how its response is parsed, without sending it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Result]):
-    """A request and how its answer is read.
+    """A request and the type of its response.
 
-    `repeatable`: sending it twice does no more than sending it once.
-    `patience_seconds`: how much longer than usual the server may take, as for a long poll.
+    `repeatable`: the request is idempotent and may be retried.
+    `patience_seconds`: extra time to wait for the response, for long polls.
     `on_lease`: a 409 means that the lease is lost.
     """
 
@@ -35,49 +35,49 @@ class Call(Generic[Result]):
     on_lease: bool = False
 
     def read(self, status: int, content: bytes) -> Result:
-        """The answer's value; an empty 204 reads as null. Raises ServerError when it is not of this API."""
+        """Parse the response; a 204 is read as null. Raises ServerError if it is not a response of this API."""
         try:
             return self.answer.validate_json(b"null" if status == 204 else content)
         except ValidationError as error:
             problem = {
-                "title": "not an answer of lehr's API",
+                "title": "not a response of lehr's API",
                 "status": status,
-                "detail": f"{self.method} {self.path}: {_first_line(error)}. Is the URL that of a lehr server, "
-                "and is this client as new as it?",
+                "detail": f"{self.method} {self.path}: {_first_line(error)}. Check that the URL belongs to a lehr "
+                "server, and that this client is not older than the server.",
             }
             raise ServerError(status, problem) from error
 
 
 @dataclass(frozen=True, slots=True)
 class TextCall(Call[str]):
-    """A request whose answer is text, as a picture is, and not a document."""
+    """A request whose response is text, such as an SVG picture, instead of JSON."""
 
     def read(self, status: int, content: bytes) -> str:
         return content.decode()
 
 
 def path(*segments: str | int) -> str:
-    """The path of segments, each quoted, so that an id never reaches past its place."""
+    """The URL path of the segments. Each is quoted, so that an id cannot change the path."""
     return "/v1/" + "/".join(quote(str(segment), safe=":") for segment in segments)
 
 
 def query(**params: Any) -> dict[str, str | list[str]]:
-    """The parameters that were given, as a query string takes them."""
+    """The parameters that are not None, in the form of a query string."""
     return {name: _query_value(value) for name, value in params.items() if value is not None}
 
 
 def encode(document: Any) -> bytes:
-    """`document` as JSON. Raises InvalidValueError for what JSON cannot carry, NaN and infinities above all."""
+    """Encode `document` as JSON. Raises InvalidValueError for values outside JSON, such as NaN and infinities."""
     try:
         return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         raise InvalidValueError(
             Fault(
                 "",
-                f"the request cannot be written as JSON: {error}",
-                "JSON values, numbers finite",
+                f"the request cannot be encoded as JSON: {error}",
+                "JSON values with finite numbers",
                 repr(document)[:200],
-                "Send finite numbers, texts, booleans, lists and objects.",
+                "Use only finite numbers, strings, booleans, lists and objects.",
             )
         ) from error
 

@@ -1,4 +1,4 @@
-"""Every call that the client knows: DESIGN.md section 4, one function each. Nothing here sends anything."""
+"""Describes every call of the REST API, one function each, without sending it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 Control = Literal["pause", "resume", "stop", "cancel"]
 TrialOrder = Literal["number", "-number", "value", "-value"]
 PAGE_SIZE = 500
-"""Items asked for at once when listing: the most that the server gives."""
+"""Items per page when listing: the server's maximum."""
 
 _STUDY = TypeAdapter(Study)
 _RESOLVED = TypeAdapter(ResolvedStudy)
@@ -60,8 +60,8 @@ def validate_study(spec: StudySpec | Mapping[str, Any]) -> Call[ResolvedStudy]:
 
 
 def create_range_test(request: RangeTestRequest | Mapping[str, Any], idempotency_key: str) -> Call[RangeTest]:
-    asked = request if isinstance(request, RangeTestRequest) else dict(request)
-    return Call("POST", path("range-tests"), _RANGE_TEST, body=encode(asked), headers=_keyed(idempotency_key))
+    document = request if isinstance(request, RangeTestRequest) else dict(request)
+    return Call("POST", path("range-tests"), _RANGE_TEST, body=encode(document), headers=_keyed(idempotency_key))
 
 
 def range_test(range_test_id: str) -> Call[RangeTest]:
@@ -119,10 +119,10 @@ def curve(study_id: str, number: int, max_points: int | None) -> Call[Curve]:
 
 
 def enqueue(study_id: str, schedule: Schedule | Mapping[str, Any], origin: Literal["user", "law"]) -> Call[Trial]:
-    """Not repeatable: each request that arrives enqueues a trial of its own."""
-    # A server of before there were origins refuses to hear of one.
-    told = {} if origin == "user" else {"origin": origin}
-    body = encode({"schedule": _schedule(schedule), **told})
+    """Not repeatable: each request that arrives enqueues another trial."""
+    # The default is not sent, since servers older than this field reject it.
+    optional = {} if origin == "user" else {"origin": origin}
+    body = encode({"schedule": _schedule(schedule), **optional})
     return Call("POST", path("studies", study_id, "trials"), _TRIAL, body=body, headers=_JSON, repeatable=False)
 
 
@@ -139,16 +139,16 @@ def diagnosis(study_id: str) -> Call[StudyDiagnosis]:
 
 
 def front(study_id: str, target: float | None, aims: Sequence[Aim]) -> Call[Front]:
-    # A server of before there were aims refuses to hear of one.
-    told = () if tuple(aims) == ("steps",) else tuple(aims)
-    params = query(target=target) | ({"aim": list(told)} if told else {})
+    # The default is not sent, since servers older than this parameter reject it.
+    sent = () if tuple(aims) == ("steps",) else tuple(aims)
+    params = query(target=target) | ({"aim": list(sent)} if sent else {})
     return Call("GET", path("studies", study_id, "front"), _FRONT, params=params)
 
 
 def forecast(study_id: str, schedule: Schedule | Mapping[str, Any] | None, horizon_steps: int | None) -> Call[Forecast]:
     """Repeatable: it changes nothing."""
-    told = None if schedule is None else _schedule(schedule)
-    request = {"schedule": told, "horizon_steps": horizon_steps}
+    document = None if schedule is None else _schedule(schedule)
+    request = {"schedule": document, "horizon_steps": horizon_steps}
     return Call("POST", path("studies", study_id, "forecast"), _FORECAST, body=encode(request), headers=_JSON)
 
 
@@ -185,7 +185,7 @@ def workers(cursor: str | None) -> Call[Page[Worker]]:
 
 
 def claim(request: Claim, idempotency_key: str) -> Call[Lease | None]:
-    """A repeated claim with the same key gets the same lease back, never a second one."""
+    """A repeated claim with the same idempotency key returns the same lease, never a second one."""
     headers = _keyed(idempotency_key)
     return Call(
         "POST", path("leases"), _LEASE, body=_model(request), headers=headers, patience_seconds=request.wait_seconds
@@ -225,7 +225,7 @@ def _model(model: BaseModel) -> bytes:
 
 
 def _spec(spec: StudySpec | Mapping[str, Any]) -> bytes:
-    """A mapping goes as it is: the server judges it, and says what is wrong field by field."""
+    """A mapping is sent as it is: the server validates it and reports errors field by field."""
     return _model(spec) if isinstance(spec, StudySpec) else encode(dict(spec))
 
 

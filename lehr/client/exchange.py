@@ -1,4 +1,4 @@
-"""What sending has in common, blocking or awaiting: building the request and reading the answer."""
+"""Builds requests and reads responses, shared by the synchronous and the asyncio client."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from lehr.errors import Fault, InvalidValueError, ServerError, UnreachableError
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 MAX_ANSWER_BYTES = 1 << 28
-"""Several times the largest answer of a server: the reports of a large study."""
+"""Several times the largest response of a server, the reports of a large study."""
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
 
 def client_options(url: str, timeout: float) -> dict[str, Any]:
-    """Options for httpx. Proxy variables of the environment never apply to this machine itself."""
+    """Options for httpx. Proxy variables of the environment are ignored for loopback addresses."""
     parsed = _parse(url)
     credentials = (parsed.username, parsed.password) if parsed.userinfo else None
     return {
-        # Without them, so that httpx does not log them.
+        # Without credentials, so that httpx does not log them.
         "base_url": parsed.copy_with(userinfo=b""),
         "auth": credentials,
         "timeout": timeout,
         "headers": {
             "User-Agent": f"lehr/{lehr.__version__}",
             "Accept": "application/json, application/problem+json",
-            # A few packed bytes could fill the memory.
+            # A small compressed response could expand to fill the memory.
             "Accept-Encoding": "identity",
         },
         "trust_env": not _is_loopback(parsed.host),
@@ -52,12 +52,12 @@ def request_options(call: Call[Any], timeout: float) -> dict[str, Any]:
 
 
 class Body:
-    """An answer's content as it arrives. Raises UnreachableError once it cannot be one of lehr's."""
+    """Collects a response's content. Raises UnreachableError if it cannot come from a lehr server."""
 
     def __init__(self, answer: httpx.Response) -> None:
         packed = answer.headers.get("Content-Encoding", "identity")
         if packed.lower() != "identity":
-            raise _strange(answer, f"the answer is packed ({packed[:50]!r}), which was not asked for")
+            raise _strange(answer, f"the response is compressed ({packed[:50]!r}), which was not requested")
         self._answer = answer
         self._pieces: list[bytes] = []
         self._size = 0
@@ -65,7 +65,7 @@ class Body:
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > MAX_ANSWER_BYTES:
-            raise _strange(self._answer, f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+            raise _strange(self._answer, f"the response is larger than {MAX_ANSWER_BYTES} bytes")
         self._pieces.append(piece)
 
     def whole(self) -> httpx.Response:
@@ -75,17 +75,18 @@ class Body:
 
 def _strange(answer: httpx.Response, what: str) -> UnreachableError:
     return UnreachableError(
-        f"{answer.request.url}: {what}. Is this the URL of a lehr server, without a proxy that packs answers?"
+        f"{answer.request.url}: {what}. Check that this is the URL of a lehr server, and that no proxy compresses "
+        "responses."
     )
 
 
 def read(call: Call[Result], response: httpx.Response) -> Result:
-    """The answer's value. Raises ServerError, or TransientAnswer where another try may help."""
+    """The parsed response. Raises ServerError, or TransientAnswer if a retry may help."""
     if response.is_success:
         return call.read(response.status_code, response.content)
     if response.is_redirect:
-        # Not followed: a POST would arrive as a GET.
-        # Its query may hold a token, and is no part of a server's URL.
+        # Not followed, since a POST would arrive as a GET.
+        # The query is left out: it may contain a token, and is not part of a server URL.
         location = masked(response.headers.get("Location", "the server's new URL").partition("?")[0])
         moved = {"title": "moved", "status": response.status_code, "detail": f"Use {location}."}
         raise ServerError(response.status_code, moved)
@@ -96,22 +97,24 @@ def read(call: Call[Result], response: httpx.Response) -> Result:
 
 
 def unreachable(url: str, error: httpx.RequestError) -> UnreachableError:
-    said = str(error) or type(error).__name__
-    return UnreachableError(f"No answer from {masked(url)} ({said}). Is the server running, and is this its URL?")
+    reason = str(error) or type(error).__name__
+    return UnreachableError(
+        f"No response from {masked(url)} ({reason}). Check that the server is running and that this is its URL."
+    )
 
 
 def masked(url: str) -> str:
-    """The URL without user name and password, for people to see.
+    """The URL with user name and password replaced by ***, for display.
 
     >>> masked("https://me:secret@lehr.example:8765/x")
     'https://***@lehr.example:8765/x'
     """
-    # Up to the last @: a password that was not quoted may contain one, or a slash.
+    # Up to the last @, since an unquoted password may contain one, or a slash.
     return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://|)[^\n]*@", r"\1***@", url)
 
 
 def fresh_key() -> str:
-    """An idempotency key that was never used before."""
+    """A new unique idempotency key."""
     return uuid.uuid4().hex
 
 
@@ -124,10 +127,10 @@ def _parse(url: str) -> httpx.URL:
         raise InvalidValueError(
             Fault(
                 "server",
-                "not a server's URL",
+                "is not a server URL",
                 "http://HOST:PORT or https://HOST",
                 masked(url),
-                f"For example {DEFAULT_URL}.",
+                f"For example, {DEFAULT_URL}.",
             )
         )
     return parsed
@@ -143,7 +146,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """Retry-After in seconds; its other form, a date, counts as none."""
+    """Retry-After in seconds; 0 for its other form, a date."""
     try:
         return max(0.0, float(retry_after or 0))
     except ValueError:

@@ -1,7 +1,7 @@
-"""From a problem document to the error that fits: both what happened and that a server said so.
+"""Maps problem documents of the server to exceptions.
 
-Each class is a ServerError (so `.status` and `.problem` are there) and the domain's own error
-(so `except NotFoundError` catches it wherever it came from).
+Each class is both a ServerError (with `.status` and `.problem`) and the matching error of lehr, so that
+`except NotFoundError` catches it wherever it comes from.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from lehr.errors import (
 
 
 class ServerNotFoundError(ServerError, NotFoundError):
-    """404: the server has no such thing."""
+    """404: the requested object does not exist on the server."""
 
 
 class ServerConflictError(ServerError, ConflictError):
-    """409: the thing is not in a state that allows this."""
+    """409: the current state does not allow this operation."""
 
 
 class ServerLostLeaseError(ServerError, LostLeaseError):
-    """409 on a lease: this attempt owns none of the named trials any more; nothing was recorded."""
+    """409 on a lease: the lease no longer holds any of the named trials; nothing was recorded."""
 
 
 class ServerIdempotencyError(ServerError, IdempotencyError):
-    """The idempotency key was used before with another request."""
+    """The idempotency key was already used with a different request."""
 
 
 class RefusedByServerError(ServerError, InvalidValueError):
-    """400 or 422: the server refused values; `faults` says which, and what is allowed."""
+    """400 or 422: the server rejected values; `faults` lists them with their bounds."""
 
     def __init__(self, status: int, problem: dict[str, Any]) -> None:
         faults = problem.get("errors")
-        found = tuple(_fault(fault) for fault in faults if isinstance(fault, dict)) if isinstance(faults, list) else ()
-        # ServerError hands its text on to the next class in line, which takes faults, not text.
+        listed = faults if isinstance(faults, list) else []
+        # ServerError passes its text to the next class in the MRO, which expects faults, not text.
         super().__init__(status, problem)
         self.args = ServerError(status, problem).args
-        self.faults = found
+        self.faults = tuple(_fault(fault) for fault in listed if isinstance(fault, dict))
 
 
 def error_from(status: int, content: bytes, reason: str, *, on_lease: bool) -> ServerError:
-    """The error for an answer that is no success. Without a problem document, one is made from the status line."""
+    """The exception for an error response. If it has no problem document, one is made from the status line."""
     problem = _problem(status, content, reason)
     if status in (400, 422) and "idempotency" not in str(problem.get("type", "")):
         return RefusedByServerError(status, problem)

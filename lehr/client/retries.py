@@ -1,4 +1,4 @@
-"""Which calls are sent again, when, and for how long."""
+"""Retry policies: which calls are retried, when, and for how long."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 TRANSIENT_STATUSES = frozenset({502, 503, 504})
 TOO_MANY_REQUESTS = 429
 PASSING_STATUSES = frozenset({408, 421, 425, TOO_MANY_REQUESTS})
-"""Refusals of the moment, not of the call: time-outs, early data (RFC 8470) and rate limits. 421: the server's
-LEHR_ALLOWED_HOSTS lacks its own name, which its operator can add meanwhile."""
+"""Temporary errors: timeouts, early data (RFC 8470) and rate limits. 421: the server's LEHR_ALLOWED_HOSTS lacks its own
+name, which the operator may add in the meantime."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ log = logging.getLogger("lehr.client")
 
 
 class TransientAnswer(Exception):
-    """An answer that another try may better: 429, 502, 503 or 504."""
+    """A response after which a retry may succeed: 429, 502, 503 or 504."""
 
     def __init__(self, error: ServerError, retry_after_seconds: float) -> None:
         super().__init__(str(error))
@@ -47,10 +47,10 @@ class TransientAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a call is tried: `attempts` times at most, and no new try after `seconds`.
+    """How calls are retried: at most `attempts` attempts, and none after `seconds`.
 
-    The pause before try n is drawn uniformly from [0, min(longest_pause_seconds, first_pause_seconds * 2**(n-2))]
-    (full jitter), or is what the server's Retry-After asks, up to `longest_pause_seconds`.
+    The pause before attempt n is drawn uniformly from [0, min(longest_pause_seconds, first_pause_seconds * 2**(n-2))]
+    (full jitter), but is at least the server's Retry-After, up to `longest_pause_seconds`.
     """
 
     attempts: int = 6
@@ -60,7 +60,7 @@ class Retry:
 
 
 def policy(retry: Retry, call: Call[Any]) -> dict[str, Any]:
-    """What tenacity is to do for this call; blocking and awaiting retries share it."""
+    """The options of tenacity for this call, shared by synchronous and asyncio retries."""
     backoff = wait_random_exponential(multiplier=retry.first_pause_seconds, max=retry.longest_pause_seconds)
 
     def pause(state: RetryCallState) -> float:
@@ -77,7 +77,7 @@ def policy(retry: Retry, call: Call[Any]) -> dict[str, Any]:
 
 
 def _may_be_repeated(call: Call[Any]) -> Callable[[BaseException], bool]:
-    """A call that is not repeatable is sent again only when it certainly never arrived or was turned away."""
+    """A call that is not repeatable is retried only if it certainly never arrived or was rejected by a rate limit."""
 
     def decide(error: BaseException) -> bool:
         if call.repeatable:
@@ -90,7 +90,7 @@ def _may_be_repeated(call: Call[Any]) -> Callable[[BaseException], bool]:
 
 
 def _warn(error: UnreachableError | ServerError) -> None:
-    log.warning("%s Trying again until it answers.", error)
+    log.warning("%s Retrying until the server responds.", error)
 
 
 def keep_trying(
@@ -98,11 +98,11 @@ def keep_trying(
     give_up: threading.Event,
     on_first_failure: Callable[[UnreachableError | ServerError], None] = _warn,
 ) -> T:
-    """The call's result, repeated until the server answers or `give_up` is set.
+    """Retry the call until the server responds or `give_up` is set, and return its result.
 
-    For calls that nothing may lose, on top of what a client itself repeats. Pauses have full jitter, so that a cluster
-    does not return to a restarted server all at once. Raises what the call raised last once given up, and at once what
-    no repetition can mend.
+    For calls that must not be lost, on top of the client's own retries. Pauses have full jitter, so that the workers of
+    a cluster do not all reconnect to a restarted server at once. Raises permanent errors immediately, and the last
+    error once `give_up` is set.
     """
 
     def report(state: RetryCallState) -> None:

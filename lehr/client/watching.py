@@ -1,4 +1,4 @@
-"""When to look at a study again, and when to stop looking."""
+"""The polling logic of `wait`, shared by the synchronous and the asyncio client."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ OnChange = Callable[[Study], object]
 
 
 class WaitTimeoutError(LehrError, TimeoutError):
-    """The study did not finish in time. It goes on; wait again to see its end."""
+    """The study did not finish in time. It keeps running; call wait again to see its end."""
 
     def __init__(self, study: Study, timeout_seconds: float) -> None:
         super().__init__(
             f"Study {study.study_id} is {study.state} after {timeout_seconds:g} s "
             f"({study.progress.finished} of {study.progress.planned} trainings done). "
-            "It goes on; wait again to see its end."
+            "It keeps running; call wait again to see its end."
         )
         self.study = study
 
 
 class Watch:
-    """What has been seen of one study. Knows no clock: `now_seconds` is given, from any fixed start."""
+    """Tracks the polled state of a study. It reads no clock: `now_seconds` is passed in, from any fixed start."""
 
     def __init__(self, on_change: OnChange | None, timeout_seconds: float | None, started_seconds: float) -> None:
         self._on_change = on_change
@@ -32,9 +32,9 @@ class Watch:
         self._seen: tuple[int, str] | None = None
 
     def see(self, study: Study, now_seconds: float) -> bool:
-        """Whether the study has finished. Calls `on_change` when it differs from what was seen last.
+        """Whether the study has finished. Calls `on_change` if it changed since the last poll.
 
-        Raises WaitTimeoutError when the time is over.
+        Raises WaitTimeoutError after the timeout.
         """
         seen = (study.revision, study.state)
         if seen != self._seen:
@@ -48,7 +48,7 @@ class Watch:
         return False
 
     def pause_seconds(self, poll_seconds: float, now_seconds: float) -> float:
-        """How long to wait before the next look: never past the end of the time."""
+        """How long to wait before the next poll, but not past the timeout."""
         if self._timeout_seconds is None:
             return poll_seconds
         return max(0.0, min(poll_seconds, self._started_seconds + self._timeout_seconds - now_seconds))

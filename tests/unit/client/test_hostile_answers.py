@@ -34,7 +34,7 @@ def packed(request: httpx.Request) -> httpx.Response:
 
 def test_a_packed_answer_is_not_unpacked() -> None:
     with Client("http://me:secret@lehr.test", transport=httpx.MockTransport(packed)) as client:
-        with pytest.raises(UnreachableError, match=r"http://lehr\.test/\S+: the answer is packed") as caught:
+        with pytest.raises(UnreachableError, match=r"http://lehr\.test/\S+: the response is compressed") as caught:
             client.study("s1")
         assert "secret" not in str(caught.value)
 
@@ -56,7 +56,7 @@ def test_the_awaiting_client_leaves_them_too() -> None:
         async with AsyncClient("http://lehr.test", transport=httpx.MockTransport(answers)) as client:
             await client.study("s1")
 
-    with pytest.raises(UnreachableError, match="the answer is packed"):
+    with pytest.raises(UnreachableError, match="the response is compressed"):
         asyncio.run(ask(packed))
     with pytest.raises(UnreachableError, match="larger than"):
         asyncio.run(ask(answer))
