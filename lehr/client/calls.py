@@ -60,8 +60,8 @@ def validate_study(spec: StudySpec | Mapping[str, Any]) -> Call[ResolvedStudy]:
 
 
 def create_range_test(request: RangeTestRequest | Mapping[str, Any], idempotency_key: str) -> Call[RangeTest]:
-    document = request if isinstance(request, RangeTestRequest) else dict(request)
-    return Call("POST", path("range-tests"), _RANGE_TEST, body=encode(document), headers=_keyed(idempotency_key))
+    body = _model(request) if isinstance(request, RangeTestRequest) else encode(dict(request))
+    return Call("POST", path("range-tests"), _RANGE_TEST, body=body, headers=_keyed(idempotency_key))
 
 
 def range_test(range_test_id: str) -> Call[RangeTest]:

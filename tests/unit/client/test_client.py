@@ -27,6 +27,7 @@ from lehr.errors import (
 )
 from lehr.schedules import Constant
 from lehr.wire.leases import Claim, FinishBatch, Renewal, TrialAttempt, TrialFinish, WorkerInfo
+from lehr.wire.ranges import RangeTestRequest
 from lehr.wire.studies import StudySpec
 from lehr.wire.transfer import TransferRequest
 from tests.unit.client.stub import NOW, Script, page, problem, study, trial
@@ -332,6 +333,16 @@ def test_a_spec_and_its_document_are_sent_alike() -> None:
     client.create_study(spec)
     sent = json.loads(script.requests[0].content)
     assert StudySpec.model_validate_json(json.dumps(sent)) == spec
+
+
+def test_a_range_test_request_and_its_document_are_sent_alike() -> None:
+    script = answers(RANGE_TEST, RANGE_TEST)
+    document = {"task": {"name": "digits"}, "seeds": 2}
+    with connect(script) as client:
+        client.create_range_test(RangeTestRequest.model_validate(document))
+        client.create_range_test(document)
+    sent, written = (json.loads(request.content) for request in script.requests)
+    assert RangeTestRequest.model_validate(sent) == RangeTestRequest.model_validate(written)
 
 
 def test_nothing_to_do_is_none() -> None:
