@@ -1,1 +1,1 @@
-"""Workers: they lease trials from a lehr server over HTTP and train them."""
+"""The worker: leases trials from a lehr server over HTTP and trains them."""

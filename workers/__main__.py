@@ -1,4 +1,4 @@
-"""`python -m workers`: one worker process."""
+"""`python -m workers`: runs one worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAGS: tuple[tuple[str, str, Callable[[str], float | str], str], ...] = (
     ("--server", "URL", str, "Server URL (default http://127.0.0.1:8765)"),
     ("--device", "auto|cpu|mps|cuda:N", str, "Device to train on (default auto)"),
     ("--name", "NAME", str, "Name shown in lists of workers (default host/process)"),
-    ("--tasks", "NAME,…", str, "Tasks to offer; those built in by default"),
+    ("--tasks", "NAME,…", str, "Tasks to offer (default all built-in tasks)"),
     ("--data-dir", "DIR", str, "Folder that holds the data sets (default lehr-data/datasets)"),
     ("--checkpoints", "DIR|URL", str, "Where checkpoints are stored (default lehr-data/checkpoints)"),
     ("--checkpoint-seconds", "S", float, "Seconds between checkpoints of a trial (default 60)"),
@@ -38,15 +38,15 @@ _FLAGS: tuple[tuple[str, str, Callable[[str], float | str], str], ...] = (
     ("--log-format", "console|json", str, "Log format (default console)"),
 )
 _SETTINGS = {"--name": "worker_name", "--max-trials": "trials_per_lease"}
-"""Flags whose setting has another name."""
+"""Flags whose setting has a different name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0 when drained, 1 when the server refuses this worker, 2 for wrong settings."""
+    """Run the worker. Returns 0 when drained, 1 when refused or unable to train, 2 for invalid settings."""
     given = {name: value for name, value in vars(parser().parse_args(arguments)).items() if value is not None}
     drain = Drain()
     drain.install()
-    # Imported late, so that `--help` and a signal during start-up are answered at once.
+    # Imported late, so that `--help` and signals during start-up take effect at once.
     from pydantic import ValidationError
 
     from lehr.client.exchange import masked
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _flag(setting: str, given: Collection[str]) -> str:
-    """The flag or the variable that a setting came from."""
+    """The flag or environment variable that a setting came from."""
     flags = {_SETTINGS.get(flag, flag[2:].replace("-", "_")): flag for flag, *_ in _FLAGS}
     return flags[setting] if setting in given else f"LEHR_{setting.upper()}"
 
@@ -88,7 +88,7 @@ def _work(settings: WorkerSettings, drain: Drain, given: Collection[str]) -> int
     log = structlog.get_logger("workers")
     progress = Progress()
     try:
-        # First of all: it takes seconds to get ready, in which the rest is imported.
+        # The training process comes first: it takes seconds to start, and the rest is imported meanwhile.
         with closing(ChildTrainer(settings, Limits.of(settings), progress.measured)) as trainer:
             from workers.assembly import build_loop
 
@@ -110,7 +110,7 @@ def _work(settings: WorkerSettings, drain: Drain, given: Collection[str]) -> int
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags, which are those of `lehr worker`."""
+    """The flags, the same as those of `lehr worker`."""
     flags = argparse.ArgumentParser(
         prog="python -m workers",
         description="Train trials for a lehr server. Each flag can also be set as LEHR_<SETTING>.",
@@ -124,5 +124,5 @@ def parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    # Not sys.exit: taking torch down can outlast what is left of a drain, and no timer fires any more by then.
+    # Not sys.exit: the shutdown of torch can take longer than the drain may, and by then no timer would fire.
     os._exit(status)

@@ -1,4 +1,4 @@
-"""Puts a worker together from its settings."""
+"""Builds a worker from its settings."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ log = structlog.get_logger(__name__)
 def build_loop(
     settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress
 ) -> tuple[LeaseLoop, ExtraProcesses]:
-    """The worker's loop, and the processes that it opens beside it where several processes are faster.
+    """The worker's lease loop, and its extra training processes, used where several processes are faster.
 
-    Raises InvalidValueError for a device that is not there, a URL that is none, or a task that cannot be used.
+    Raises InvalidValueError for a missing device, an invalid URL, or a task that cannot be used.
     """
-    # The loop itself repeats calls, for as long as it takes: the client need not.
+    # The loop retries calls itself, for as long as needed, so the client must not.
     client = Client(settings.server, retry=None)
-    found = trainer.ready()
+    ready = trainer.ready()
     worker = WorkerInfo(
-        # An id per process: a worker that comes back is another one, and holds none of the old one's leases.
+        # One id per process: a restarted worker is a new worker, and holds none of the old one's leases.
         id=f"w-{uuid.uuid4().hex[:12]}",
         name=settings.worker_name or f"{socket.gethostname()}/{os.getpid()}",
-        device=found.device,
-        tasks=list(found.offers),
+        device=ready.device,
+        tasks=list(ready.offers),
     )
     log.info("worker_started", worker=worker.id, name=worker.name, device=worker.device, server=masked(settings.server))
     names = frozenset(settings.tasks)
 
     @contextmanager
     def open_process() -> Iterator[Step]:
-        with closing(ChildTrainer(settings, Limits.of(settings))) as another:
-            yield LeaseLoop(client, worker, AllowedTasks(another, names), drain, progress=progress).step
+        with closing(ChildTrainer(settings, Limits.of(settings))) as extra:
+            yield LeaseLoop(client, worker, AllowedTasks(extra, names), drain, progress=progress).step
 
     processes = ExtraProcesses(open_process, drain)
     allowed, most = AllowedTasks(trainer, names), settings.trials_per_lease

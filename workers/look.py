@@ -1,4 +1,4 @@
-"""`python -m workers.look PATH`: prints what a task would make of a table or of a folder of pictures, as JSON."""
+"""`python -m workers.look PATH`: prints as JSON how a task would read a table or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from workers.tasks.tabular.sources import read_file
 from workers.tasks.tabular.table import Wanted
 
 ANY_SIDE = 8
-"""Pictures are found by their names, and not read."""
+"""The side of the pictures; it has no effect, because pictures are listed and not read."""
 FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "drop", "categories", "decimal")}}
-"""Of the parameters of the task `tabular`."""
+"""The flag for each parameter of the task `tabular`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status: 0, or 2 where the data cannot be read; then stderr says why."""
+    """Print the summary. Returns 0, or 2 with an error on stderr when the data cannot be read."""
     given = _parser().parse_args(arguments)
     wanted = Wanted(given.target, tuple(given.column), tuple(given.drop), tuple(given.categories), given.decimal)
     try:
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def look(path: Path, wanted: Wanted) -> DataSummary:
-    """Raises MissingDataError and InvalidDataError."""
+    """How a task would read the file or folder at `path`. Raises MissingDataError and InvalidDataError."""
     if path.is_dir():
-        found = folders.find(path.resolve().name, ANY_SIDE, path.resolve().parent)
-        return of_pictures(str(path), found.classes, found.left_out)
+        folder = folders.find(path.resolve().name, ANY_SIDE, path.resolve().parent)
+        return of_pictures(str(path), folder.classes, folder.left_out)
     if not path.is_file():
         raise MissingDataError(path.name, [path], "Name a CSV or Parquet file, or a folder of pictures.")
     table = read_file(path, wanted)
@@ -47,12 +47,12 @@ def look(path: Path, wanted: Wanted) -> DataSummary:
 
 
 def _with_flags(text: str) -> str:
-    """What tasks say about their parameters, with this program's flags instead."""
+    """The text with this program's flags in place of the task's parameters."""
     return re.sub(r"(?:the parameter )?`(\w+)`", lambda name: FLAGS.get(name[1], name[0]), text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m workers.look", description="What a task would make of data.")
+    parser = argparse.ArgumentParser(prog="python -m workers.look", description="Show how a task reads a data set.")
     parser.add_argument("path")
     parser.add_argument("--target")
     parser.add_argument("--column", action="append", default=[])

@@ -1,4 +1,4 @@
-"""The worker's settings: the one file that reads its environment."""
+"""The worker's settings. No other file of the worker reads the environment."""
 
 from __future__ import annotations
 
@@ -17,50 +17,49 @@ DEFAULT_SERVER = "http://127.0.0.1:8765"
 
 
 class WorkerSettings(BaseSettings):
-    """Each is `LEHR_<NAME>` in the environment; a flag of the command line comes first."""
+    """Each setting is read from `LEHR_<NAME>` in the environment, unless a command-line flag sets it."""
 
     model_config = SettingsConfigDict(env_prefix="LEHR_", extra="ignore", frozen=True)
 
-    server: Annotated[str, Field(pattern=r"^https?://", description="the server's URL")] = DEFAULT_SERVER
+    server: Annotated[str, Field(pattern=r"^https?://", description="server URL")] = DEFAULT_SERVER
     device: Annotated[str, Field(description="auto, cpu, mps or cuda:N")] = "auto"
     checkpoints: Annotated[
-        str, Field(min_length=1, description="where trials are saved: a folder, or a URL of fsspec")
+        str, Field(min_length=1, description="where checkpoints are stored: a folder or an fsspec URL")
     ] = "lehr-data/checkpoints"
-    data_dir: Annotated[Path, Field(description="folder where data sets are looked for")] = DEFAULT_DATA_DIR
+    data_dir: Annotated[Path, Field(description="folder that holds the data sets")] = DEFAULT_DATA_DIR
     worker_name: Annotated[str | None, Field(min_length=1, max_length=200, description="default: host/process")] = None
-    tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, by commas")] = tuple(
+    tasks: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, description="tasks to offer, with commas")] = tuple(
         TASKS
     )
-    trials_per_lease: Annotated[int, Field(ge=1, le=1024, description="trials to take at once")] = 1
+    trials_per_lease: Annotated[int, Field(ge=1, le=1024, description="number of trials to lease at once")] = 1
     cohort: Annotated[
-        int | None, Field(ge=1, le=1024, description="trials to train together; auto: as many as are fastest")
+        int | None, Field(ge=1, le=1024, description="trials to train together; auto: the fastest number")
     ] = 1
     probe_after: Annotated[
         float,
-        Field(ge=0, allow_inf_nan=False, description="seconds a task trains alone before `cohort` auto measures it"),
+        Field(ge=0, allow_inf_nan=False, description="seconds to train a task alone before `cohort` auto measures it"),
     ] = 20.0
     processes: Annotated[
         int | None,
-        Field(ge=1, le=64, description="that may train at once on the device, where `cohort` auto finds it faster"),
+        Field(ge=1, le=64, description="maximum number of concurrent training processes"),
     ] = None
-    calibration: Annotated[Path, Field(description="folder of what was measured for `cohort`")] = Path(
-        "lehr-data/calibration"
-    )
-    threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads per operation")] = 1
+    calibration: Annotated[Path, Field(description="folder of measured cohort sizes")] = Path("lehr-data/calibration")
+    threads: Annotated[int, Field(ge=1, le=1024, description="CPU threads for each operation")] = 1
     checkpoint_seconds: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="between two saves of a trial")
+        float, Field(gt=0, allow_inf_nan=False, description="seconds between two checkpoints of a trial")
     ] = 60.0
     hang_seconds: Annotated[
-        float, Field(gt=0, allow_inf_nan=False, description="without a step, after which a trial is ended")
+        float, Field(gt=0, allow_inf_nan=False, description="seconds without a step after which a trial fails")
     ] = 600.0
     memory_limit_mib: Annotated[
-        float | None, Field(gt=0, allow_inf_nan=False, description="that training may use; default: no limit")
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="maximum memory for training in MiB; default: no limit"),
     ] = None
     gpu_memory_share: Annotated[
-        float | None, Field(gt=0, le=1, description="of the GPU's memory, that this worker may use; default: no limit")
+        float | None, Field(gt=0, le=1, description="share of the GPU's memory to use; default: no limit")
     ] = None
     cuda_graphs: Annotated[
-        Literal["auto", "off"], Field(description="replay the steps of cohorts on a GPU from CUDA graphs of them")
+        Literal["auto", "off"], Field(description="on a GPU, replay the steps of cohorts as CUDA graphs")
     ] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
@@ -93,7 +92,7 @@ class WorkerSettings(BaseSettings):
 
 
 def prepare_environment() -> None:
-    """Ask cuBLAS for reproducible sums. Call before torch is imported.
+    """Configure cuBLAS for reproducible results. Call before torch is imported.
 
     https://docs.nvidia.com/cuda/cublas/index.html#results-reproducibility
     """

@@ -1,4 +1,4 @@
-"""The interface between a trainer and the lease client: events of a trial, directives, and how a training can end."""
+"""The interface between a trainer and the lease client: a trial's events, its directives and its outcomes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lehr.wire.data import DataSummary
 from lehr.wire.leases import MAX_ERROR_CHARACTERS, Directive, FinishState, LeasedStudy, LeasedTrial, Report
 from lehr.wire.trials import Execution
 
-ALONE = Execution(mode="solo", together=1, reason="trials are trained one after the other")
-"""How trials are trained where nothing is chosen."""
+ALONE = Execution(mode="solo", together=1, reason="trials train one after the other")
+"""The execution of trials for which no other was chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The trial has a result."""
+    """The trial ended with a result."""
 
     state: FinishState
     value: float | None = None
@@ -26,89 +26,90 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The trial is no longer this worker's: cancelled, done elsewhere or lost."""
+    """This worker no longer holds the trial: it was cancelled, finished elsewhere or lost."""
 
     directive: Directive
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The worker drains; the trial is saved and to be given back."""
+    """The worker drains: the trial is saved, and is to be released."""
 
 
 Outcome = Finished | Dropped | Interrupted
 
 
 def storable_error(text: str) -> str:
-    """The text's end, where a traceback names the exception, without passwords and what the wire refuses."""
+    """The text without passwords and with unstorable characters escaped, cut to its end, which names the error."""
     text = without_passwords(text).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
     if len(text) <= MAX_ERROR_CHARACTERS:
         return text
-    mark = "[the beginning is cut]\n"
+    mark = "[beginning cut off]\n"
     return mark + text[len(mark) - MAX_ERROR_CHARACTERS :]
 
 
 class TrialChannel(Protocol):
-    """Where a trainer hands in what becomes of the trials it was given. Cheap enough to be asked at every step.
+    """How a trainer reports on its trials and reads their directives. All calls are cheap enough for every step.
 
-    The order for each trial: `start`, `open`, any number of `step`, `put`, `announce` and `explain`, `end`.
+    The order of calls for a trial: `start`, `open`, any number of `step`, `put`, `announce` and `explain`, `end`.
     """
 
     @property
     def draining(self) -> bool:
-        """The worker ends: save what runs and end it as Interrupted, start nothing more."""
+        """The worker shuts down: save running trials and end them as Interrupted; start no others."""
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
-        """Its training begins, in this way: from now on it is this trial's fault if the process dies."""
+        """The trial's training begins. If the process dies after this call, the trial may be the cause."""
 
     def explain(self, trial: LeasedTrial, execution: Execution) -> None:
-        """It is trained in this way, other than `start` said."""
+        """Replace the execution that `start` gave."""
 
     def open(self, trial: LeasedTrial, horizon_steps: int, data: DataSummary | None = None) -> None:
-        """Data and model are there; so many steps are to be done. `data`: what was made of the data."""
+        """The trial's data and model are loaded. `data`: a summary of the data as the task read it."""
 
     def step(self, trial: str, step: int) -> None:
-        """So many steps are done: what tells a slow trial from one that hangs."""
+        """`step` steps are done. This is how a slow trial is told from one that hangs."""
 
     def put(self, trial: str, reports: Sequence[Report]) -> None:
-        """Send these after those put before."""
+        """Send these reports, after all earlier ones."""
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
-        """The same for several trials at once, by name."""
+        """Send reports of several trials, by name."""
 
     def pending(self, trial: str) -> list[Report]:
         """The trial's reports that the server has not acknowledged, oldest first."""
 
     def announce(self, trial: str, checkpoint: str) -> None:
-        """Tell the server where the trial was saved."""
+        """Send the location of the trial's checkpoint to the server."""
 
     def directive(self, trial: str) -> Directive:
-        """What the server said last of the trial. Raises ServerError when it refuses what is said of it."""
+        """The server's latest directive for the trial. Raises ServerError when the server refused a call about it."""
 
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
-        """The trial's training is over; nothing more is heard of it."""
+        """The trial's training is over; no other call follows for it."""
 
     def end_all(self, outcomes: Sequence[tuple[LeasedTrial, Outcome]]) -> None:
-        """The same for trials that end at once: their results go out in one call."""
+        """End several trials; their results are sent in one call."""
 
     def want(self, places: int) -> None:
-        """There is room for so many trials of this study, or will be soon."""
+        """Ask for up to `places` more trials of this study, for places that are free or will be soon."""
 
     def arrivals(self) -> Sequence[LeasedTrial]:
-        """Trials of this study that came for such room, to be trained like the others. Each is told once."""
+        """New trials of this study, claimed because of `want`. Each trial is returned once."""
 
 
 class Trainer(Protocol):
-    """Trains the trials of one lease, one after the other or together. Never raises."""
+    """Trains the trials of one lease, one by one or together. Never raises."""
 
     @property
     def wanted(self) -> int:
-        """How many trials the next lease should have: as many as it would train together, of the study it saw last."""
+        """How many trials the next lease should have: as many as it trains together, for the study it trained last."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
-        """Returns when every trial that was started has ended. After one that FAILED, and where the worker drains,
-        some may not have been started.
+        """Return when every started trial has ended.
+
+        Some trials may not have been started: after one that FAILED, and when the worker drains.
         """
 
     def discard(self, trial: LeasedTrial) -> None:
-        """Forget the trial's checkpoints: it has a result."""
+        """Delete the checkpoints of a trial that has a result."""

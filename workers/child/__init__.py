@@ -1,1 +1,1 @@
-"""The process in which trials are trained: apart from the worker that answers for them, which can always end it."""
+"""The training process, which is separate from the worker, so that the worker can always end it."""

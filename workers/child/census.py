@@ -1,4 +1,4 @@
-"""What a process and those it started use of the machine, where the system tells it (Linux)."""
+"""Finds a process's descendants and their memory use (on Linux)."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ _PROC = Path("/proc")
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that it started, and those that these started; those whose parent is gone are not found."""
-    found: list[int] = []
+    """The process's children and their children; processes whose parent has ended are not found."""
+    pids: list[int] = []
     waiting = [pid]
     while waiting:
         children = _children(waiting.pop())
-        found += children
+        pids += children
         waiting += children
-    return found
+    return pids
 
 
 def memory_bytes(pid: int) -> int:
-    """Resident memory of the process and its descendants; 0 where the system does not tell."""
+    """Resident memory of the process and its descendants; 0 where the system does not report it."""
     return sum(map(_resident_bytes, [pid, *descendants(pid)]))
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for each in (_PROC / str(pid) / "task").glob("*/children"):
+    pids: list[int] = []
+    for path in (_PROC / str(pid) / "task").glob("*/children"):
         try:
-            found += map(int, each.read_text().split())
+            pids += map(int, path.read_text().split())
         except OSError:
             continue
-    return found
+    return pids
 
 
 def _resident_bytes(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Trains in a process of its own, which is kept while it is sound and replaced when it is not."""
+"""Trains in a separate process, and replaces the process when it may be damaged."""
 
 from __future__ import annotations
 
@@ -20,43 +20,44 @@ from workers.trainer import TrialChannel
 from workers.training.failures import ProcessEndedError
 
 START_SECONDS = 300.0
-"""How long a process may take to import its tasks and find its device: a cold network disk is slow."""
+"""How long a process may take to import its tasks and find its device; a cold network disk is slow."""
 
 log = structlog.get_logger(__name__)
 
 
 class ChildTrainer:
-    """A trainer that no training code can harm.
+    """A trainer that protects the worker from training code.
 
-    The process stays from trial to trial, so that imports and data are paid for once. One whose training failed is
-    replaced, since nobody knows what it left behind; so is one that left processes of its own.
+    The process is kept from trial to trial, so that modules and data are loaded once. It is replaced after a failed
+    training, which may leave it in any state, and after a task that left child processes running.
     """
 
     def __init__(
         self, settings: WorkerSettings, limits: Limits, measured: Callable[[Usage], object] | None = None
     ) -> None:
-        """Starts the process, which gets ready meanwhile. `measured`: is told what training has of its device.
+        """Starts the process, without waiting for it. `measured`: called with the training's use of its device.
 
-        Raises InvalidValueError for a place that cannot be used.
+        Raises InvalidValueError for checkpoint storage that cannot be used.
         """
         self._settings = settings
         self._storage = open_storage(settings.checkpoints)
         self._limits = limits
         self._measured = measured or (lambda usage: None)
         self.wanted = 1
-        """What the process said last that it would train together."""
+        """How many trials the process last asked for."""
         self._process = self._start()
         self._ready: Ready | None = None
 
     @property
     def pid(self) -> int:
-        """Of the process as it is now."""
+        """The id of the current process."""
         return self._process.pid
 
     def ready(self) -> Ready:
-        """Waits until the process can train; what it found.
+        """Wait until the process can train, and return its device and tasks.
 
-        Raises InvalidValueError when the settings ask for what is not there, ProcessEndedError when it does not start.
+        Raises InvalidValueError for settings that the machine cannot satisfy, and ProcessEndedError if the process does
+        not start.
         """
         if self._ready is None:
             self._ready = self._await_ready()
@@ -82,7 +83,7 @@ class ChildTrainer:
             log.warning("checkpoint_kept", trial=trial.trial, error=str(error))
 
     def close(self) -> None:
-        """The worker ends."""
+        """End the process."""
         self._process.end()
 
     def _start(self) -> TrainingProcess:
@@ -101,6 +102,6 @@ class ChildTrainer:
                 return ready
             case Refused(faults):
                 raise InvalidValueError(faults)
-        words = self._process.last_words()
+        output = self._process.output_tail()
         self._process.end()
-        raise ProcessEndedError(self._process.exit_code, f"before it was ready; it wrote:\n{words}")
+        raise ProcessEndedError(self._process.exit_code, f"before it was ready; its last output:\n{output}")

@@ -1,4 +1,4 @@
-"""What the training process has of its device: memory, and how busy it keeps it."""
+"""Measures the training process's device memory and device utilisation."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from workers.child.census import memory_bytes
 from workers.monitor.trial_progress import Usage
 
 SAMPLE_SECONDS = 2.0
-"""Between two looks: what is read costs up to milliseconds, and a share of time needs some time to be one."""
+"""Seconds between two samples: a sample costs up to milliseconds, and a utilisation needs some time to average over."""
 
 
 class Gauge:
-    """Looks from the training process itself: from outside a container's processes have other numbers."""
+    """Samples from inside the training process, since process ids in a container differ from those outside."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._usage = Usage()
-        self._looked_seconds = -SAMPLE_SECONDS
+        self._sampled_seconds = -SAMPLE_SECONDS
         self._busy = (time.monotonic(), time.process_time())
-        self._tells_utilisation = True
+        self._has_utilisation = True
 
     def read(self) -> Usage:
-        """At most `SAMPLE_SECONDS` old."""
+        """The usage, at most `SAMPLE_SECONDS` old."""
         now = time.monotonic()
-        if now - self._looked_seconds >= SAMPLE_SECONDS:
-            self._looked_seconds = now
+        if now - self._sampled_seconds >= SAMPLE_SECONDS:
+            self._sampled_seconds = now
             self._usage = Usage(self._memory_bytes(), self._utilisation())
         return self._usage
 
     def _memory_bytes(self) -> int | None:
-        """Held by torch's allocator, freed blocks that it keeps included; the driver's context comes on top."""
+        """Memory of torch's allocator, with the freed blocks that it keeps, but without the driver's context."""
         match self._device.type:
             case "cuda":
                 return torch.cuda.memory_reserved(self._device)
@@ -50,11 +50,11 @@ class Gauge:
         return None
 
     def _cuda_utilisation(self) -> float | None:
-        """Of the whole GPU, whoever uses it: NVML's, where its package nvidia-ml-py is installed."""
+        """Utilisation of the whole GPU, by all processes, from NVML; None unless nvidia-ml-py is installed."""
         try:
-            return torch.cuda.utilization(self._device) / 100 if self._tells_utilisation else None
-        except Exception:  # noqa: BLE001 - no package, no driver library, no permission: nothing that training needs
-            self._tells_utilisation = False
+            return torch.cuda.utilization(self._device) / 100 if self._has_utilisation else None
+        except Exception:  # noqa: BLE001 - a missing package, driver library or permission must not stop training
+            self._has_utilisation = False
             return None
 
     def _cpu_utilisation(self) -> float | None:

@@ -1,4 +1,4 @@
-"""The training process' end of the pipe: the channel of its trainers."""
+"""The training process's end of the pipe to the worker, and the channel of its trainers."""
 
 from __future__ import annotations
 
@@ -35,48 +35,48 @@ from workers.monitor.trial_progress import Usage
 from workers.trainer import Outcome
 
 PULSE_SECONDS = 0.5
-"""How soon the worker learns of a step: short against any patience, long against what it costs to say."""
+"""How often the worker is sent the steps done: short enough for users and long enough to cost little."""
 
 
 class ForkedError(RuntimeError):
-    """A copy of the training process, made by the task, went on where only the process itself may."""
+    """A fork of the training process, made by the task, made a call that only the original may make."""
 
 
 class Link:
-    """Sends what trainers hand in; a thread listens for orders and tells of steps meanwhile.
+    """Sends the trainers' events to the worker. A thread receives orders, and sends the steps done.
 
-    When the worker is gone the thread ends the whole group of processes.
+    When the worker is gone, the thread kills the whole process group.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._sending = threading.Lock()
         self._orders: queue.SimpleQueue[Setup | Train] = queue.SimpleQueue()
-        self._word = ServerUpdate()
-        self._arrived: deque[LeasedTrial] = deque()
+        self._update = ServerUpdate()
+        self._added: deque[LeasedTrial] = deque()
         self._arrivals = 0
         self._pending: dict[str, list[Report]] = {}
         self._acknowledged: dict[str, int] = {}
         self._steps: dict[str, int] = {}
         self.gauge: Callable[[], Usage] = Usage
-        """What training has of its device; told with the steps."""
-        self._is_copy = False
-        os.register_at_fork(after_in_child=self._disown)
+        """Measures the device usage that is sent with the steps."""
+        self._is_fork = False
+        os.register_at_fork(after_in_child=self._disconnect_fork)
         threading.Thread(target=self._listen, name="worker", daemon=True).start()
 
     def next_order(self) -> Setup | Train:
-        """Waits for it."""
+        """Wait for the next order."""
         return self._orders.get()
 
     def send(self, news: News) -> None:
-        """Raises ForkedError in a copy of the process."""
+        """Send a message. Raises ForkedError in a fork of the process."""
         self._check()
         with self._sending:
             self._connection.send(news)
 
     @property
     def draining(self) -> bool:
-        return self._word.draining
+        return self._update.draining
 
     def start(self, trial: LeasedTrial, execution: Execution) -> None:
         self._pending[trial.trial] = []
@@ -96,14 +96,14 @@ class Link:
         self.put_all({trial: reports})
 
     def put_all(self, reports: Mapping[str, Sequence[Report]]) -> None:
-        for trial, some in reports.items():
-            self._pending[trial].extend(some)
+        for trial, new in reports.items():
+            self._pending[trial].extend(new)
         self.send(Reported(reports))
 
     def pending(self, trial: str) -> list[Report]:
-        known = self._word.acknowledged.get(trial, 0)
-        del self._pending[trial][: known - self._acknowledged[trial]]
-        self._acknowledged[trial] = known
+        acknowledged = self._update.acknowledged.get(trial, 0)
+        del self._pending[trial][: acknowledged - self._acknowledged[trial]]
+        self._acknowledged[trial] = acknowledged
         return list(self._pending[trial])
 
     def announce(self, trial: str, checkpoint: str) -> None:
@@ -111,7 +111,7 @@ class Link:
 
     def directive(self, trial: str) -> Directive:
         self._check()
-        return self._word.directives.get(trial, "continue")
+        return self._update.directives.get(trial, "continue")
 
     def end(self, trial: LeasedTrial, outcome: Outcome) -> None:
         self.end_all([(trial, outcome)])
@@ -120,42 +120,42 @@ class Link:
         self._pulse()
         self.send(AllEnded(tuple(Ended(trial.trial, outcome) for trial, outcome in outcomes)))
         for trial, _ in outcomes:
-            for kept in (self._pending, self._acknowledged, self._steps):
-                kept.pop(trial.trial, None)
+            for by_trial in (self._pending, self._acknowledged, self._steps):
+                by_trial.pop(trial.trial, None)
 
     def want(self, places: int) -> None:
         self.send(Capacity(places, self._arrivals))
 
     def arrivals(self) -> list[LeasedTrial]:
-        came = []
-        while self._arrived:
-            came.append(self._arrived.popleft())
-        self._arrivals += len(came)
-        return came
+        arrived = []
+        while self._added:
+            arrived.append(self._added.popleft())
+        self._arrivals += len(arrived)
+        return arrived
 
     def _listen(self) -> None:
-        told: Mapping[str, int] = {}
+        sent: Mapping[str, int] = {}
         due = time.monotonic() + PULSE_SECONDS
         try:
             while True:
-                # By the clock: words that come more often than pulses are due must not keep them back.
+                # By the clock: frequent orders must not delay the pulse.
                 if self._connection.poll(max(0.0, due - time.monotonic())):
-                    self._hear(self._connection.recv())
+                    self._receive(self._connection.recv())
                 if time.monotonic() >= due:
                     due = time.monotonic() + PULSE_SECONDS
-                    told = told if told == self._steps else self._pulse()
+                    sent = sent if sent == self._steps else self._pulse()
         except (EOFError, OSError):
             os.killpg(0, signal.SIGKILL)
 
-    def _hear(self, order: Order) -> None:
+    def _receive(self, order: Order) -> None:
         if isinstance(order, ServerUpdate):
-            self._word = order
+            self._update = order
         elif isinstance(order, AddTrials):
-            self._arrived.extend(order.trials)
+            self._added.extend(order.trials)
         else:
-            # What was said of the lease before is not meant for this one; who came too late for it comes again.
-            self._word = ServerUpdate()
-            self._arrived.clear()
+            # Updates and added trials of the previous lease are void; trials that arrived too late will be sent again.
+            self._update = ServerUpdate()
+            self._added.clear()
             self._arrivals = 0
             self._orders.put(order)
 
@@ -165,11 +165,11 @@ class Link:
         return steps
 
     def _check(self) -> None:
-        if self._is_copy:
+        if self._is_fork:
             raise ForkedError
 
-    def _disown(self) -> None:
-        # The copy has no thread that listens, and what it said would be taken for the process' own word.
-        self._is_copy = True
+    def _disconnect_fork(self) -> None:
+        # The fork has no listener thread, and the worker would take its messages for those of the original.
+        self._is_fork = True
         self._sending = threading.Lock()
         self._connection.close()

@@ -1,4 +1,4 @@
-"""What the training process logs is a line of the worker's log."""
+"""Forwards the training process's log lines to the worker's log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN = (str, int, float, bool, type(None))
 
 
 def forward_logs(level: str, link: Link) -> None:
-    """Send every line from `level` on to the worker, with the keys that are bound."""
+    """Send every log line of at least `level` to the worker, with its bound keys."""
 
     def forward(_logger: Any, method: str, keys: structlog.typing.EventDict) -> str:
         event = str(keys.pop("event"))

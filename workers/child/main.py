@@ -1,4 +1,4 @@
-"""The training process: gets ready, then trains what it is given until the worker ends it."""
+"""The entry point of the training process: prepares the trainers, then trains until the worker ends the process."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from workers.trainer import Trainer
 MOST_ON_A_GPU = 4
 
 OOM_SCORE = "500"
-"""The kernel, out of memory, takes this process before the worker, the server and the database."""
+"""When memory runs out, the kernel kills this process before the worker, the server and the database."""
 
 
 def main(descriptor: int) -> None:
-    """Never returns: the worker ends the process. `descriptor`: of the pipe to the worker."""
+    """Train until the worker ends the process. `descriptor`: of the pipe to the worker."""
     process = os.getpid()
     _prepare()
     link = Link(Connection(descriptor))
@@ -34,19 +34,19 @@ def main(descriptor: int) -> None:
         _work(link)
     finally:
         if os.getpid() != process:
-            # A copy that the task made and did not end.
+            # A fork that the task made and did not end.
             os._exit(1)
 
 
 def _prepare() -> None:
-    # The worker blocks these signals for a thread of its own to await; they are not meant for here.
+    # The worker blocks these signals, and a blocked mask is inherited.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A line at a time, so that os._exit and SIGKILL cost no lines.
+            # Flushed by line, so that os._exit and SIGKILL lose no lines.
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
@@ -65,17 +65,19 @@ def _work(link: Link) -> None:
 
 
 def most_processes(settings: WorkerSettings, device_type: str) -> int:
-    """How many may train at once. A GPU is shared unless its memory, or the machine's, is shared out already; a CPU is
-    not: there a worker of one thread for each core keeps it busy.
+    """The maximum number of concurrent training processes.
+
+    Without the setting, processes share a GPU, unless a memory limit suggests that other workers use it. They do not
+    share a CPU: there, one single-threaded worker for each core keeps the cores busy.
     """
     if settings.processes is not None:
         return settings.processes
-    is_shared_out = settings.gpu_memory_share is not None or settings.memory_limit_mib is not None
-    return MOST_ON_A_GPU if device_type == "cuda" and not is_shared_out else 1
+    is_divided = settings.gpu_memory_share is not None or settings.memory_limit_mib is not None
+    return MOST_ON_A_GPU if device_type == "cuda" and not is_divided else 1
 
 
 def _get_ready(settings: WorkerSettings, link: Link) -> Trainer | None:
-    # Only here: torch takes seconds to import, in which the worker does its part.
+    # Imported here, because torch takes seconds to import, and the worker starts up meanwhile.
     from workers.checkpoints.saving import Checkpoints
     from workers.checkpoints.storage import open_storage
     from workers.child.gauge import Gauge

@@ -1,4 +1,4 @@
-"""What the worker and its training process tell each other, over a pipe."""
+"""The messages between the worker and its training process, over a pipe."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from workers.trainer import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """To the process, once: what it is to be."""
+    """To the process, once: its settings."""
 
     settings: WorkerSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Train:
-    """To the process: train these."""
+    """To the process: train these trials."""
 
     study: LeasedStudy
     trials: tuple[LeasedTrial, ...]
@@ -32,14 +32,14 @@ class Train:
 
 @dataclass(frozen=True, slots=True)
 class AddTrials:
-    """To the process, while it trains: train these of the same study too."""
+    """To the process, while it trains: train these trials of the same study too."""
 
     trials: tuple[LeasedTrial, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerUpdate:
-    """To the process: what the server said last. `acknowledged`: how many of a trial's reports it has."""
+    """To the process: the server's latest directives. `acknowledged`: the number of acknowledged reports by trial."""
 
     directives: Mapping[str, Directive] = field(default_factory=dict)
     acknowledged: Mapping[str, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ Order = Setup | Train | AddTrials | ServerUpdate
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From the process: it has the device and the tasks it was asked for."""
+    """From the process: it can train, on this device and with these tasks."""
 
     device: str
     offers: tuple[TaskOffer, ...]
@@ -59,7 +59,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """From the process: the settings ask for what is not there."""
+    """From the process: the machine cannot satisfy the settings."""
 
     faults: tuple[Fault, ...]
 
@@ -72,7 +72,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """From the process: it trains the trial in another way than it said when it started."""
+    """From the process: a correction of the execution that `Started` gave."""
 
     trial: str
     execution: Execution
@@ -87,15 +87,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """From the process: reports by trial. One message for a cohort: each one costs both ends a change of threads."""
+    """From the process: reports by trial. A cohort sends one message, since each costs both sides a thread switch."""
 
     reports: Mapping[str, Sequence[Report]]
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """From the process: so many more trials of the study find room, or soon will. `arrived`: how many it has heard of
-    since it began with this lease; who has sent it more than that knows that some of the places are taken.
+    """From the process: it has, or soon will have, `places` for more trials of the study.
+
+    `arrived`: the number of added trials that it has received since `Train`. If the worker has sent more than that,
+    some of the places are already taken.
     """
 
     places: int
@@ -116,7 +118,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """From the process, every now and then: how many steps of each trial are done. Sent when one was done since."""
+    """From the process, periodically: the number of steps done by trial. Sent only if there are new steps."""
 
     steps: Mapping[str, int]
     usage: Usage = field(default_factory=Usage)
@@ -133,14 +135,14 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class AllEnded:
-    """From the process: these ended at once."""
+    """From the process: these trials ended together."""
 
     endings: tuple[Ended, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """From the process: it is done with what it was given, and waits. `wanted`: for how many trials."""
+    """From the process: it has finished its trials. `wanted`: the number of trials that the next lease should have."""
 
     wanted: int
 

@@ -1,4 +1,4 @@
-"""What a process writes: read as it comes, all but the last lines forgotten."""
+"""Reads the output of a process and keeps its last lines."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Output:
-    """Reads a pipe from a thread of its own, however much comes, so that who writes never waits.
-
-    `copy`: is given every piece as it comes.
-    """
+    """Reads a pipe in a background thread, so that the writer never blocks. `copy`: called with every chunk."""
 
     def __init__(self, descriptor: int, copy: Callable[[bytes], object] | None = None) -> None:
-        """Takes the descriptor over, and closes it at the end of what comes."""
+        """Takes ownership of the descriptor, and closes it at the end of the output."""
         self._descriptor = descriptor
         self._copy = copy
         self._tail = b""
@@ -26,7 +23,7 @@ class Output:
         self._thread.start()
 
     def tail(self, *, wait_seconds: float) -> str:
-        """The last lines; waits a moment for those that are on their way."""
+        """The last lines. Waits up to `wait_seconds` for the end of the output."""
         self._thread.join(wait_seconds)
         lines = self._tail.decode("utf-8", "replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])

@@ -1,4 +1,4 @@
-"""The worker's end of its training process: started, spoken with, and ended with all that it started."""
+"""Starts the training process, exchanges messages with it, and kills it with all its descendants."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from workers.child.messages import Logged, News, Order
 from workers.child.output import Output
 from workers.training.interpreter import interpreter
 
-_LAST_WORDS_SECONDS = 0.5
-"""How long output of a process that is gone may still be on its way."""
+_DELIVERY_SECONDS = 0.5
+"""How long messages and output of a process that has ended may still be in transit."""
 _STACK_SECONDS = 1.0
-"""How long a process that hangs may take to write where it does."""
+"""How long a process that hangs may take to write its stack."""
 
-# A shell of a few hundred kB, not a thread of the training process, which may hold its interpreter for ever: once the
-# worker is gone, however it went, its end of the pipe is closed, and the process goes with everything it started.
+# When the worker ends for any reason, its end of this pipe closes, and the guard kills the training process with
+# everything it started. It is a shell of a few hundred kB, because a thread of the training process could not run while
+# the task holds the interpreter lock.
 _GUARD = 'read -r _; kill -s KILL -- "-$1"'
 
 
 class TrainingProcess:
-    """One training process, in a session of its own. Not to be shared between threads.
+    """One training process, in its own session. Not thread-safe.
 
-    It ends when told to, or with the worker, even if that is killed.
+    It ends on `end`, or with the worker, even if the worker is killed.
     """
 
     def __init__(self, *, verbose: bool = False) -> None:
-        """Returns at once; the process takes seconds to be ready. `verbose`: show what it writes."""
+        """Returns at once; the process takes seconds to be ready. `verbose`: copy its output to stderr."""
         self._connection, theirs = Pipe()
         ours, output = os.pipe()
         self._process = subprocess.Popen(
@@ -54,9 +55,9 @@ class TrainingProcess:
             start_new_session=True,
         )
         self.output = Output(ours, sys.stderr.buffer.write if verbose else None)
-        self.heard_seconds = time.monotonic()
-        """When it last told of progress, in monotonic seconds."""
-        self._silent = False
+        self.progress_seconds = time.monotonic()
+        """When it last sent a sign of progress, in monotonic seconds."""
+        self._pipe_closed = False
         self._news: queue.SimpleQueue[News | None] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="training-news", daemon=True)
         self._listener.start()
@@ -71,60 +72,60 @@ class TrainingProcess:
 
     @property
     def is_gone(self) -> bool:
-        """Nothing will be heard of it any more: it ended, or closed its end of the pipe."""
-        return self._silent or not self.is_running
+        """Whether it ended or closed its end of the pipe, so that no more messages will come."""
+        return self._pipe_closed or not self.is_running
 
     @property
     def exit_code(self) -> int | None:
-        """None where it did not end by itself; minus the signal when one ended it."""
+        """The exit code, minus the signal's number if a signal killed it; None if it is still running."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(_LAST_WORDS_SECONDS)
+            return self._process.wait(_DELIVERY_SECONDS)
         return None
 
     def send(self, order: Order) -> None:
-        """What is sent to a process that is gone is lost with it: `receive` will tell."""
+        """Send an order. If the process is gone, the order is lost, and `is_gone` says so."""
         with contextlib.suppress(OSError):
             self._connection.send(order)
 
     def receive(self, seconds: float) -> News | None:
-        """The next message; None when none came in that time, or none will come any more."""
+        """The next message; None if none came in time, or none will come any more."""
         try:
-            # What a process said before it ended may still be on its way.
-            news = self._news.get(timeout=seconds if self.is_running else max(seconds, _LAST_WORDS_SECONDS))
+            # Messages of a process that has ended may still be in transit.
+            news = self._news.get(timeout=seconds if self.is_running else max(seconds, _DELIVERY_SECONDS))
         except queue.Empty:
             return None
-        self._silent = self._silent or news is None
+        self._pipe_closed = self._pipe_closed or news is None
         return news
 
     def write_stack(self) -> None:
-        """Have it write where it is, as the last of its output."""
+        """Make it write its stack to its output."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGUSR1)
         time.sleep(_STACK_SECONDS)
 
-    def last_words(self) -> str:
-        """What it wrote last."""
-        return self.output.tail(wait_seconds=_LAST_WORDS_SECONDS)
+    def output_tail(self) -> str:
+        """The last lines of its output."""
+        return self.output.tail(wait_seconds=_DELIVERY_SECONDS)
 
     def end(self) -> None:
         """Kill it with everything it started. May be called again."""
-        # The guard first: it would kill whoever has the number of the group next.
+        # The guard goes first: it could otherwise kill a later process group that gets the same id.
         self._guard.kill()
         self._guard.communicate()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._listener.join(_LAST_WORDS_SECONDS)
+        self._listener.join(_DELIVERY_SECONDS)
         self._connection.close()
 
     def _listen(self) -> None:
-        """A thread, because a process killed in the middle of a message must not keep the worker waiting."""
+        """Receive messages in a thread, so that a process killed in the middle of a message cannot block the worker."""
         connection: Connection = self._connection
         try:
             while True:
                 news = connection.recv()
                 if not isinstance(news, Logged):
-                    self.heard_seconds = time.monotonic()
+                    self.progress_seconds = time.monotonic()
                 self._news.put(news)
-        except Exception:  # noqa: BLE001 - whatever a dying process leaves in the pipe
+        except Exception:  # noqa: BLE001 - a dying process may leave anything in the pipe
             self._news.put(None)

@@ -1,4 +1,4 @@
-"""A trial's way through the training process."""
+"""Tracks a trial in the training process, and decides its outcome if the process does not end it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from workers.trainer import Dropped, Finished, Outcome
 
 
 @dataclass(slots=True)
-class Course:
-    """What the worker knows of a trial that the process was given.
+class TrackedTrial:
+    """What the worker knows about a trial in the training process.
 
-    `steps`: done. `sent`: reports so far. `value`: of the objective, last reported. `told_seconds`: since when, in
-    monotonic seconds, the process is told to end it. `verdict`: how it ends whatever the process says. `suspect`: it
-    may be why the process is no more, so it is trained alone next time.
+    `steps`: steps done. `reports`: number of reports so far. `value`: the objective's last reported value.
+    `ending_seconds`: when the process was first told to end the trial, in monotonic seconds. `verdict`: an outcome that
+    overrides the process's own. `suspect`: the trial may have ended the process, so it trains alone next time.
     """
 
     trial: LeasedTrial
@@ -24,23 +24,23 @@ class Course:
     ended: bool = False
     suspect: bool = False
     steps: int = 0
-    sent: int = 0
+    reports: int = 0
     value: float | None = None
     directive: Directive = "continue"
-    told_seconds: float = math.inf
+    ending_seconds: float = math.inf
     verdict: Outcome | None = None
 
     @property
     def is_running(self) -> bool:
         return self.started and not self.ended
 
-    def tell(self, directive: Directive, now: float) -> None:
+    def direct(self, directive: Directive, now: float) -> None:
         if directive != self.directive:
             self.directive = directive
-            self.told_seconds = min(self.told_seconds, now)
+            self.ending_seconds = min(self.ending_seconds, now)
 
-    def outcome_as_told(self) -> Outcome:
-        """How it ends when the process does not end it in time."""
+    def forced_outcome(self) -> Outcome:
+        """The outcome when the process does not end the trial in time."""
         if self.verdict is not None:
             return self.verdict
         return Finished("PRUNED", self.value) if self.directive == "prune" else Dropped(self.directive)

@@ -22,7 +22,7 @@ from workers.cohort.step import FusedStep
 from workers.cohort.updates import build_update
 from workers.tasks.precision import use_precision
 from workers.tasks.task import Task, TensorData
-from workers.training.run import LOST, DivergedError, measured
+from workers.training.run import OUT_OF_RANGE, DivergedError, reportable
 
 Told = list[tuple[Member, Report | DivergedError]]
 """What a step tells of members: a report at an epoch's end, or that one has diverged, and with which report."""
@@ -160,22 +160,24 @@ class Cohort:
         return list(told.items())
 
     def _report(self, member: Member, train_loss: float, values: Mapping[str, float]) -> Report | DivergedError:
-        metrics = {name: measured(value) for name, value in values.items()}
-        report = self._told(member, member.step - 1, measured(train_loss), metrics)
+        metrics = {name: reportable(value) for name, value in values.items()}
+        report = self._new_report(member, member.step - 1, reportable(train_loss), metrics)
         if metrics["val_loss"] is None:
-            return DivergedError(f"val_loss {LOST}", report)
-        member.rates.hear(metrics)
+            return DivergedError(f"val_loss {OUT_OF_RANGE}", report)
+        member.rates.observe(metrics)
         return report
 
     def _diverged(self, stack: Stack) -> Told:
         bad_steps = stack.bad_steps.tolist()
         nothing = dict.fromkeys(self._task.metrics)
         return [
-            (member, DivergedError("loss became non-finite", self._told(member, bad, None, nothing)))
+            (member, DivergedError("loss became non-finite", self._new_report(member, bad, None, nothing)))
             for member, bad in zip(self.members, bad_steps, strict=True)
             if bad >= 0
         ]
 
-    def _told(self, member: Member, step: int, train_loss: float | None, metrics: Mapping[str, float | None]) -> Report:
+    def _new_report(
+        self, member: Member, step: int, train_loss: float | None, metrics: Mapping[str, float | None]
+    ) -> Report:
         epoch = (step + 1) / self._steps_per_epoch
         return Report(step=step, epoch=epoch, lr=member.rates.lr(step), train_loss=train_loss, metrics=dict(metrics))

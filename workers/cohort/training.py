@@ -17,7 +17,7 @@ from workers.cohort.cohort import Cohort
 from workers.cohort.member import Member
 from workers.cohort.vacancy_forecast import VacancyForecast
 from workers.trainer import Dropped, Finished, Interrupted, Outcome, TrialChannel, storable_error
-from workers.training.run import LOST, DivergedError
+from workers.training.run import OUT_OF_RANGE, DivergedError
 
 log = structlog.get_logger(__name__)
 
@@ -157,7 +157,7 @@ class CohortTraining:
     def _finished(self, entrant: Entrant) -> Outcome:
         if entrant.value is None:
             step = entrant.member.step - 1
-            return Finished("DIVERGED", error=f"{self._metric} {LOST} at step {step}")
+            return Finished("DIVERGED", error=f"{self._metric} {OUT_OF_RANGE} at step {step}")
         return Finished("COMPLETED", entrant.value)
 
     def _end(self, outcomes: dict[Member, Outcome]) -> None:

@@ -1,1 +1,1 @@
-"""One training run: task, schedule, seed and device."""
+"""Trains one run: a task, a schedule, a seed and a device."""

@@ -1,4 +1,4 @@
-"""The device a worker trains on."""
+"""Finds and configures the device that a worker trains on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DETERMINISTIC: Any = torch.utils.deterministic
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto`: CUDA if there is any, else MPS, else the CPU. Raises InvalidValueError for a device that is not there."""
+    """The torch device. `auto` prefers CUDA, then MPS, then the CPU. Raises InvalidValueError for a missing device."""
     if name == "auto":
         return _best_device()
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise _refused(name, "there is no such kind of device") from None
+        raise _refused(name, "unknown kind of device") from None
     if device.type == "cpu" and device.index in (None, 0):
         return torch.device("cpu")
     if device.type == "mps" and torch.backends.mps.is_available():
@@ -32,27 +32,28 @@ def resolve_device(name: str) -> torch.device:
 
 
 def describe(device: torch.device) -> str:
-    """For people, as `cuda:0 NVIDIA H200`."""
+    """The device's name for users, such as `cuda:0 NVIDIA H200`."""
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return f"{device} {hardware}".strip()[:200]
 
 
 def configure_torch(device: torch.device, threads: int) -> None:
-    """One result per seed: deterministic kernels. `threads`: of the CPU, per operation.
+    """Use deterministic kernels, so that a seed always gives the same result. `threads`: CPU threads per operation.
 
-    Only the CPU promises it of every operation; elsewhere torch warns of those that cannot.
+    Only the CPU has a deterministic kernel for every operation; elsewhere torch warns about those that lack one.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     torch.backends.cudnn.benchmark = False
-    # Torch's operations write all that they return; on a GPU, filling it before is a kernel more for each of them. A
-    # CPU hardly notices, and a model that reads what it never wrote is found out there.
+    # On a GPU, filling uninitialized memory costs one more kernel per operation, and torch's own operations do not
+    # need it. On the CPU it costs little and exposes models that read memory they never wrote.
     _DETERMINISTIC.fill_uninitialized_memory = device.type != "cuda"
 
 
 def bound_memory(device: torch.device, share: float | None) -> None:
-    """Let this process have so much of the GPU's memory: what it asks for beyond is its own out-of-memory error, not
-    that of another worker on the same GPU. Elsewhere there is nothing to bound.
+    """Limit this process to a share of the GPU's memory; without effect on other devices.
+
+    A process that needs more gets the out-of-memory error itself, instead of another worker on the same GPU.
     """
     if share is not None and device.type == "cuda":
         torch.cuda.set_per_process_memory_fraction(share, device)
@@ -65,14 +66,14 @@ def _best_device() -> torch.device:
 
 
 def _refused(name: str, message: str) -> InvalidValueError:
-    known = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    devices = ["auto", "cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
-        known.append("mps")
-    return InvalidValueError(Fault("device", message, f"one of {', '.join(known)}", name, "Name one of these."))
+        devices.append("mps")
+    return InvalidValueError(Fault("device", message, f"one of {', '.join(devices)}", name, "Use one of these."))
 
 
 def _processor() -> str:
-    """The processor's name; empty where the system does not tell."""
+    """The processor's name; empty when the system does not report it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(errors="replace").splitlines():

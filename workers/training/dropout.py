@@ -1,8 +1,8 @@
-"""Dropout whose masks come from each member's own generator.
+"""Dropout for cohorts: each member's masks come from its own random generator.
 
-Random draws inside vmap would come from one stream for the whole cohort, so that a member's noise
-would depend on its neighbours. So the masks are drawn before the step, from the generators of the
-members, in the order and with the draws of torch's own dropout, and the model reads them off a tape.
+Random draws inside vmap come from one stream for the whole cohort, so a member's noise would depend on the other
+members. Therefore the masks are drawn before the step, from the generators of the members, in the order and with the
+draws of torch's own dropout, and the model reads them from a tape.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(slots=True)
 class Tape:
-    """What the model's dropouts meet in one forward pass, in order. `masks` None: take down the shapes."""
+    """The dropout calls of one forward pass, in order. With `masks` None, records their shapes in `sites` instead."""
 
     sites: list[tuple[float, torch.Size]] = field(default_factory=list)
     masks: Sequence[Tensor] | None = None
@@ -28,7 +28,7 @@ class Tape:
         if masks is None:
             self.sites = []
 
-    def shown(self, inputs: Tensor, rate: float) -> Tensor:
+    def apply_next(self, inputs: Tensor, rate: float) -> Tensor:
         if self.masks is None:
             self.sites.append((rate, inputs.shape))
             return inputs
@@ -38,7 +38,7 @@ class Tape:
 
 
 class TapedDropout(nn.Module):
-    """`nn.Dropout` that reads its mask off a tape."""
+    """`nn.Dropout` that reads its mask from a tape."""
 
     def __init__(self, rate: float, tape: Tape) -> None:
         super().__init__()
@@ -46,13 +46,13 @@ class TapedDropout(nn.Module):
         self._tape = tape
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self._tape.shown(inputs, self.rate) if self.training and self.rate > 0 else inputs
+        return self._tape.apply_next(inputs, self.rate) if self.training and self.rate > 0 else inputs
 
 
 class DrawnDropout(nn.Module):
-    """`nn.Dropout` that draws as `draw_masks` does, from the device's own generator.
+    """`nn.Dropout` that draws as `draw_masks` does, from the device's default generator.
 
-    On a CPU so does torch's; elsewhere torch has a kernel of its own, with other draws.
+    Torch's own dropout draws the same on a CPU, but not on other devices, where it has a different kernel.
     """
 
     def __init__(self, rate: float) -> None:
@@ -67,18 +67,18 @@ class DrawnDropout(nn.Module):
 
 
 def tape_dropouts(model: nn.Module, tape: Tape) -> bool:
-    """Replace the model's dropouts; tell whether any of them drops something."""
+    """Replace the model's dropout layers. Returns whether any of them has a rate above 0."""
     rates = _replace_dropouts(model, lambda rate: TapedDropout(rate, tape))
     return any(rate > 0 for rate in rates)
 
 
 def draw_dropouts(model: nn.Module) -> None:
-    """Let the model's dropouts draw what a cohort draws on the same device."""
+    """Replace the model's dropout layers by ones that draw what a cohort draws on the same device."""
     _replace_dropouts(model, DrawnDropout)
 
 
 def _replace_dropouts(model: nn.Module, make: Callable[[float], nn.Module]) -> list[float]:
-    """Their rates. One that is used in several places stays one."""
+    """Replace dropout layers and return their rates. A layer used in several places stays a single layer."""
     made = {module: make(module.p) for module in model.modules() if type(module) is nn.Dropout}
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -90,12 +90,12 @@ def _replace_dropouts(model: nn.Module, make: Callable[[float], nn.Module]) -> l
 def draw_masks(
     sites: Sequence[tuple[float, torch.Size]], generators: Sequence[torch.Generator], device: torch.device
 ) -> list[Tensor]:
-    """For each site a mask (members, *shape): 0 where dropped, else what keeps the mean."""
+    """A mask (members, *shape) for each site: 0 where dropped, else the factor that keeps the mean."""
     masks = []
     for rate, shape in sites:
         mask = torch.empty((len(generators), *shape), device=device)
         for row, generator in zip(mask, generators, strict=True):
             row.bernoulli_(1 - rate, generator=generator)
-        # All are dropped at a rate of 1, where there is no mean to keep.
+        # At a rate of 1 everything is dropped, and there is no mean to keep.
         masks.append(mask.div_(1 - rate) if rate < 1 else mask)
     return masks

@@ -1,4 +1,4 @@
-"""How the training of a trial can fail other than by an exception of the task's own."""
+"""Failures of a training that are not exceptions of the task: memory, hangs, and the end of the process."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory"
 
 
 class OutOfMemoryError(LehrError):
-    """The training needed more memory than there is, or than it may have."""
+    """The training needed more memory than is available or allowed."""
 
 
 class HangError(LehrError):
-    """The training did no step for too long."""
+    """The training made no step for too long."""
 
     def __init__(self, hang_seconds: float, where: str) -> None:
         super().__init__(
-            f"The training did nothing for {hang_seconds:g} s {where}, so it was ended. If it only needs longer than "
-            "that for a step, for its data or for an evaluation, raise LEHR_HANG_SECONDS on the worker."
+            f"The training made no progress for {hang_seconds:g} s {where}, so the worker ended it. If a step, an "
+            "evaluation or loading the data needs more time, raise LEHR_HANG_SECONDS on the worker."
         )
 
 
@@ -36,38 +36,38 @@ class ProcessEndedError(LehrError):
 def over_limit(used_bytes: int, limit_bytes: int, where: str) -> OutOfMemoryError:
     used, limit = f"{used_bytes / MIB:.0f} MiB", f"{limit_bytes / MIB:.0f} MiB"
     return OutOfMemoryError(
-        f"The training process used {used} of memory {where}; it may use {limit}. "
-        "Train a smaller model or batch, look for a leak in the task, or raise LEHR_MEMORY_LIMIT_MIB on the worker."
+        f"The training process used {used} of memory {where}; its limit is {limit}. "
+        "Use a smaller model or batch, look for a leak in the task, or raise LEHR_MEMORY_LIMIT_MIB on the worker."
     )
 
 
-def account_of(error: BaseException) -> str:
-    """The traceback; where memory ran out, on whatever device, its last line says so by name."""
-    account = "".join(traceback.format_exception(error))
+def describe_failure(error: BaseException) -> str:
+    """The traceback. If memory ran out, on any device, its last line is an OutOfMemoryError with a remedy."""
+    text = "".join(traceback.format_exception(error))
     if not _is_out_of_memory(error):
-        return account
-    remedy = "Train a smaller model or batch, or fewer workers on this device."
-    return f"{account}\nOutOfMemoryError: The training needs more memory than there is. {remedy}\n"
+        return text
+    remedy = "Use a smaller model or batch, or run fewer workers on this device."
+    return f"{text}\nOutOfMemoryError: The training needs more memory than is available. {remedy}\n"
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    # By the names that Python, torch.cuda and torch.mps use: the worker itself does without torch.
-    known = isinstance(error, MemoryError) or type(error).__name__ == OutOfMemoryError.__name__
-    return known or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None)
+    # Recognized by name, since the worker's main process does not import torch.
+    by_class = isinstance(error, MemoryError) or type(error).__name__ == OutOfMemoryError.__name__
+    return by_class or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None)
 
 
 def _how(exit_code: int | None) -> str:
     if exit_code is None:
         return "stopped answering"
     if exit_code >= 0:
-        return f"ended by itself with exit code {exit_code}"
+        return f"exited with code {exit_code}"
     try:
-        return f"was ended by {signal.Signals(-exit_code).name}"
+        return f"was killed by {signal.Signals(-exit_code).name}"
     except ValueError:
-        return f"was ended by signal {-exit_code}"
+        return f"was killed by signal {-exit_code}"
 
 
 def _hint(exit_code: int | None) -> str:
     if exit_code == -signal.SIGKILL:
-        return " If neither the task nor anybody else sent that signal, the system had no memory left."
-    return " Only a task that ends its own process can do that." if exit_code is not None and exit_code >= 0 else ""
+        return " If neither the task nor a user sent that signal, the system ran out of memory."
+    return " The task must have ended its own process." if exit_code is not None and exit_code >= 0 else ""

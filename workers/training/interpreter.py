@@ -1,4 +1,4 @@
-"""A Python of its own for a part of the worker."""
+"""Builds the command that runs a function of the worker in a new Python process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import sys
 
 
 def interpreter(module: str, function: str, descriptor: int) -> list[str]:
-    """The command of a process that calls `function(descriptor)` of a module, and finds modules where this one does."""
+    """A command that calls `function(descriptor)` of a module, with this process's module search path."""
     code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {module} import {function}; {function}({descriptor})"
     return [sys.executable, "-c", code]

@@ -1,4 +1,4 @@
-"""The optimizers of torch.optim by the names that tasks use."""
+"""Builds the torch.optim optimizers that tasks name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ADAM_BETA2 = 0.999
 
 
 def build_optimizer(weights: Iterable[nn.Parameter], params: TrainingParams, lr: float) -> optim.Optimizer:
-    """`lr`: the rate of the first step; the trainer sets it anew before every step."""
+    """`lr`: the rate of the first step; the trainer sets the rate before every step."""
     momentum, decay = params.resolved_momentum, params.weight_decay
     match params.optimizer:
         case "sgd":
             return optim.SGD(weights, lr=lr, momentum=momentum, weight_decay=decay)
         case "nesterov":
-            # torch refuses Nesterov's momentum of 0, which is plain SGD.
+            # torch refuses Nesterov momentum of 0, which is plain SGD.
             return optim.SGD(weights, lr=lr, momentum=momentum, weight_decay=decay, nesterov=momentum > 0)
         case "adam":
             return optim.Adam(weights, lr=lr, betas=(momentum, ADAM_BETA2), weight_decay=decay)
@@ -29,7 +29,7 @@ def build_optimizer(weights: Iterable[nn.Parameter], params: TrainingParams, lr:
 
 
 def set_rates(optimizer: optim.Optimizer, lr: float, momentum: float | None) -> None:
-    """Set the next step's rate and, unless None, its momentum (beta1 where the optimizer has betas)."""
+    """Set the next step's rate and, unless None, its momentum (beta1 if the optimizer has betas)."""
     for group in optimizer.param_groups:
         group["lr"] = lr
         if momentum is None:

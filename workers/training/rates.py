@@ -1,4 +1,4 @@
-"""The rate and the momentum of each step of a run: the schedule's, which a metric may lead."""
+"""The learning rate and momentum of each step of a run, from a fixed or a metric-driven schedule."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Rates:
-    """What a run's optimizer is set to. An adaptive schedule's rates depend on what `hear` was told so far.
+    """Rates and momenta by step. Those of an adaptive schedule depend on the metrics passed to `observe` so far.
 
-    `metrics`: those that the task reports. Raises InvalidValueError when the schedule follows another one.
+    `metrics`: those that the task reports. Raises InvalidValueError when the schedule follows a metric not among them.
     """
 
     def __init__(self, schedule: Schedule, horizon_steps: int, metrics: Collection[str]) -> None:
@@ -36,22 +36,22 @@ class Rates:
         return self._schedule.momentum(step, self._horizon_steps)
 
     def ahead(self, first: int, count: int) -> tuple[Array, Array | None]:
-        """What `lr` and `momentum` say of `count` steps from `first` on, as things stand, to their last digits."""
+        """`lr` and `momentum` of `count` steps from `first`, bit for bit, given the metrics observed so far."""
         if self._plateau is not None:
             return np.full(count, self.lr(first)), None
         last = self._horizon_steps - 1
         progress = np.minimum(np.arange(first, first + count), last) / max(last, 1)
         return self._schedule.lr_array(progress), self._schedule.momentum_array(progress)
 
-    def hear(self, metrics: Mapping[str, float | None]) -> None:
-        """Take note of an evaluation, whose metrics are None where they are no numbers."""
+    def observe(self, metrics: Mapping[str, float | None]) -> None:
+        """Record the metrics of an evaluation; None stands for a non-finite value."""
         if self._plateau is None:
             return
         value = metrics[self._plateau.plateau.metric]
         self._plateau.step(math.nan if value is None else value)
 
     def state(self) -> dict[str, Any] | None:
-        """What the rates to come depend on besides the step."""
+        """The state on which later rates depend, besides the step."""
         return None if self._plateau is None else self._plateau.state_dict()
 
     def restore(self, state: dict[str, Any] | None) -> None:
@@ -64,6 +64,6 @@ def _plateau(schedule: Schedule, metrics: Collection[str]) -> PlateauState | Non
         return None
     if schedule.metric not in metrics:
         bound = "one of " + ", ".join(metrics)
-        fault = Fault("schedule.metric", "the task does not report it", bound, schedule.metric, "Name one of these.")
+        fault = Fault("schedule.metric", "not reported by the task", bound, schedule.metric, "Use one of these.")
         raise InvalidValueError(fault)
     return PlateauState(schedule)

@@ -1,7 +1,7 @@
-"""One training run: a task, a schedule and a seed, advanced step by step.
+"""Trains one run of a task, a schedule and a seed, step by step.
 
 The run is a function of these alone: the same seed gives the same curve, and a run restored
-from `state()` goes on exactly as if it had never stopped.
+from `state()` continues exactly as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from workers.training.dropout import draw_dropouts
 from workers.training.optimizers import build_optimizer, set_rates
 from workers.training.rates import Rates
 
-LOST = f"became non-finite or exceeded {LARGEST_VALUE:g}"
-"""What happened to a measurement that is null in the reports."""
-GLANCES = 100
-"""How often a range test's sweep looks at held-out data, at most."""
-GLANCED = 512
-"""At how many of its examples, at most: that it costs less than the training beside it."""
+OUT_OF_RANGE = f"became non-finite or exceeded {LARGEST_VALUE:g}"
+"""Why a measurement is null in a report."""
+SWEEP_EVALUATIONS = 100
+"""Maximum number of evaluations in the sweep of a range test."""
+SWEEP_EXAMPLES = 512
+"""Maximum number of held-out examples for each of them, so that they cost less than the training."""
 
 
 class DivergedError(Exception):
-    """The loss became non-finite, or too large to report. `report` is the last one: null where there is no number."""
+    """The loss became non-finite or too large to report. `report`: the last one, with null for unreportable values."""
 
     def __init__(self, what: str, report: Report) -> None:
         self.report = report
@@ -41,7 +41,7 @@ class DivergedError(Exception):
 
 
 class Run:
-    """`step` is the next step to do, 0-based; `horizon_steps` of them make the run."""
+    """A run of `horizon_steps` steps. `step`: the next one, 0-based."""
 
     def __init__(
         self,
@@ -55,9 +55,11 @@ class Run:
         report_every: int | None = None,
         on_data: Callable[[int, DataSummary | None], object] = lambda horizon_steps, data: None,
     ) -> None:
-        """`steps`: instead of that fraction of the task's horizon. `report_every`: report the training loss at every
-        so many steps, at GLANCES of them the loss of a few held-out examples, and evaluate nothing else. `on_data`:
-        is told the horizon and what was made of the data before a model is built, which may fail.
+        """`steps`: the horizon, in place of `fraction` of the task's horizon.
+
+        `report_every`: for a range test, report the training loss every so many steps, with the loss on a few held-out
+        examples in up to SWEEP_EVALUATIONS of the reports, and no other metrics. `on_data`: called with the horizon and
+        a summary of the data before the model is built, which may fail.
         """
         self._task = task
         self._seed = seed
@@ -86,7 +88,7 @@ class Run:
         return self.step >= self.horizon_steps
 
     def advance(self) -> Report | None:
-        """Do one step; at an epoch's end, or as often as was asked for, a report. Raises DivergedError."""
+        """Train one step. Returns a report after each epoch, or every `report_every` steps. Raises DivergedError."""
         step = self.step
         set_rates(self.optimizer, self._rates.lr(step), self._rates.momentum(step))
         self._descend(self._batch(step))
@@ -95,20 +97,19 @@ class Run:
             return None
         self._check_divergence()
         if self._report_every is not None:
-            return self._told(step, self._mean_loss(), self._glance(self._report_every))
-        report = self._report(step)
-        self._rates.hear(report.metrics)
+            return self._new_report(step, self._mean_loss(), self._sweep_metrics(self._report_every))
+        report = self._evaluated_report(step)
+        self._rates.observe(report.metrics)
         return report
 
-    def _glance(self, report_every: int) -> dict[str, float | None]:
-        """What a sweep's report tells of held-out data: nothing, at most of them."""
+    def _sweep_metrics(self, report_every: int) -> dict[str, float | None]:
+        """The loss on a few held-out examples; empty for most reports of a long sweep."""
         reports = self.step // report_every
-        if reports % -(-self.horizon_steps // (report_every * GLANCES)):
+        if reports % -(-self.horizon_steps // (report_every * SWEEP_EVALUATIONS)):
             return {}
-        few = replace(
-            self._data, val_inputs=self._data.val_inputs[:GLANCED], val_targets=self._data.val_targets[:GLANCED]
-        )
-        return {"val_loss": measured(self.evaluate(few)["val_loss"])}
+        inputs, targets = self._data.val_inputs[:SWEEP_EXAMPLES], self._data.val_targets[:SWEEP_EXAMPLES]
+        few = replace(self._data, val_inputs=inputs, val_targets=targets)
+        return {"val_loss": reportable(self.evaluate(few)["val_loss"])}
 
     def _is_due(self) -> bool:
         if self._report_every is None:
@@ -116,10 +117,10 @@ class Run:
         return self.step % self._report_every == 0 or self.finished
 
     def _batch(self, step: int) -> Tensor:
-        """Indices of the step's examples, on the device."""
+        """The indices of the step's examples, on the device."""
         epoch, position = divmod(step, self._steps_per_epoch)
         if position == 0 or not len(self._order):
-            # Each epoch's order has a seed of its own: the step alone says where in the data a run is.
+            # Each epoch's order has its own seed, so the step alone determines the position in the data.
             order = torch.randperm(self._data.train_size, generator=generator("order", self._seed, epoch))
             self._order = order.to(self._device)
             draws = self._task.draws(self._data.train_size, self._seed, epoch)
@@ -131,7 +132,7 @@ class Run:
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._task.loss(self.model(self._inputs(batch)), self._data.train_targets[batch])
-        self._watch(loss.detach(), len(batch))
+        self._record_loss(loss.detach(), len(batch))
         loss.backward()
         if self._task.params.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._task.params.clip_norm)
@@ -141,8 +142,8 @@ class Run:
         inputs = self._data.train_inputs[batch]
         return inputs if self._draws is None else self._task.augment(inputs, self._draws[batch])
 
-    def _watch(self, loss: Tensor, examples: int) -> None:
-        """Add to the epoch's loss and note the first step where it is no number, without waiting for the device."""
+    def _record_loss(self, loss: Tensor, examples: int) -> None:
+        """Add to the epoch's loss and record the first non-finite step, without waiting for the device."""
         self._loss_sum += loss * examples
         self._examples += examples
         first = (self._bad_step < 0) & ~torch.isfinite(loss)
@@ -156,29 +157,29 @@ class Run:
             raise DivergedError("loss became non-finite", self._blank_report(bad_step))
 
     def _blank_report(self, step: int) -> Report:
-        return self._told(step, None, dict.fromkeys(self._task.metrics))
+        return self._new_report(step, None, dict.fromkeys(self._task.metrics))
 
-    def _report(self, step: int) -> Report:
+    def _evaluated_report(self, step: int) -> Report:
         train_loss = self._mean_loss()
-        metrics = {name: measured(value) for name, value in self.evaluate().items()}
-        report = self._told(step, train_loss, metrics)
+        metrics = {name: reportable(value) for name, value in self.evaluate().items()}
+        report = self._new_report(step, train_loss, metrics)
         if metrics["val_loss"] is None:
-            raise DivergedError(f"val_loss {LOST}", report)
+            raise DivergedError(f"val_loss {OUT_OF_RANGE}", report)
         return report
 
     def _mean_loss(self) -> float | None:
-        """Over the examples seen since the last report."""
+        """The mean loss of the examples seen since the last report."""
         mean = float(self._loss_sum) / self._examples
         self._loss_sum.zero_()
         self._examples = 0
-        return measured(mean)
+        return reportable(mean)
 
-    def _told(self, step: int, train_loss: float | None, metrics: dict[str, float | None]) -> Report:
+    def _new_report(self, step: int, train_loss: float | None, metrics: dict[str, float | None]) -> Report:
         epoch, lr = self._epoch(step), self._rates.lr(step)
         return Report(step=step, epoch=epoch, lr=lr, train_loss=train_loss, metrics=metrics)
 
     def evaluate(self, data: TensorData | None = None) -> dict[str, float]:
-        """Of all the task's own data, unless other is given."""
+        """The model's metrics on `data`; by default on the task's own data."""
         self.model.eval()
         with torch.no_grad():
             values = self._task.evaluate(self.model, self._data if data is None else data)
@@ -188,11 +189,11 @@ class Run:
         return (self.step % self._steps_per_epoch) * self._task.params.batch_size
 
     def _epoch(self, step: int) -> float:
-        """Epochs done once this step is."""
+        """Epochs completed after this step."""
         return (step + 1) / self._steps_per_epoch
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the run depends on. Keep it for `restore`, not for another use: tensors are shared."""
+        """All state that the rest of the run depends on. Only for `restore`: it shares tensors with the run."""
         return {
             "step": self.step,
             "model": self.model.state_dict(),
@@ -210,17 +211,17 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._loss_sum.copy_(state["loss_sum"])
-        # Cohorts and older checkpoints count none: there it is the whole epoch up to this step.
+        # Cohorts and older checkpoints do not store it: their sum covers the epoch up to this step.
         self._examples = state.get("examples", self._examples_of_epoch())
         self._bad_step.copy_(state["bad_step"])
-        self._rates.restore(state.get("rates"))  # older checkpoints have none: theirs are of closed-form schedules
+        self._rates.restore(state.get("rates"))  # older checkpoints lack it, but their schedules have no state
         self._order = torch.empty(0, dtype=torch.int64)
         torch.set_rng_state(state["noise"])
         _set_device_noise(self._device, state["device_noise"])
 
 
 def _fresh_model(task: Task, seed: int) -> torch.nn.Module:
-    """Built on the CPU, so that every device starts from the same weights."""
+    """A new model, built on the CPU, so that every device starts from the same weights."""
     torch.manual_seed(derived_seed("init", seed))
     return task.build_model()
 
@@ -229,8 +230,8 @@ def _sum_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def measured(value: float) -> float | None:
-    """The value as the wire carries it; None where it is not finite or too large."""
+def reportable(value: float) -> float | None:
+    """The value, or None if it is non-finite or too large for a report."""
     return value if abs(value) <= LARGEST_VALUE else None
 
 
@@ -241,7 +242,9 @@ def _device_noise(device: torch.device) -> Tensor | None:
 
 
 def _set_device_noise(device: torch.device, noise: Tensor | None) -> None:
-    """A run that changes device draws on from the seed's beginning there: it cannot be bitwise the same anyway."""
+    """Restore the device's generator. A run that moved to another kind of device keeps the generator that its seed set
+    there; it could not continue bit for bit anyway.
+    """
     if noise is None:
         return
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""Trains one leased trial, with its reports, directives and checkpoints."""
+"""Trains leased trials one by one, with their reports, directives and checkpoints."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from workers.tasks.params import parse_params
 from workers.tasks.registry import find_task
 from workers.tasks.task import Task
 from workers.trainer import ALONE, Dropped, Finished, Interrupted, Outcome, TrialChannel, storable_error
-from workers.training.failures import account_of
-from workers.training.run import LOST, DivergedError, Run
+from workers.training.failures import describe_failure
+from workers.training.run import OUT_OF_RANGE, DivergedError, Run
 
 log = structlog.get_logger(__name__)
 
 
 class SoloTrainer:
-    """Trains trials one after the other on one device."""
+    """Trains trials one by one on one device."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class SoloTrainer:
     def train(
         self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel, execution: Execution = ALONE
     ) -> None:
-        """`execution`: what to tell of how they are trained."""
+        """`execution`: how the trials are trained, for the server."""
         for trial in trials:
             if channel.draining:
                 return
@@ -62,18 +62,18 @@ class SoloTrainer:
                 outcome = self._outcome(study, trial, channel)
                 channel.end(trial, outcome)
             if isinstance(outcome, Finished) and outcome.state == "FAILED":
-                # Whoever gave out the trials decides whether this process is fit for the others.
+                # The caller decides whether this process may train the remaining trials.
                 return
 
     def _outcome(self, study: LeasedStudy, trial: LeasedTrial, channel: TrialChannel) -> Outcome:
-        """The rim: whatever training code raises is the trial's failure, never the worker's."""
+        """The trial's outcome. Any exception of training code fails the trial, never the worker."""
         try:
             return self._training(study, trial, channel).complete()
         except (Exception, SystemExit) as error:  # noqa: BLE001
-            return Finished("FAILED", error=storable_error(account_of(error)))
+            return Finished("FAILED", error=storable_error(describe_failure(error)))
 
     def discard(self, trial: LeasedTrial) -> None:
-        """Forget the trial's checkpoint."""
+        """Delete the trial's checkpoint."""
         try:
             self._checkpoints.discard(trial.trial, trial.checkpoint)
         except OSError as error:
@@ -106,16 +106,16 @@ class SoloTrainer:
 
 
 def build_task(document: Mapping[str, Any], data_dir: Path = DEFAULT_DATA_DIR, fold: Fold | None = None) -> Task:
-    """The task a study asks for, its data to be looked for in `data_dir`, with `fold` of it held out.
+    """The study's task, which reads its data from `data_dir` and holds out `fold`.
 
-    Raises InvalidValueError, for a fold that the task would not hold out as well, or InvalidParamsError.
+    Raises InvalidParamsError, and InvalidValueError for an unknown task or for a fold if the task supports none.
     """
     task_class: Any = find_task(str(document.get("name")))
     task: Task = task_class(parse_params(task_class.params_model, document.get("params") or {}))
     task.data_dir = data_dir
     if fold is not None and not task.supports_folds:
-        remedy = "Give the task supports_folds and a data() that holds out self.fold, or ask for no folds."
-        fault = Fault("objective.folds", f"the task {task.name} holds out no folds", "null", fold.count, remedy)
+        remedy = "Set supports_folds on the task and hold out self.fold in its data(), or remove the folds."
+        fault = Fault("objective.folds", f"the task {task.name} does not support folds", "null", fold.count, remedy)
         raise InvalidValueError(fault)
     task.fold = fold
     return task
@@ -135,7 +135,7 @@ class _Training:
     value: float | None = None
 
     def resume(self) -> None:
-        """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
+        """Continue from the last checkpoint, and resend the reports that were unacknowledged when it was saved."""
         state = self.checkpoints.load(self.trial.trial, self.fingerprint, self.trial.checkpoint)
         if state is None:
             return
@@ -155,7 +155,7 @@ class _Training:
             self.channel.put(self.trial.trial, [error.report])
             return Finished("DIVERGED", error=str(error))
         if self.value is None:
-            return Finished("DIVERGED", error=f"{self.metric} {LOST} at step {self.run.step - 1}")
+            return Finished("DIVERGED", error=f"{self.metric} {OUT_OF_RANGE} at step {self.run.step - 1}")
         return Finished("COMPLETED", self.value)
 
     def _ended_from_outside(self) -> Outcome | None:
@@ -173,7 +173,7 @@ class _Training:
         report = self.run.advance()
         self.channel.step(self.trial.trial, self.run.step)
         if report is not None:
-            # A range test evaluates no metric: its value is the loss that it ended with.
+            # A range test does not evaluate the objective: its value is its last training loss.
             self.value = report.train_loss if self.trial.report_every_steps else report.metrics[self.metric]
             self.channel.put(self.trial.trial, [report])
         if self.cadence.due(time.monotonic()):
@@ -181,7 +181,7 @@ class _Training:
 
     def _save(self) -> None:
         started = time.monotonic()
-        # Reports that are still on their way are saved too: the next attempt does not train these steps again.
+        # Unacknowledged reports are saved too, since the next attempt does not train their steps again.
         pending = [report.model_dump_json() for report in self.channel.pending(self.trial.trial)]
         state = {"fingerprint": self.fingerprint, "run": self.run.state(), "value": self.value, "reports": pending}
         try:
@@ -198,15 +198,13 @@ def objective_metric(task: Task, objective: Mapping[str, Any]) -> str:
     metric = str(objective.get("metric"))
     if metric not in task.metrics:
         bound = f"one of {', '.join(task.metrics)}"
-        fault = Fault(
-            "objective.metric", f"the task {task.name} does not report it", bound, metric, "Name one of these."
-        )
+        fault = Fault("objective.metric", f"not reported by the task {task.name}", bound, metric, "Use one of these.")
         raise InvalidValueError(fault)
     return metric
 
 
 def fingerprint_of(study: LeasedStudy, trial: LeasedTrial, horizon_steps: int) -> str:
-    """Tells a run from all others: another database may use the same trial's name for another run."""
+    """Identifies a run. A trial's name is not enough, since another database may use it for a different run."""
     identity = [study.study_id, trial.trial, study.task, trial.schedule.to_dict(), trial.seed, horizon_steps]
     if trial.fold is not None:
         identity.append(trial.fold.model_dump())

@@ -1,4 +1,4 @@
-"""A task whose loss, a double, grows with the fourth power of the rate: beyond 1e100, where that is 1e30."""
+"""A task whose loss grows with the fourth power of the rate, so that a rate of 1e30 takes it beyond 1e100."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An error fits the wire, its end kept."""
+"""`storable_error` shortens an error to what the server accepts, and keeps its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workers.trainer import storable_error
 def test_a_long_traceback_loses_its_beginning() -> None:
     error = storable_error("first line\n" + "x" * MAX_ERROR_CHARACTERS + "\nRuntimeError: the cause")
     assert len(error) == MAX_ERROR_CHARACTERS
-    assert error.startswith("[the beginning is cut]\n")
+    assert error.startswith("[beginning cut off]\n")
     assert error.endswith("\nRuntimeError: the cause")
 
 

@@ -1,4 +1,4 @@
-"""Whatever training code does, the trial ends with a useful word, and the worker trains the next one."""
+"""Whatever training code does, the trial ends with a useful error, and the worker trains the next one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = Limits(hang_seconds=2.5, memory_bytes=800 * MIB, grace_seconds=0.5, dra
 
 
 class Recorder:
-    """A channel that keeps what is handed in."""
+    """A channel that records all events of its trials."""
 
     def __init__(self) -> None:
         self.draining = False
@@ -154,7 +154,7 @@ def test_steps_are_told_while_reports_come_and_are_acknowledged_all_the_time(tra
     channel = train(trainer, study("slowly", epochs=60))
     assert len(channel.reports["t"]) == 60
     assert channel.steps["t"] == 120
-    # Of 2.4 s at least, and one word more at the end.
+    # The training takes 2.4 s or more, and a last message comes at its end.
     assert len(channel.step_times) >= 4
 
 
@@ -163,12 +163,12 @@ def test_steps_are_told_while_reports_come_and_are_acknowledged_all_the_time(tra
     [
         ("raise", ["before it goes wrong", "Traceback", "bad_tasks.py", "ValueError: on purpose"]),
         ("print", ["that was 1 GiB", "ValueError: on purpose"]),
-        ("leak", ["OutOfMemoryError: The training process used ", "it may use 800 MiB", "look for a leak"]),
-        ("ask for too much", ["Traceback", "OutOfMemoryError: The training needs more memory than there is"]),
+        ("leak", ["OutOfMemoryError: The training process used ", "its limit is 800 MiB", "look for a leak"]),
+        ("ask for too much", ["Traceback", "OutOfMemoryError: The training needs more memory than is available"]),
         ("sys exit", ["Traceback", "SystemExit: 3"]),
-        ("os exit", ["now I go", "ProcessEndedError: ", "ended by itself with exit code 3"]),
-        ("kill", ["ProcessEndedError: ", "was ended by SIGKILL"]),
-        ("hang", ["in _hang\n", "HangError: The training did nothing for 2.5 s", "LEHR_HANG_SECONDS"]),
+        ("os exit", ["now I go", "ProcessEndedError: ", "exited with code 3"]),
+        ("kill", ["ProcessEndedError: ", "was killed by SIGKILL"]),
+        ("hang", ["in _hang\n", "HangError: The training made no progress for 2.5 s", "LEHR_HANG_SECONDS"]),
         ("hang in C", ["in _hang_in_C\n", "HangError: "]),
         ("hang in data", ["in data\n", "HangError: ", "before the first step"]),
         ("close everything", ["ProcessEndedError: "]),
@@ -244,7 +244,7 @@ def test_a_worker_that_drains_saves_what_is_under_way(trainer: ChildTrainer) -> 
     assert channel.outcomes == {"t": Interrupted()}
     (place,) = channel.places
     assert Path(place).exists()
-    # Whoever comes next goes on from there: it is told of steps done that it does not do.
+    # The next attempt continues from the checkpoint, so its first count of steps includes earlier ones.
     resumed = Recorder()
     resumed.then = lambda: setattr(resumed, "said", "cancel")
     train(trainer, study("slowly", epochs=1000), channel=resumed)
@@ -255,7 +255,7 @@ def test_a_worker_that_drains_saves_what_is_under_way(trainer: ChildTrainer) -> 
 def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer: ChildTrainer) -> None:
     channel = Recorder()
     channel.then = lambda: channel.coming.extend([trial("late")] if channel.started == ["t"] else [])
-    # Long enough for the worker to look for trials meanwhile, on a busy machine too.
+    # Long enough for the worker to ask for more trials meanwhile, even on a busy machine.
     train(trainer, study("slowly", epochs=15), channel=channel)
     assert channel.started == ["t", "late"]
     ended = [outcome for outcome in channel.outcomes.values() if isinstance(outcome, Finished)]
@@ -263,10 +263,10 @@ def test_a_trial_that_comes_while_another_one_trains_is_trained_after_it(trainer
 
 
 def test_places_that_trials_have_come_for_are_wanted_no_more(tmp_path: Path) -> None:
-    """Where they were, a worker leased cohort after cohort ahead, and others of the study had nothing to train."""
+    """Otherwise a worker would lease one cohort after another in advance, and leave no trials for other workers."""
 
     class Lender(Recorder):
-        """Has three trials for the first who asks. `again`: what was asked for while these waited."""
+        """A channel with three trials for the first request. `again`: requests made while these waited."""
 
         def __init__(self) -> None:
             super().__init__()

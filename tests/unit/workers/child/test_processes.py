@@ -1,4 +1,4 @@
-"""Several processes on one device, each with a trial alone: measured, chosen, and trained so."""
+"""Several processes on one device, each training one trial: how they are measured, chosen and used."""
 
 from __future__ import annotations
 
@@ -34,8 +34,10 @@ EPOCH_SECONDS = 2 * STEP_SECONDS
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which the package of the task `test.slow` is installed."""
-    torch.set_num_threads(1)  # as a worker does: the probe then counts processor time, and others disturb it little
+    """A folder with the installed package of the task `test.slow`."""
+    torch.set_num_threads(
+        1
+    )  # as in a worker: the probe then counts processor time, which other processes hardly affect
     declared = tmp_path / "slow-1.0.dist-info"
     declared.mkdir()
     (declared / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
@@ -63,7 +65,7 @@ def test_processes_that_do_not_disturb_each_other_take_as_long_as_one(installed:
 
 
 def test_processes_that_train_in_turns_take_twice_as_long(installed: Path) -> None:
-    """So they do train at once: one after the other, none would have waited."""
+    """This proves that they train at the same time: one by one, no process would have waited."""
     seconds = rehearse(part(slow(turnstile=str(installed / "turnstile"))), most=2)
     assert seconds[2] > 1.6 * seconds[1]
 
@@ -134,7 +136,7 @@ def worker(installed: Path) -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def start(server: FakeServer, folder: Path, task: dict[str, Any]) -> subprocess.Popen[str]:
-    """A worker that has measured the task before, so that the tests need not wait for it, nor hang on its clock."""
+    """A worker that has already measured the task, so that the tests depend on no measurement."""
     settings = WorkerSettings(calibration=folder / "choices")
     key = Advisor(CPU, ChoiceCache(settings.calibration), most_processes=2)._key(task)
     ChoiceCache(settings.calibration).store({**key, "threads": 1}, Choice(1, "measured", {0: 1.0}, 2, {1: 1.0, 2: 1.0}))

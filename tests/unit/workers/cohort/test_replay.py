@@ -278,20 +278,20 @@ def test_a_dropout_of_a_trial_alone_off_the_cpu_draws_what_a_cohort_draws() -> N
     assert torch.equal(ours.eval()(inputs), inputs)
 
 
-def test_what_is_told_late_of_how_a_trial_is_trained_reaches_the_desk_through_the_process() -> None:
+def test_a_late_explanation_of_how_a_trial_is_trained_reaches_the_worker_through_the_pipe() -> None:
     here, there = multiprocessing.Pipe()
-    told: list[tuple[str, str]] = []
+    explained: list[tuple[str, str]] = []
 
     class TrialChannel:
         def explain(self, trial: LeasedTrial, execution: Execution) -> None:
-            told.append((trial.trial, execution.reason))
+            explained.append((trial.trial, execution.reason))
 
     study = LeasedStudy(study_id="s", task={"name": "digits"}, objective={"metric": "val_loss"})
     nothing: Any = None
     channel: Any = TrialChannel()
     session = Session(nothing, study, [a_trial("t")], channel=channel, limits=Limits(1.0), measured=lambda usage: None)
     with here, there:
-        # Not the whole link, whose thread ends the process that it is in when the pipe is closed.
+        # Not a whole Link, whose thread would kill the test's process when the pipe closes.
         Link.explain(SimpleNamespace(send=there.send), a_trial("t"), Choice(1, "because").execution(1))
-        session._hear(here.recv())
-    assert told == [("t", "because")]
+        session._handle(here.recv())
+    assert explained == [("t", "because")]

@@ -60,10 +60,10 @@ def test_a_step_reads_nothing_on_the_host_and_is_the_same_operations_every_time(
     cohort = new_cohort(a_task(task, {**params, "epochs": 2}, folder), trials(0.01))
     cohort.advance()
     first, second, third = steps(cohort, 3)
-    assert len(first.noted) > 20
+    assert len(first.recorded) > 20
     assert first.names.isdisjoint(HOST_READS | HOST_WRITES | DATA_DEPENDENT)
     # Shapes, strides and every number that the host hands over.
-    assert first.noted == second.noted == third.noted
+    assert first.recorded == second.recorded == third.recorded
 
 
 @pytest.mark.parametrize(("task", "params"), CASES)

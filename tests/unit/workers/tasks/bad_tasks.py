@@ -1,4 +1,4 @@
-"""A task that misbehaves as it is told. The training process finds it by its entry point, as any other."""
+"""A task that misbehaves as its parameter `how` says. The training process finds it by its entry point."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BadParams(TrainingParams):
 
 
 class Bad(Task):
-    """Linear regression in 10 steps; at the fourth it does what `how` says."""
+    """Linear regression of 10 steps that misbehaves at the fourth step, as `how` says."""
 
     name = "test.bad"
     params_model = BadParams
@@ -52,7 +52,7 @@ class Bad(Task):
         return loss
 
     def _slowly(self) -> float:
-        """From the first step on, in `loss`."""
+        """Do nothing here: `loss` sleeps at every step."""
         return 1.0
 
     def _raise(self) -> float:
@@ -77,7 +77,7 @@ class Bad(Task):
         return float(torch.empty(1 << 46)[0])
 
     def _fork(self) -> float:
-        """The copy goes on as if it were the process itself."""
+        """Fork; the child continues as if it were the training process."""
         os.fork()
         return 1.0
 
@@ -102,7 +102,7 @@ class Bad(Task):
         return 1.0
 
     def _hang_in_C(self) -> float:
-        """With the interpreter's lock held: not even another thread of the process runs."""
+        """Hang with the interpreter lock held, so that no other thread of the process can run."""
         libc: Any = ctypes.PyDLL(None)
         return float(libc.sleep(1000))
 

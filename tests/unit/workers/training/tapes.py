@@ -1,4 +1,4 @@
-"""What a step does, operation by operation."""
+"""Records the operations of a training step, and replays them on a CPU as a CUDA graph would on a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 HOST_READS = {"aten::_local_scalar_dense", "aten::item", "aten::equal", "aten::is_nonzero"}
 HOST_WRITES = {"aten::lift_fresh", "aten::lift_fresh_copy", "aten::_pin_memory"}
-"""What a tensor made of Python numbers begins with: elsewhere than on a CPU, a copy from the host."""
+"""The first operations of a tensor made from Python numbers: on any device but the CPU, a copy from the host."""
 DATA_DEPENDENT = {
     "aten::nonzero",
     "aten::masked_select",
@@ -25,32 +25,32 @@ DATA_DEPENDENT = {
 
 
 class Ops(TorchDispatchMode):
-    """Notes the operations that reach the device, with the numbers and shapes that the host hands over."""
+    """Records the operations that reach the device, with the numbers and shapes that the host passes to them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.noted: list[tuple[str, str]] = []
+        self.recorded: list[tuple[str, str]] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        self.noted.append((function.name(), repr(tree_map(_told, (arguments, options or {})))))
+        self.recorded.append((function.name(), repr(tree_map(_from_host, (arguments, options or {})))))
         return function(*arguments, **(options or {}))
 
     @property
     def names(self) -> set[str]:
-        return {name for name, _ in self.noted}
+        return {name for name, _ in self.recorded}
 
 
-def _told(value: Any) -> Any:
-    """Numbers of tensors are the device's affair, their shapes are the host's."""
+def _from_host(value: Any) -> Any:
+    """What the host passes to the device: numbers as they are, but of tensors only their shapes."""
     if isinstance(value, Tensor):
         return (tuple(value.shape), value.stride(), value.dtype)
     return "generator" if isinstance(value, torch.Generator) else value
 
 
 class Tape(TorchDispatchMode):
-    """A recording of a step for a CPU: replayed, the same operations work on the same memory.
+    """A recording of a step on a CPU; a replay runs the same operations on the same memory.
 
-    As a CUDA graph it keeps what Python said while it was recorded, and what was recorded has not been done.
+    Like a CUDA graph, it keeps the Python numbers of the time of recording, and recording a step does not perform it.
     """
 
     def __init__(self) -> None:
@@ -87,18 +87,18 @@ class Tape(TorchDispatchMode):
 
     @property
     def seeds(self) -> set[int]:
-        """Of the generators that were drawn from."""
+        """The seeds of the generators that were drawn from."""
         return set(self._drawn)
 
     def undo(self) -> None:
-        """What was recorded has not happened."""
+        """Undo the effects of the recorded step."""
         for whole, before in self._kept.values():
             whole.copy_(before)
         for generator, state in self._drawn.values():
             generator.set_state(state)
 
     def replay(self) -> None:
-        assert not self.released, "replayed after its memory was given back"
+        assert not self.released, "replayed after its memory was released"
         self.replays += 1
         for function, arguments, options, recorded in self._done:
             with torch.no_grad():
@@ -112,7 +112,7 @@ class Tape(TorchDispatchMode):
 
 
 class TapeRecorder:
-    """Stands in for `workers.cohort.capture.CudaRecorder`."""
+    """A stand-in for `workers.cohort.capture.CudaRecorder`."""
 
     def __init__(self) -> None:
         self.warmed = 0
@@ -129,15 +129,15 @@ class TapeRecorder:
                 step()
         finally:
             tape.undo()
-        strangers = tape.seeds - {each.initial_seed() for each in generators}
-        assert not strangers, "a generator that the recorder was not told of"
+        unregistered = tape.seeds - {generator.initial_seed() for generator in generators}
+        assert not unregistered, "the step draws from a generator that was not passed to the recorder"
         self.tapes.append(tape)
         return tape
 
 
 def _places(values: Any) -> set[int]:
-    return {each.untyped_storage().data_ptr() for each in _tensors(values)}
+    return {tensor.untyped_storage().data_ptr() for tensor in _tensors(values)}
 
 
 def _tensors(results: Any) -> list[Tensor]:
-    return [each for each in tree_leaves(results) if isinstance(each, Tensor)]
+    return [value for value in tree_leaves(results) if isinstance(value, Tensor)]

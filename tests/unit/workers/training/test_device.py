@@ -1,4 +1,4 @@
-"""The device is what was asked for, or a named refusal."""
+"""`resolve_device` returns the requested device, or refuses it with a clear error."""
 
 from __future__ import annotations
 

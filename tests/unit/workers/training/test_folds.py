@@ -1,4 +1,4 @@
-"""Folds: which rows are held out, and what is trained on the rest."""
+"""Folds: which rows are held out, and which are trained on."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_folds_of_pictures_are_those_of_stratified_k_fold_on_the_training_images
         deviation, mean = images[train_rows].std(ddof=1), images[train_rows].mean()
         assert np.allclose(data.val_inputs[:, 0].numpy() * deviation + mean, images[val_rows], atol=1e-2)
         assert data.val_targets.tolist() == labels[val_rows].tolist()
-        # The rest is trained on, each image once, in an order drawn by split_seed.
+        # The other images are trained on, each once, in an order drawn by split_seed.
         trained = np.rint(data.train_inputs[:, 0].numpy() * deviation + mean).astype(np.uint8)
         assert {image.tobytes() for image in trained} == {image.tobytes() for image in images[train_rows]}
         assert data.train_size == len(train_rows)
@@ -124,7 +124,7 @@ def test_more_folds_than_a_class_has_examples_are_refused_by_name() -> None:
 
 
 def test_a_task_without_folds_refuses_them_rather_than_ignore_them() -> None:
-    with pytest.raises(InvalidValueError, match="holds out no folds"):
+    with pytest.raises(InvalidValueError, match="does not support folds"):
         build_task({"name": "text"}, fold=Fold(index=0, count=3))
     assert {offer.name: offer.folds for offer in offers(["digits", "images", "tabular", "text"])} == {
         "digits": True,

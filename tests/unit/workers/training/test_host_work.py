@@ -1,4 +1,4 @@
-"""Within an epoch a step moves nothing between the device and its host: data is on the device, once."""
+"""Within an epoch, steps copy nothing between the device and the host: the data stays on the device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 
 class Watched(TorchDispatchMode):
-    """Notes the operations that copy to another device, or read a value on the host."""
+    """Records the operations that copy to another device, or read a value on the host."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def test_a_step_within_an_epoch_moves_nothing_and_reads_only_whether_the_loss_is
         assert run.advance() is None
     assert watched.count > 20
     assert watched.moves == []
-    # On a CPU the loss is looked at each step; on a GPU, where that would wait for the device, at an epoch's end.
+    # The CPU checks the loss at each step. A GPU checks it at the end of an epoch, since a check waits for the device.
     assert watched.reads == 1
     assert run._data is data
     assert run._order.device == data.train_inputs.device

@@ -1,4 +1,4 @@
-"""Training with an adaptive schedule: the metrics of each report lead the rate of the next epoch."""
+"""Training with an adaptive schedule: the metrics of each report set the rate of the next epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WARMED = Plateau(start_lr=0.0, peak_lr=1.0, end_lr=0.01, warmup_fraction=0.2, fa
 
 
 def reduce_lr(plateau: Plateau) -> tuple[torch.optim.Optimizer, ReduceLROnPlateau]:
-    """The scheduler of torch, made by hand."""
+    """A training loop with torch's own scheduler."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=plateau.max_lr)
     mode = {"minimize": "min", "maximize": "max"}[plateau.direction]
     threshold_mode = {"relative": "rel", "absolute": "abs"}[plateau.threshold_mode]

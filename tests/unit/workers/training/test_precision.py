@@ -1,4 +1,4 @@
-"""Precisions: the same model, computed in other numbers, or refused with words."""
+"""Precisions: the same model computed in another number format, or a clear error."""
 
 from __future__ import annotations
 

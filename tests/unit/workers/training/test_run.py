@@ -147,12 +147,12 @@ def test_a_huge_rate_diverges_with_the_step_that_first_lost_the_loss() -> None:
     report = caught.value.report
     assert report.train_loss is None
     assert report.metrics == {"val_loss": None, "val_accuracy": None}
-    # The step before was still finite: a bare repetition up to there raises nothing.
+    # The step before was still finite: a second run up to there does not raise.
     train(new_run({**SMALL, "model": "mlp", "epochs": 5}, huge), until=report.step)
 
 
 def test_weights_lost_by_the_very_last_step_are_a_divergence_too() -> None:
-    # A single step: its loss is finite, what it leaves behind is not.
+    # A single step with a finite loss that leaves non-finite weights.
     params = {"epochs": 1, "batch_size": 2048, "model": "linear", "momentum": 0.0}
     huge = schedule_from_dict({"family": "constant", "start_lr": 3e38, "end_lr": 3e38})
     with pytest.raises(DivergedError, match=r"val_loss became non-finite or exceeded 1e\+100 at step 0"):

@@ -1,4 +1,4 @@
-"""A sweep: a short training that reports its loss at every step, and now and then that of held-out examples."""
+"""A sweep: a short training that reports its loss at every step, and sometimes the loss on held-out examples."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_every_step_is_reported() -> None:
 
 
 def test_held_out_examples_are_looked_at_now_and_then_a_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.training.run.GLANCES", 20)
-    monkeypatch.setattr("workers.training.run.GLANCED", 50)
+    monkeypatch.setattr("workers.training.run.SWEEP_EVALUATIONS", 20)
+    monkeypatch.setattr("workers.training.run.SWEEP_EXAMPLES", 50)
     run = sweep()
     seen = [run.advance() for _ in range(3)][-1]
     assert seen is not None
@@ -47,7 +47,7 @@ def test_held_out_examples_are_looked_at_now_and_then_a_few_of_them(monkeypatch:
 
 def test_looking_changes_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     each = [report.train_loss for report in train(sweep(model="cnn"))]
-    monkeypatch.setattr("workers.training.run.GLANCES", 1)
+    monkeypatch.setattr("workers.training.run.SWEEP_EVALUATIONS", 1)
     assert [report.train_loss for report in train(sweep(model="cnn"))] == each
 
 
