@@ -1,1 +1,1 @@
-"""Saving and restoring trials."""
+"""Saves and restores trials."""

@@ -1,4 +1,4 @@
-"""A trial's checkpoints by name: `<trial>.<steps done>.pt`, one file for each generation."""
+"""The names of a trial's checkpoints: `<trial>.<steps done>.pt`, one file for each generation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from workers.checkpoints.storage import Storage, split_place, storage_at
 
 KEPT_GENERATIONS = 2
-"""Where the newest one is torn, or no longer what was written, the one before it is used."""
+"""If the newest one is torn or corrupt, the one before it is used."""
 
 
 def name_of(trial: str, step: int) -> str:
@@ -15,9 +15,9 @@ def name_of(trial: str, step: int) -> str:
 
 
 def step_of(trial: str, name: str) -> int | None:
-    """The step of a generation; None where the name is none of this trial's."""
-    found = re.fullmatch(rf"{re.escape(trial)}\.(\d+)\.pt", name)
-    return int(found[1]) if found else None
+    """The step of a generation; None if the name is not one of this trial's."""
+    match = re.fullmatch(rf"{re.escape(trial)}\.(\d+)\.pt", name)
+    return int(match[1]) if match else None
 
 
 def generations(storage: Storage, trial: str) -> list[str]:
@@ -26,25 +26,25 @@ def generations(storage: Storage, trial: str) -> list[str]:
     return sorted(steps, key=lambda name: -steps[name])
 
 
-def told_storage(storage: Storage, trial: str, told: str | None) -> Storage | None:
-    """The storage where an earlier attempt saved the trial, if that is another one.
+def previous_storage(storage: Storage, trial: str, checkpoint: str | None) -> Storage | None:
+    """The storage in which an earlier attempt saved the trial, if it is not this worker's own.
 
-    `told`: the place, as the server says; believed only when its name is the trial's and its protocol this worker's,
-    since it comes from elsewhere.
+    `checkpoint`: its location according to the server. Since another worker chose it, it is used only if it has the
+    trial's name and the protocol of this worker's storage.
     """
-    if told is None:
+    if checkpoint is None:
         return None
-    folder, name = split_place(told)
+    folder, name = split_place(checkpoint)
     own, _ = split_place(storage.place(name))
     if step_of(trial, name) is None or folder == own or _protocol(folder) != _protocol(own):
         return None
     return storage_at(folder)
 
 
-def discard(storage: Storage, trial: str, told: str | None = None) -> None:
-    """The trial has a result: no attempt will ask for its state again. Raises OSError."""
-    elsewhere = told_storage(storage, trial, told)
-    for place in [storage, *([elsewhere] if elsewhere is not None else [])]:
+def discard(storage: Storage, trial: str, checkpoint: str | None = None) -> None:
+    """Delete the checkpoints of a trial that has a result. Raises OSError."""
+    previous = previous_storage(storage, trial, checkpoint)
+    for place in [storage, *([previous] if previous is not None else [])]:
         for name in generations(place, trial):
             place.delete(name)
 

@@ -1,7 +1,7 @@
-"""How a trial is saved so that the next attempt goes on from there.
+"""Saves a trial's state, and loads it so that the next attempt can continue.
 
-A generation is the SHA-256 of what follows, then torch's own format. One that does not match its digest, or is not of
-this very run, counts as none, and the one before it is used.
+A generation is a SHA-256 digest, followed by the state in torch's format that it covers. A generation that does not
+match its digest, or belongs to another run, is ignored, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from typing import Any
 import structlog
 import torch
 
-from workers.checkpoints.generations import KEPT_GENERATIONS, discard, generations, name_of, told_storage
+from workers.checkpoints.generations import KEPT_GENERATIONS, discard, generations, name_of, previous_storage
 from workers.checkpoints.storage import Storage
 
 MOST_COSTLY_SHARE = 0.02
-"""Saving may take this share of a trial's time, whatever the cadence."""
+"""The maximum share of a trial's time that saving may take, whatever the cadence."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 log = structlog.get_logger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints of all trials, in a storage that several workers may share."""
+    """The checkpoints of all trials, in storage that several workers may share."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._kept: dict[str, list[str]] = {}
 
     def save(self, trial: str, step: int, state: dict[str, Any]) -> str:
-        """The place where it lies. Raises OSError when the storage cannot hold it; what was there before still is."""
+        """Save a generation and return its location. Raises OSError on failure, which leaves earlier ones intact."""
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
@@ -43,26 +43,26 @@ class Checkpoints:
         self._kept[trial] = kept[-KEPT_GENERATIONS:]
         return self._storage.place(name)
 
-    def load(self, trial: str, fingerprint: str, told: str | None) -> dict[str, Any] | None:
-        """The furthest state of this very run, None when there is none. `told`: where the server says it was saved."""
+    def load(self, trial: str, fingerprint: str, checkpoint: str | None) -> dict[str, Any] | None:
+        """The most advanced state of this run; None if there is none. `checkpoint`: its location at the server."""
         states = []
         try:
             states = [self._newest(self._storage, trial, fingerprint)]
-            elsewhere = told_storage(self._storage, trial, told)
-            if elsewhere is not None:
-                states.append(self._newest(elsewhere, trial, fingerprint))
+            previous = previous_storage(self._storage, trial, checkpoint)
+            if previous is not None:
+                states.append(self._newest(previous, trial, fingerprint))
         except OSError as error:
-            _log_ignored(told or trial, str(error))
-        found = [state for state in states if state is not None]
-        return max(found, key=lambda state: int(state["run"]["step"]), default=None)
+            _log_ignored(checkpoint or trial, str(error))
+        sound = [state for state in states if state is not None]
+        return max(sound, key=lambda state: int(state["run"]["step"]), default=None)
 
-    def discard(self, trial: str, told: str | None = None) -> None:
-        """The trial has a result. Raises OSError."""
+    def discard(self, trial: str, checkpoint: str | None = None) -> None:
+        """Delete the checkpoints of a trial that has a result. Raises OSError."""
         self._kept.pop(trial, None)
-        discard(self._storage, trial, told)
+        discard(self._storage, trial, checkpoint)
 
     def _newest(self, storage: Storage, trial: str, fingerprint: str) -> dict[str, Any] | None:
-        """The newest sound state in a storage. If it is our own, it and those before it are pruned as newer come."""
+        """The newest sound state in a storage. In this worker's own storage, later saves delete it and older ones."""
         names = generations(storage, trial)
         for index, name in enumerate(names):
             state = _read(storage, name, fingerprint)
@@ -74,7 +74,7 @@ class Checkpoints:
 
 
 class Cadence:
-    """When to save next: every `seconds`, and more rarely where saving is costly. Times are monotonic seconds."""
+    """When to save next: every `seconds`, or less often if saving is slow. Times are in monotonic seconds."""
 
     def __init__(self, seconds: float, now: float) -> None:
         self._seconds = seconds
@@ -88,7 +88,7 @@ class Cadence:
 
 
 def _read(storage: Storage, name: str, fingerprint: str) -> dict[str, Any] | None:
-    """A generation's state, None (and a line in the log) when it is not one of this very run."""
+    """A generation's state; None, with a log line, if it is corrupt or of another run."""
     try:
         content = storage.read(name)
     except OSError as error:
@@ -100,7 +100,7 @@ def _read(storage: Storage, name: str, fingerprint: str) -> dict[str, Any] | Non
         return None
     try:
         state = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - of bytes that someone made, torch raises whatever they lead it to
+    except Exception as error:  # noqa: BLE001 - on crafted bytes, torch may raise anything
         _log_ignored(storage.place(name), f"{type(error).__name__}: {error}")
         return None
     if not _is_of(fingerprint, state):
@@ -110,7 +110,7 @@ def _read(storage: Storage, name: str, fingerprint: str) -> dict[str, Any] | Non
 
 
 def _is_of(fingerprint: str, state: Any) -> bool:
-    """Whether it is a state of this very run, whoever wrote it."""
+    """Whether it is a well-formed state of this run; anyone may have written the file."""
     if not isinstance(state, dict) or state.get("fingerprint") != fingerprint:
         return False
     run = state.get("run")

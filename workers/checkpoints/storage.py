@@ -1,4 +1,4 @@
-"""Where checkpoints lie: a folder, or any place that fsspec reaches (s3://, gs://, sftp://, …). Bytes by name."""
+"""Stores checkpoints, as bytes by name, in a folder or at any URL that fsspec supports (s3://, gs://, sftp://, …)."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.tracebacks import without_passwords
 
 STALE_SECONDS = 3600.0
-"""Age at which an unfinished file is what a killed worker left behind."""
+"""Age at which an unfinished file counts as left behind by a killed worker."""
 
 
 class Storage(Protocol):
-    """Every call raises OSError when the place does not answer or has no room."""
+    """A store of files. Every call raises OSError when the store does not answer or is full."""
 
     def place(self, name: str) -> str:
-        """What another worker needs to know to find it."""
+        """The location by which another worker can find the file."""
 
     def names(self, prefix: str) -> list[str]:
-        """Of all that lies there and begins so."""
+        """The names of all files that start with the prefix."""
 
     def read(self, name: str) -> bytes: ...
 
     def write(self, name: str, content: bytes) -> None: ...
 
     def delete(self, name: str) -> None:
-        """It may be gone already."""
+        """Delete a file, which may no longer exist."""
 
 
 def open_storage(url: str) -> Storage:
-    """A folder, by its path or `file://` URL, made if need be; anything else by fsspec.
+    """A folder, by path or `file://` URL, which is created if necessary; or any other URL, by fsspec.
 
-    Raises InvalidValueError for a folder that cannot be made, or a protocol that is not there.
+    Raises InvalidValueError for a folder that cannot be created, or an unsupported protocol.
     """
     storage = storage_at(url)
     if isinstance(storage, FolderStorage):
         try:
             storage.prepare()
         except OSError as error:
-            raise _refused(url, f"cannot be used: {error.strerror}", "Name a folder that can be written.") from None
+            raise _refused(url, f"cannot be used: {error.strerror}", "Use a writable folder.") from None
     return storage
 
 
 def storage_at(url: str) -> Storage:
-    """The same, but nothing is made. Raises InvalidValueError."""
+    """The same, but creates nothing. Raises InvalidValueError for an unsupported protocol."""
     protocol, separator, rest = url.partition("://")
     if not separator:
         return FolderStorage(Path(url))
@@ -56,19 +56,19 @@ def storage_at(url: str) -> Storage:
 
 
 def split_place(place: str) -> tuple[str, str]:
-    """A place's storage and name."""
+    """The storage and the name of a location."""
     folder, _, name = place.rpartition("/")
     return folder, name
 
 
 class FolderStorage:
-    """A folder that several workers may share. What is written appears whole or not at all."""
+    """A folder that several workers may share. Files appear in full or not at all."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
 
     def prepare(self) -> None:
-        """Make it, and sweep it of what killed workers left unfinished."""
+        """Create the folder, and delete unfinished files of killed workers."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for path in self._folder.glob(".*.tmp"):
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
@@ -84,16 +84,16 @@ class FolderStorage:
         return (self._folder / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Written beside, flushed to the disk, renamed."""
-        descriptor, beside = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=self._folder)
+        """Write a temporary file, flush it to disk, and rename it."""
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=self._folder)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(beside, self._folder / name)
+            os.replace(temporary, self._folder / name)
         except BaseException:
-            Path(beside).unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
         self._flush()
 
@@ -101,7 +101,7 @@ class FolderStorage:
         (self._folder / name).unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        """Without this the rename itself may be lost with the machine's power."""
+        """Flush the folder; without this, a power failure may undo the rename."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -110,11 +110,11 @@ class FolderStorage:
 
 
 class RemoteError(OSError):
-    """A remote place refused, or did not answer."""
+    """Remote storage refused a call or did not answer."""
 
 
 class RemoteStorage:
-    """A place that fsspec reaches. It may hold a torn file: who reads must check."""
+    """Storage at a URL that fsspec supports. Files may be torn, so readers must check them."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -123,17 +123,17 @@ class RemoteStorage:
         try:
             self._files, self._root = fsspec.url_to_fs(url.rstrip("/"))
         except (ImportError, ValueError) as error:
-            raise _refused(url, str(error), "Install what fsspec needs for it on this worker.") from None
+            raise _refused(url, str(error), "Install the package that fsspec needs for it on this worker.") from None
 
     def place(self, name: str) -> str:
         return str(self._files.unstrip_protocol(self._path(name)))
 
     def names(self, prefix: str) -> list[str]:
         try:
-            found = self._call("ls", self._root, detail=False, refresh=True)
+            paths = self._call("ls", self._root, detail=False, refresh=True)
         except FileNotFoundError:
             return []
-        names = [PurePosixPath(str(path)).name for path in found]
+        names = [PurePosixPath(str(path)).name for path in paths]
         return [name for name in names if name.startswith(prefix)]
 
     def read(self, name: str) -> bytes:
@@ -157,10 +157,10 @@ class RemoteStorage:
             return getattr(self._files, method)(*arguments, **options)
         except OSError:
             raise
-        except Exception as error:  # every protocol has errors of its own
+        except Exception as error:  # every protocol has its own exceptions
             raise RemoteError(f"{type(error).__name__}: {error}") from error
 
 
 def _refused(url: str, message: str, remedy: str) -> InvalidValueError:
     shown = without_passwords(url)
-    return InvalidValueError(Fault("checkpoints", message, "a folder, or a URL that fsspec knows", shown, remedy))
+    return InvalidValueError(Fault("checkpoints", message, "a folder, or a URL that fsspec supports", shown, remedy))

@@ -1,1 +1,1 @@
-"""A worker's progress, logs and live table."""
+"""Shows what a worker does: progress, logs and the live table."""

@@ -1,4 +1,4 @@
-"""What a worker trains, for whoever watches it: a table on a terminal, redrawn in place below the log."""
+"""The worker's live table of running trials, redrawn in place below the log on a terminal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ REDRAWS_PER_SECOND = 2
 
 
 class CurrentErrors:
-    """Standard error as it is at the moment: lines of the log go above the table while there is one.
+    """Writes to the current `sys.stderr`, which the live table replaces in order to print log lines above itself.
 
-    A full disk or a closed pipe there does not end the training that a line is about.
+    Ignores a full disk or a closed pipe, so that logging cannot end a training.
     """
 
     def write(self, text: str) -> int:
@@ -35,17 +35,17 @@ class CurrentErrors:
 
 
 def is_watched(style: Literal["console", "json"], level: str) -> bool:
-    """Whether someone looks on. Programs that read the log, and a debug log's flood, get lines alone."""
+    """Whether to show the live table: on a terminal, except with a JSON or debug log."""
     return sys.stderr.isatty() and style == "console" and level != "debug"
 
 
 def view(progress: Progress, watched: bool) -> AbstractContextManager[object]:
-    """The table, where it is watched; nothing elsewhere: the log tells the same every 15 s."""
-    return Picture(progress) if watched else nullcontext()
+    """A context that shows the live table if `watched`; otherwise the log has the same numbers every 15 s."""
+    return LiveTable(progress) if watched else nullcontext()
 
 
-class Picture:
-    """Redrawn by a thread of its own, from what training told last."""
+class LiveTable:
+    """The table, redrawn by a background thread from the latest progress."""
 
     def __init__(self, progress: Progress, console: Console | None = None) -> None:
         self._progress = progress
@@ -58,9 +58,9 @@ class Picture:
             redirect_stdout=False,
         )
 
-    def __enter__(self) -> Picture:
+    def __enter__(self) -> LiveTable:
         self._live.start()
-        # A worker may leave at once, on a second Ctrl-C: the terminal must not stay without a cursor then.
+        # A second Ctrl-C ends the worker at once, which would leave the terminal without a cursor.
         self._console.show_cursor(True)
         return self
 

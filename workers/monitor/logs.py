@@ -1,4 +1,4 @@
-"""The worker's log: one line per change of state, a fixed event name and keys."""
+"""Configures the worker's log: one line per change of state, with a fixed event name and keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 def configure_logs(level: str, style: Literal["console", "json"], *, watched: bool = False) -> None:
-    """Log to standard error, from `level` on. `watched`: a table shows how trials go, and the log need not."""
+    """Log to standard error from `level` on. `watched`: omit progress lines, since the live table shows progress."""
     renderer = (
         structlog.processors.JSONRenderer()
         if style == "json"
@@ -43,7 +43,7 @@ def configure_logs(level: str, style: Literal["console", "json"], *, watched: bo
 
 
 render_exceptions = structlog.processors.ExceptionRenderer(lambda info: short_traceback(info[1]))
-"""Tracebacks in the log are bounded and show no variables, which may hold secrets."""
+"""Renders tracebacks with bounded length and without variables, which may hold secrets."""
 
 
 def _without_progress(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -57,7 +57,10 @@ def _safe(_logger: Any, _method: str, keys: structlog.typing.EventDict) -> struc
 
 
 def end_with_any_thread() -> None:
-    """A worker whose beats or reports died would train in vain: it ends instead, and its trials are leased again."""
+    """End the worker when any thread dies, since without heartbeats or reports it would train in vain.
+
+    Its trials are then leased again.
+    """
 
     def end(failure: threading.ExceptHookArgs) -> None:
         log.error("thread_died", thread=failure.thread.name if failure.thread else None, exc_info=failure.exc_value)

@@ -1,4 +1,4 @@
-"""How the trials under way go: fed by training, read by beats, by results and by whoever watches the worker."""
+"""The progress of running trials, updated by training, and read by heartbeats, results and the live table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.monitor.pace import Pace
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What training has of its device. `utilisation`: from 0 to 1. None: the machine does not tell."""
+    """The training's use of its device. `utilisation`: from 0 to 1. None: the machine does not report it."""
 
     memory_bytes: int | None = None
     utilisation: float | None = None
@@ -22,7 +22,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A trial under way, for people. `progress` is None before its first step."""
+    """A running trial, for the live table. `progress`: None until its data and model are loaded."""
 
     study: str
     trial: LeasedTrial
@@ -30,7 +30,7 @@ class Line:
 
 
 class Progress:
-    """Of one lease after the other. Any thread may call it."""
+    """The progress of all running trials. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -49,12 +49,12 @@ class Progress:
             self._paces[trial] = Pace(horizon_steps, self._clock())
 
     def step(self, trial: str, step: int) -> dict[str, object] | None:
-        """So many steps are done; what the log is to be told of it now and then."""
+        """Record that `step` steps are done. Returns the keys of a log line when one is due."""
         with self._lock:
             pace, now = self._paces.get(trial), self._clock()
             if pace is None:
                 return None
-            pace.see(step, now)
+            pace.record(step, now)
             return pace.due(step, now)
 
     def measured(self, usage: Usage) -> None:
@@ -62,26 +62,26 @@ class Progress:
             self._usage = usage
 
     def of(self, trial: str) -> TrainingProgress | None:
-        """What the server may be told; None before the trial's first step."""
+        """The trial's progress for the server; None before its first step."""
         with self._lock:
             pace = self._paces.get(trial)
-            return None if pace is None or not pace.steps else self._told(pace)
+            return None if pace is None or not pace.steps else self._document(pace)
 
     def end(self, trial: str) -> None:
-        """It is under way no more."""
+        """Forget a trial that has ended."""
         with self._lock:
             self._trials.pop(trial, None)
             self._paces.pop(trial, None)
 
     def lines(self) -> list[Line]:
-        """The trials under way, in the order in which they began."""
+        """The running trials, in the order in which they started."""
         with self._lock:
             return [
-                Line(study, trial, self._told(pace) if (pace := self._paces.get(name)) is not None else None)
+                Line(study, trial, self._document(pace) if (pace := self._paces.get(name)) is not None else None)
                 for name, (study, trial) in self._trials.items()
             ]
 
-    def _told(self, pace: Pace) -> TrainingProgress:
+    def _document(self, pace: Pace) -> TrainingProgress:
         speed = pace.speed(self._clock())
         return TrainingProgress(
             steps_done=pace.steps,

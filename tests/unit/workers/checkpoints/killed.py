@@ -1,4 +1,4 @@
-"""A trial trained in a process that is killed with -9 on the way: what a test starts there."""
+"""Trains trials in a process that kills itself with SIGKILL, for tests of checkpoints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workers.training.solo import SoloTrainer
 
 
 class Notebook:
-    """A channel that writes down what is handed in, as a server would, and kills the process after `last_step`."""
+    """A channel that stores reports as a server would, and kills the process after `last_step`."""
 
     draining = False
 
@@ -64,7 +64,7 @@ class Notebook:
 
 
 class CohortNotebook(Notebook):
-    """The same of several trials. `last_save`: killed instead once that trial's state is saved at `last_step`."""
+    """The same for several trials. `last_save`: kill instead when that trial's state is saved at `last_step`."""
 
     def __init__(self, file: Path, last_step: int, last_save: str | None = None) -> None:
         super().__init__(file, last_step)
@@ -101,7 +101,7 @@ class CohortNotebook(Notebook):
 def attempt_together(
     study: LeasedStudy, trials: Sequence[LeasedTrial], folder: Path, last_step: int, last_save: str | None
 ) -> None:
-    """The same of a cohort of all these."""
+    """The same for a cohort of these trials."""
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     checkpoints = Checkpoints(open_storage(str(folder / "checkpoints")))
@@ -113,7 +113,7 @@ def attempt_together(
 
 
 def attempt(study: LeasedStudy, trial: LeasedTrial, folder: Path, last_step: int) -> None:
-    """Train until `last_step` is done, then be killed; to the end where it lies beyond."""
+    """Train until `last_step` is done, then kill the process; train to the end if that comes first."""
     device = torch.device("cpu")
     configure_torch(device, threads=1)
     checkpoints = Checkpoints(open_storage(str(folder / "checkpoints")))

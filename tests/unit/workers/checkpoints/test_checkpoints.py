@@ -25,7 +25,7 @@ _places = itertools.count()
 
 @pytest.fixture(params=["", "file://", "memory://"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place of each kind: a folder by path and by URL, and one that only fsspec knows."""
+    """A storage of each kind: a folder by path and by URL, and one that only fsspec supports."""
     return f"{request.param}{tmp_path}/{next(_places)}"
 
 
@@ -70,7 +70,7 @@ def test_two_generations_are_kept_and_a_trial_with_a_result_leaves_none(url: str
         checkpoints.save("t1", step, state(step))
     checkpoints.save("t10", 1, state(1))
     assert generations(storage, "t1") == ["t1.11.pt", "t1.10.pt"]
-    # Whoever goes on from them prunes them, too.
+    # The next attempt deletes them, too.
     resumed = Checkpoints(storage)
     assert loaded_step(resumed) == 11
     resumed.save("t1", 12, state(12))
@@ -97,7 +97,7 @@ def test_where_the_newest_is_tampered_with_the_one_before_it_is_used(tmp_path: P
 
 
 class Hostile:
-    """What runs code where it is unpickled carelessly."""
+    """An object that runs code when it is unpickled without care."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -107,7 +107,7 @@ class Hostile:
 
 
 def forge(path: Path, payload: bytes) -> None:
-    """Write a checkpoint as someone would who knows the format: its digest is right."""
+    """Write a forged checkpoint with a correct digest."""
     path.write_bytes(hashlib.sha256(payload).digest() + payload)
 
 
@@ -137,7 +137,7 @@ def test_whatever_bytes_bear_the_right_digest_are_a_checkpoint_or_none(tmp_path:
         for _ in range(draw.choice([1, 5, 50])):
             changed[draw.randrange(len(changed))] = draw.randrange(256)
         forge(tmp_path / "t1.7.pt", bytes(changed[: draw.choice([None, draw.randrange(len(changed))])]))
-        # Where the change lies in what zip files leave unread, it is still what it was.
+        # If the change is in a part that zip readers ignore, the content is still intact.
         assert loaded_step(checkpoints) is not None
 
 

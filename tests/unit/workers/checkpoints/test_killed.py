@@ -1,4 +1,4 @@
-"""kill -9 at twenty drawn steps: what the attempts report together is the uninterrupted curve, to the last bit."""
+"""After kill -9 at twenty random steps, the attempts together report the uninterrupted curve, bit for bit."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ ALWAYS: list[Case] = [
     ("text-gpt", "adamw", COSINE),
     ("digits-mlp", "rmsprop", PLATEAU),
 ]
-"""Each task and each optimizer at least once, and the schedule that has a state of its own."""
+"""Each task and each optimizer at least once, and the schedule that has state."""
 EVERY: list[Case] = [(model, optimizer, COSINE) for model in MODELS for optimizer in OPTIMIZERS]
-"""With `--every-kill`, besides: each built-in model with each optimizer, in some minutes."""
+"""Also run with `--every-kill`: each built-in model with each optimizer, which takes some minutes."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -92,7 +92,7 @@ def test_a_trial_killed_twenty_times_equals_one_that_never_was(
     study = LeasedStudy(
         study_id="s", task={"name": task, "params": params}, objective={"metric": "val_loss", "direction": "minimize"}
     )
-    # A server of forks that has imported all of it: a process of its own for each attempt, at little cost.
+    # A fork server that has imported everything, so that a new process for each attempt is cheap.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     endings = []
@@ -108,6 +108,6 @@ def test_a_trial_killed_twenty_times_equals_one_that_never_was(
     assert notes[-1] == {"state": "COMPLETED", "value": expected[-1].metrics["val_loss"], "error": None}
     told: dict[int, Any] = {}
     for report in (note["report"] for note in notes if "report" in note):
-        # A step that was trained again gave the very same numbers.
+        # A step that was trained again gave exactly the same numbers.
         assert told.setdefault(report["step"], report) == report
     assert [told[step] for step in sorted(told)] == [report.model_dump() for report in expected]

@@ -1,4 +1,4 @@
-"""kill -9 of a cohort: what the attempts report together is what one that was never killed reports."""
+"""After kill -9 of a cohort, the attempts together report the same as an uninterrupted cohort."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def leased(place: int) -> LeasedTrial:
 
 
 def killed(params: dict[str, Any], kills: list[tuple[int, str | None]], folder: Path) -> dict[str, dict[int, Report]]:
-    """What is reported until all have ended, by trial and step; steps that were trained again as the last said."""
+    """All reports by trial and step; for steps that were trained again, the last report."""
     study = LeasedStudy(
         study_id="s",
         task={"name": "tabular", "params": params},
@@ -81,14 +81,14 @@ def test_a_cohort_killed_between_steps_equals_one_that_never_was_to_the_last_bit
 ) -> None:
     params = {**PARAMS, "optimizer": optimizer}
     expected = uninterrupted(params)
-    # Before the shortest of them ends: its checkpoint stays here, where no server says that it is done.
+    # Before the shortest trial ends, because here, without a server, its checkpoint is not deleted.
     steps = sorted(random.Random(optimizer).sample(range(1, expected[1][-1].step + 1), KILLS))
     print("killed after steps", steps)
     assert curves(killed(params, [(step, None) for step in steps], tmp_path)) == expected
 
 
 def test_a_cohort_killed_while_it_saves_goes_on_in_parts_and_gives_the_same_curves(tmp_path: Path) -> None:
-    # After the first member, then after the first of those left: they resume at different steps, and train apart.
+    # Killed after saving the first member, then the first of those left, so that they resume at different steps, apart.
     found = curves(killed(PARAMS, [(1, "a"), (1, "b")], tmp_path))
     assert [distance(one, other) for one, other in zip(uninterrupted(PARAMS), found, strict=True)] == [
         pytest.approx(0, abs=2e-5)

@@ -1,4 +1,4 @@
-"""What a worker's log says of a trial under way."""
+"""The progress lines in a worker's log."""
 
 from __future__ import annotations
 

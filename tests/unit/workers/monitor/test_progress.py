@@ -1,4 +1,4 @@
-"""How trials go: what the server, the log and whoever watches a worker are told."""
+"""The progress of trials in the server, the log and the live table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lehr.wire.leases import LeasedTrial
 from tests.unit.workers.fake_server import COSINE, FakeServer, FakeTrial
 from tests.unit.workers.in_process import working
 from workers.child.gauge import Gauge
-from workers.monitor.live_table import Picture, is_watched
+from workers.monitor.live_table import LiveTable, is_watched
 from workers.monitor.pace import Pace
 from workers.monitor.trial_progress import Progress, Usage
 
@@ -34,19 +34,19 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     pace = Pace(horizon_steps=10_000, now=0.0)
     assert pace.speed(0.0) is None
     for second in range(30):
-        pace.see(100 * second, float(second))
+        pace.record(100 * second, float(second))
     assert pace.speed(29.0) == 100.0
     for second in range(30, 60):
-        pace.see(2900 + 10 * (second - 29), float(second))
+        pace.record(2900 + 10 * (second - 29), float(second))
     assert pace.speed(59.0) == 10.0, "of the faster time before nothing is left"
     assert pace.speed(80.0) == 0.0, "it stands still"
 
 
 def test_a_resumed_trials_first_step_is_no_speed() -> None:
     pace = Pace(horizon_steps=10_000, now=0.0)
-    pace.see(5000, 1.0)
+    pace.record(5000, 1.0)
     assert pace.speed(1.0) is None
-    pace.see(5030, 2.0)
+    pace.record(5030, 2.0)
     assert pace.speed(2.0) == 30.0
 
 
@@ -119,7 +119,7 @@ def test_the_picture_has_a_row_for_each_trial_and_says_when_there_is_none() -> N
     clock = Clock()
     progress = Progress(clock)
     screen = io.StringIO()
-    picture = Picture(progress, Console(file=screen, force_terminal=True, width=120))
+    picture = LiveTable(progress, Console(file=screen, force_terminal=True, width=120))
     with picture:
         picture._live.refresh()
         assert "waiting for a trial" in screen.getvalue()
@@ -142,7 +142,7 @@ def test_a_narrow_terminal_shows_whole_rows(width: int) -> None:
     clock = Clock()
     progress = Progress(clock)
     screen = io.StringIO()
-    picture = Picture(progress, Console(file=screen, width=width))
+    picture = LiveTable(progress, Console(file=screen, width=width))
     for number in range(12):
         progress.start("0123456789abcdef" * 2, leased(number))
         progress.open(f"t{number}", 100_000)
