@@ -1,1 +1,1 @@
-"""Cohorts: trials of one task trained together as one fused program."""
+"""Trains several trials of one task together, as one fused program: a cohort."""

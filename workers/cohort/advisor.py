@@ -1,4 +1,4 @@
-"""Says how many trials of a task to train together on this worker's device: measured once, kept, corrected."""
+"""Chooses how many trials of a task to train together on this device, from a cached measurement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from workers.cohort.choice import Choice, ChoiceCache
 from workers.cohort.probe import MAX_SIZE, probe
-from workers.cohort.process_benchmark import Part, RehearsalError, rehearse
+from workers.cohort.process_benchmark import BenchmarkError, BenchmarkSpec, benchmark_processes
 from workers.cohort.replay import Recorder
 from workers.tasks.files import DEFAULT_DATA_DIR
 from workers.tasks.params import parse_params
@@ -20,13 +20,13 @@ from workers.tasks.registry import find_task
 from workers.training.device import describe
 from workers.training.solo import build_task
 
-NOT_MEASURED = Choice(1, "too little was trained of the task for a measurement to pay")
+NOT_MEASURED = Choice(1, "the task has not trained long enough for a measurement to pay off")
 
 log = structlog.get_logger(__name__)
 
 
 class Advisor:
-    """One choice for each task with its parameters."""
+    """Makes one choice for each task and its parameters."""
 
     def __init__(
         self,
@@ -40,10 +40,13 @@ class Advisor:
         most_processes: int = 1,
         memory_share: float | None = None,
     ) -> None:
-        """`fixed_size`: of every cohort, 1 for alone; None for what the probe finds best. `probe_after`: seconds for
-        which a task is trained alone before it is measured, so that what is small does not pay for a probe. `recorder`:
-        where steps of cohorts are replayed: a trial alone may be fastest as a cohort of one there, so that is measured.
-        `most_processes`: that may train at once on the device, each with this share of its memory.
+        """Arguments:
+
+        `fixed_size`: the size of every cohort, 1 for solo training; None for the fastest size that the probe finds.
+        `probe_after`: seconds of solo training before a task is measured, so that short tasks do not pay for a probe.
+        `recorder`: replays steps of cohorts, if given; a single trial may then train fastest as a cohort of one, so
+        that is measured too. `most_processes`: the maximum number of concurrent training processes on the device, each
+        with `memory_share` of its memory.
         """
         self._most_processes = most_processes
         self._memory_share = memory_share
@@ -53,105 +56,106 @@ class Advisor:
         self._probe_after = probe_after
         self._data_dir = data_dir
         self._recorder = recorder
-        self._spent: dict[str, float] = {}
-        self._known: dict[str, Choice] = {}
+        self._solo_seconds: dict[str, float] = {}
+        self._chosen: dict[str, Choice] = {}
 
     def choice(self, task: Mapping[str, Any]) -> Choice:
-        """Measured now if it never was, and pays. Never raises: what cannot be measured is trained alone, and fails
-        by name.
+        """The choice for a task, measured now if none is cached and the task has trained long enough.
+
+        Never raises. A task that cannot be measured trains alone, where its own error fails its trials.
         """
-        name = _name(task)
-        if name not in self._known:
-            found = self._found(task)
-            if found is None:
+        task_key = _task_key(task)
+        if task_key not in self._chosen:
+            choice = self._choose(task)
+            if choice is None:
                 return NOT_MEASURED
             if self._fixed_size is None:
                 log.info(
                     "cohort_chosen",
                     task=task.get("name"),
-                    size=found.size,
-                    processes=found.processes,
-                    reason=found.reason,
+                    size=choice.size,
+                    processes=choice.processes,
+                    reason=choice.reason,
                 )
-            self._known[name] = found
-        return self._known[name]
+            self._chosen[task_key] = choice
+        return self._chosen[task_key]
 
-    def spent(self, task: Mapping[str, Any], seconds: float) -> None:
-        """The task was trained alone for so long."""
-        name = _name(task)
-        self._spent[name] = self._spent.get(name, 0.0) + seconds
+    def add_solo_seconds(self, task: Mapping[str, Any], seconds: float) -> None:
+        """Count time in which the task trained alone."""
+        task_key = _task_key(task)
+        self._solo_seconds[task_key] = self._solo_seconds.get(task_key, 0.0) + seconds
 
     def halve(self, task: Mapping[str, Any]) -> None:
-        """So many did not fit into memory."""
+        """Halve the cohort size, which did not fit into memory."""
         self._correct(task, self.choice(task).halved())
 
-    def note(self, task: Mapping[str, Any], words: str) -> None:
-        """Tell this with trials of the task from now on."""
-        self._known[_name(task)] = self.choice(task).noted(words)
+    def note(self, task: Mapping[str, Any], remark: str) -> None:
+        """Add a remark to the reason that later trials of the task are given."""
+        self._chosen[_task_key(task)] = self.choice(task).with_remark(remark)
 
     def forbid(self, task: Mapping[str, Any], error: Exception) -> None:
-        """Training together failed: for as long as this process lives, these are trained alone."""
-        self._known[_name(task)] = Choice(1, f"together they failed: {type(error).__name__}: {error}"[:300])
+        """Train the task alone until this process ends, because training together failed."""
+        self._chosen[_task_key(task)] = Choice(1, f"training together failed: {type(error).__name__}: {error}"[:300])
 
-    def _found(self, task: Mapping[str, Any]) -> Choice | None:
+    def _choose(self, task: Mapping[str, Any]) -> Choice | None:
         if self._fixed_size is not None and self._most is None:
-            return Choice(self._fixed_size, "the worker's operator chose it")
-        kept = self._choices.load(self._key(task))
-        if kept is not None:
-            return kept
-        return self._measured(task) if self._spent.get(_name(task), 0.0) >= self._probe_after else None
+            return Choice(self._fixed_size, "set by the worker's operator")
+        cached = self._choices.load(self._key(task))
+        if cached is not None:
+            return cached
+        return self._measure(task) if self._solo_seconds.get(_task_key(task), 0.0) >= self._probe_after else None
 
-    def _measured(self, task: Mapping[str, Any]) -> Choice:
+    def _measure(self, task: Mapping[str, Any]) -> Choice:
         try:
             choice = probe(build_task(task, self._data_dir), self._device, self._most or MAX_SIZE, self._recorder)
-        except Exception as error:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
+        except Exception as error:  # noqa: BLE001 - a broken task fails its trials, each with its own error
             return Choice(1, f"could not be measured: {type(error).__name__}: {error}"[:300])
-        # A trial alone may be a cohort of one, whose replayed steps a rehearsal does not take.
+        # The processes of the benchmark do not replay steps, so it says nothing about a cohort of one.
         if self._fixed_size is None and self._most_processes > 1 and choice.size == 1 and not choice.fuses_one:
-            choice = self._beside(task, choice)
+            choice = self._measure_processes(task, choice)
         self._choices.store(self._key(task), choice)
         return choice
 
     @property
     def _most(self) -> int | None:
-        """The largest cohort that is measured, where it is not the probe's own limit."""
+        """The largest cohort to measure, or None for the probe's own limit."""
         return 1 if self._fixed_size == 1 and self._recorder is not None else None
 
-    def _beside(self, task: Mapping[str, Any], choice: Choice) -> Choice:
-        """The choice for trials alone, once several processes were tried."""
-        part = Part(task, self._data_dir, str(self._device), torch.get_num_threads(), self._memory_share)
+    def _measure_processes(self, task: Mapping[str, Any], choice: Choice) -> Choice:
+        """Extend a choice of solo training by the number of processes that train fastest."""
+        spec = BenchmarkSpec(task, self._data_dir, str(self._device), torch.get_num_threads(), self._memory_share)
         try:
-            return choice.beside(rehearse(part, self._most_processes))
-        except (RehearsalError, OSError) as error:
+            return choice.with_processes(benchmark_processes(spec, self._most_processes))
+        except (BenchmarkError, OSError) as error:
             reason = f"{choice.reason}; several processes could not be measured: {error}"
             return Choice(1, reason[:600], choice.epoch_seconds)
 
     def _correct(self, task: Mapping[str, Any], choice: Choice) -> None:
-        self._known[_name(task)] = choice
+        self._chosen[_task_key(task)] = choice
         if self._fixed_size is None:
             self._choices.store(self._key(task), choice)
 
     def _key(self, task: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "task": _whole(task),
+            "task": _with_defaults(task),
             "device": describe(self._device),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             **({} if self._recorder is None else {"replayed": True, "most": self._most}),
-            # What was measured where one process alone may train is found again there.
+            # A choice among several processes does not hold where only one may train.
             **({"processes": self._most_processes} if self._most_processes > 1 else {}),
         }
 
 
-def _name(task: Mapping[str, Any]) -> str:
-    return json.dumps(_whole(task), sort_keys=True)
+def _task_key(task: Mapping[str, Any]) -> str:
+    return json.dumps(_with_defaults(task), sort_keys=True)
 
 
-def _whole(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The task with its defaults, which a study that came before any worker that offers the task does not have."""
+def _with_defaults(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The task with its default parameters, which are missing in a study posted before any worker offered the task."""
     try:
         model = find_task(str(task.get("name"))).params_model
         params = parse_params(model, task.get("params") or {}).model_dump(mode="json")
-    except Exception:  # noqa: BLE001 - a task that fails fails its trials, each with its own words
+    except Exception:  # noqa: BLE001 - a broken task fails its trials, each with its own error
         return dict(task)
     return {**task, "params": params}

@@ -1,8 +1,8 @@
-"""Steps recorded as CUDA graphs.
+"""Records training steps as CUDA graphs.
 
-The rules are those of https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: a step is done a few times on
-a side stream, then captured there; nothing in it waits for the device or depends on what is computed; it works on the
-same memory each time.
+This follows https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: a step runs a few times on a side stream
+and is then captured there. It never waits for the device, its control flow does not depend on computed values, and it
+always works on the same memory.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ Graphs = Literal["auto", "off"]
 
 
 def recorder_of(device: torch.device, graphs: Graphs) -> Recorder | None:
-    """What records the device's steps; None where they are done from Python."""
+    """A recorder for the device, or None if its steps are launched from Python."""
     return CudaRecorder(device) if device.type == "cuda" and graphs == "auto" else None
 
 
 class CudaRecorder:
-    """Captures on a stream of its own. Graphs that are held at one time share a pool of memory: they are replayed one
-    after the other, and none leaves anything there that another one needs.
+    """Captures steps on a side stream.
+
+    Graphs that exist at the same time share a memory pool. This is safe because they are replayed one after the other,
+    and none reads what another one left in the pool.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,7 +48,7 @@ class CudaRecorder:
     def record(self, step: Step, generators: Sequence[torch.Generator]) -> CudaRecording:
         graph = torch.cuda.CUDAGraph()
         _register(graph, generators)
-        # By default a look at the device by any thread ends a capture, and the process has one that looks at memory.
+        # In the default mode, a device query by any thread breaks a capture, and one thread measures device memory.
         mode = "thread_local"
         try:
             with torch.cuda.graph(graph, pool=self._shared_pool(), stream=self._stream, capture_error_mode=mode):
@@ -59,7 +61,7 @@ class CudaRecorder:
         return recording
 
     def _shared_pool(self) -> Any:
-        """Another one when all that was recorded is gone: torch takes no pool back that it may already have emptied."""
+        """The pool of the existing recordings, or a new one, since torch may have freed the pool of released ones."""
         if not any(recording.is_held for recording in self._held):
             self._pool = torch.cuda.graph_pool_handle()
         return self._pool
@@ -74,14 +76,14 @@ class CudaRecording:
         self._graph.replay()
 
     def release(self) -> None:
-        # What was replayed may still be under way.
+        # A replay may still be running.
         torch.cuda.synchronize()
         self._graph.reset()
         self.is_held = False
 
 
 def _register(graph: torch.cuda.CUDAGraph, generators: Sequence[torch.Generator]) -> None:
-    """Newer versions of torch find the generators by themselves, and warn of being told."""
+    """Register the generators with the graph. Newer versions of torch do so by themselves, and warn about the call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for generator in generators:
@@ -89,8 +91,8 @@ def _register(graph: torch.cuda.CUDAGraph, generators: Sequence[torch.Generator]
 
 
 def _free(generators: Sequence[torch.Generator], device: torch.device) -> None:
-    """After a capture that failed, generators may still believe that they are captured, and refuse to draw: give them
-    a state that says the same and knows of no capture.
+    """Free generators from a failed capture, after which they may refuse to draw: give each an equal state that is not
+    marked as captured.
     """
     for generator in (*generators, torch.cuda.default_generators[device.index or 0]):
         with contextlib.suppress(Exception):

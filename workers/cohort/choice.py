@@ -1,4 +1,4 @@
-"""How a task's trials are trained on a device: alone or so many together, and what was measured."""
+"""The choice of how a task's trials train on a device, with its measurements, and a cache of choices."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import structlog
 from lehr.wire.trials import Execution
 
 WORTH = 1.1
-"""A cohort must be so many times as fast as the trials alone: a cohort delays its first result."""
+"""Minimum speed-up of a cohort over solo training, since a cohort delays its first result."""
 WORTH_A_PROCESS = 1.2
-"""Processes must be so many times as fast as one: each holds the data, and a context of the device, of its own."""
+"""Minimum speed-up of several processes over one, since each holds its own data and device context."""
 
 VERSION = 1
-"""Of the probe: what another version measured counts for nothing."""
+"""Version of the probe; measurements of other versions are ignored."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`size`: trials at once, 1 for alone. `reason`: why, for people. `epoch_seconds`: measured, by the number of
-    trials together: what an epoch of all of them takes; 0 stands for a trial alone. `processes`: on the device at once,
-    each with a trial alone. `processes_seconds`: by their number, what an epoch of one trial in each takes.
+    """How to train a task's trials.
+
+    `size`: trials in a cohort, 1 for solo training. `reason`: why, for users. `epoch_seconds`: measured duration of an
+    epoch, by cohort size, with 0 for solo training. `processes`: concurrent processes on the device, each training one
+    trial. `processes_seconds`: measured duration of an epoch, by the number of processes.
     """
 
     size: int
@@ -40,24 +42,24 @@ class Choice:
 
     @property
     def fuses_one(self) -> bool:
-        """A trial that trains alone does so fastest as a cohort of one, whose steps are replayed."""
+        """Whether a single trial trains faster as a cohort of one, whose steps are replayed, than solo."""
         alone, one = self.epoch_seconds.get(0), self.epoch_seconds.get(1)
         return alone is not None and one is not None and one * WORTH <= alone
 
     def size_of(self, trials: int) -> int:
-        """How many of so many trials to train at once: of the sizes that were measured, the fastest that they fill."""
+        """How many of `trials` trials to train together: the fastest measured size that they fill."""
         if trials >= self.size or not self.epoch_seconds:
             return min(self.size, max(1, trials))
         sizes = [size for size in self.epoch_seconds if size <= trials]
         return max(1, min(sizes, key=lambda size: self.epoch_seconds[size] / max(1, size), default=1))
 
     def execution(self, together: int) -> Execution:
-        """What to tell of a trial that is trained so, `together` with others or, where 1, alone."""
-        # The slower way to train one comes first, and gives way to the one that is taken.
-        ways = sorted(self.epoch_seconds.items(), key=lambda way: (way[0] == 1) == self.fuses_one)
-        seconds = {str(max(1, size)): value for size, value in ways}
+        """The execution to report for trials that train in a cohort of `together`; 1 for a single trial."""
+        # Sizes 0 and 1 share the key "1". The faster of them comes later, and so overwrites the other.
+        entries = sorted(self.epoch_seconds.items(), key=lambda entry: (entry[0] == 1) == self.fuses_one)
+        seconds = {str(max(1, size)): value for size, value in entries}
         mode: Literal["solo", "cohort"] = "solo" if together == 1 and not self.fuses_one else "cohort"
-        left_over = "no other trial was at hand; " if together == 1 < self.size else ""
+        left_over = "no other trial was available; " if together == 1 < self.size else ""
         return Execution(
             mode=mode,
             together=together,
@@ -67,8 +69,8 @@ class Choice:
             processes_seconds={str(count): value for count, value in self.processes_seconds.items()},
         )
 
-    def beside(self, seconds: dict[int, float]) -> Choice:
-        """The same of trials alone once it is known, by the number of processes at once, what an epoch takes."""
+    def with_processes(self, seconds: dict[int, float]) -> Choice:
+        """This choice of solo training with the fastest number of processes. `seconds`: of an epoch, by number."""
         speeds = {count: count / value for count, value in seconds.items()}
         best = max(speeds, key=lambda count: speeds[count])
         gain = speeds[best] / speeds[1]
@@ -76,34 +78,40 @@ class Choice:
             reason = f"{self.reason}; {best} processes at once are {gain:.2f} times as fast as one"
             return replace(self, reason=reason, processes=best, processes_seconds=seconds)
         most = max(seconds)
-        told = f"; {most} processes at once reach {speeds[most] / speeds[1]:.2f} of one's speed" if most > 1 else ""
-        return replace(self, reason=self.reason + told, processes_seconds=seconds)
+        detail = f"; {most} processes at once reach {speeds[most] / speeds[1]:.2f} of the speed of one"
+        return replace(self, reason=self.reason + (detail if most > 1 else ""), processes_seconds=seconds)
 
     def halved(self) -> Choice:
-        """After the device's memory did not suffice."""
+        """This choice with half the size, after the cohort did not fit into memory."""
         seconds = self.epoch_seconds if self.size > 1 else {}
         return Choice(max(1, self.size // 2), f"{self.size} together did not fit into memory", seconds)
 
-    def noted(self, words: str) -> Choice:
-        """The same, and something to tell besides."""
-        return self if words in self.reason else replace(self, reason=f"{self.reason}; {words}"[:500])
+    def with_remark(self, remark: str) -> Choice:
+        """This choice with a remark added to its reason."""
+        return self if remark in self.reason else replace(self, reason=f"{self.reason}; {remark}"[:500])
 
 
 class ChoiceCache:
-    """Choices by task, device and torch, a file each, in a folder that several workers may share."""
+    """Choices by task, device and version of torch, one file each, in a folder that several workers may share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def load(self, key: dict[str, Any]) -> Choice | None:
-        """None for what was never measured, or cannot be read."""
+        """The cached choice; None if there is none or it cannot be read."""
         try:
-            found = json.loads(self._path(key).read_text(encoding="utf-8"))
-            together, beside = (
-                {int(count): float(value) for count, value in found.get(name, {}).items()}
+            document = json.loads(self._path(key).read_text(encoding="utf-8"))
+            epoch_seconds, processes_seconds = (
+                {int(count): float(value) for count, value in document.get(name, {}).items()}
                 for name in ("epoch_seconds", "processes_seconds")
             )
-            return Choice(int(found["size"]), str(found["reason"]), together, int(found.get("processes", 1)), beside)
+            return Choice(
+                int(document["size"]),
+                str(document["reason"]),
+                epoch_seconds,
+                int(document.get("processes", 1)),
+                processes_seconds,
+            )
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -111,14 +119,14 @@ class ChoiceCache:
             return None
 
     def store(self, key: dict[str, Any], choice: Choice) -> None:
-        """A folder that cannot be written costs a probe in every process, and nothing else."""
+        """Cache a choice. If the folder cannot be written, the only harm is that every process measures again."""
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, beside = tempfile.mkstemp(prefix=".choice.", dir=path.parent)
+            descriptor, temporary = tempfile.mkstemp(prefix=".choice.", dir=path.parent)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({**asdict(choice), "key": key}, file, indent=1)
-            os.replace(beside, path)
+            os.replace(temporary, path)
         except OSError as error:
             log.warning("choice_not_kept", path=str(path), error=str(error))
 

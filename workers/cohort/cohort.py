@@ -1,7 +1,7 @@
-"""A cohort: members trained together, step by step, each as if it were alone.
+"""A cohort: trains its members together, step by step, with the results that each would have alone.
 
-All are at the same position of their epochs, so that their batches have one size; they need not be in the
-same epoch. Who leaves takes its numbers along and disturbs nobody; who joins does so at the cohort's position.
+All members are at the same position within an epoch, so that their batches have the same size, but not necessarily in
+the same epoch. A member that leaves does not affect the others; a new member joins at the cohort's position.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from workers.tasks.precision import use_precision
 from workers.tasks.task import Task, TensorData
 from workers.training.run import OUT_OF_RANGE, DivergedError, reportable
 
-Told = list[tuple[Member, Report | DivergedError]]
-"""What a step tells of members: a report at an epoch's end, or that one has diverged, and with which report."""
+StepResults = list[tuple[Member, Report | DivergedError]]
+"""The results of a step: reports at the end of an epoch, and errors, with a report, of members that diverged."""
 
 
 class Cohort:
-    """`members` are in the order of all rows."""
+    """Members that train together. `members` has the order of the rows in all tensors."""
 
     def __init__(self, task: Task, data: TensorData, device: torch.device, recorder: Recorder | None = None) -> None:
-        """Empty: let members join. `recorder`: of the device's steps, where they are to be replayed.
+        """An empty cohort. `recorder`: records steps for replay; None to launch all steps from Python.
 
-        Raises NotFusibleError, and InvalidValueError for a precision the device lacks.
+        Raises NotFusibleError, and InvalidValueError for a precision that the device does not support.
         """
         use_precision(task.precision, device)
         self._task = task
@@ -53,23 +53,23 @@ class Cohort:
 
     @property
     def steps_left(self) -> int:
-        """Until the epoch ends; a whole epoch's where one begins."""
+        """Steps to the end of the epoch: all of an epoch's steps at its beginning."""
         return self._steps_per_epoch - self.position
 
     @property
     def not_replayed(self) -> str:
-        """Why steps are not replayed although they were to be; else empty."""
+        """Why steps are not replayed although there is a recorder; empty if they are, or may still be."""
         return self._replayer.refused
 
     @property
     def is_settled(self) -> bool:
-        """The next steps take as long as the last one, until members come or go."""
+        """Whether the next steps will take as long as the last one, until members join or leave."""
         return self._replayer.is_settled
 
     def join(self, members: Sequence[Member], states: Sequence[Mapping[str, Any] | None]) -> None:
-        """Take members in. states: what `Run.state` or `state` gave of each; None begins at step 0.
+        """Add members. states: each member's state from `Run.state` or `state`; None starts it at step 0.
 
-        Raises ValueError for a member at another position of its epoch than the others.
+        Raises ValueError if the members are at different positions within their epochs.
         """
         arrivals = [self._numbers(member, state) for member, state in zip(members, states, strict=True)]
         positions = {member.step % self._steps_per_epoch for member in (*self.members, *members)}
@@ -83,7 +83,7 @@ class Cohort:
         self._replayer.forget()
 
     def leave(self, members: Iterable[Member]) -> None:
-        """Go on without these."""
+        """Remove members."""
         leaving = set(map(id, members))
         kept = [place for place, member in enumerate(self.members) if id(member) not in leaving]
         if self._stack is None or len(kept) == len(self.members):
@@ -91,14 +91,14 @@ class Cohort:
         places = torch.tensor(kept, dtype=torch.int64)
         self.members = [self.members[place] for place in kept]
         self._stack = self._stack.rows(places) if kept else None
-        begun = None if self._begins else self._epoch
-        self._epoch = None if begun is None else begun.rows(places.to(self._device))
+        current = None if self._begins else self._epoch
+        self._epoch = None if current is None else current.rows(places.to(self._device))
         self._replayer.forget()
 
-    def advance(self) -> Told:
-        """Do one step for all, of whom there is at least one and none is finished. Who has diverged is to leave."""
-        assert self._stack is not None, "nobody has joined"
-        stack, epoch = self._stack, self._begun()
+    def advance(self) -> StepResults:
+        """Train one step of all members, none of which may be finished. Diverged members must leave afterwards."""
+        assert self._stack is not None, "no member has joined"
+        stack, epoch = self._stack, self._current_epoch()
         self._do(stack, epoch, last=self.steps_left == 1)
         self.position = (self.position + 1) % self._steps_per_epoch
         stack.updates.add_(1)
@@ -107,17 +107,17 @@ class Cohort:
         if self.position == 0:
             self._begins = True
             return self._end_of_epoch(stack)
-        # Elsewhere than on the CPU a look at the losses would wait for the device.
+        # On other devices, reading the losses would wait for the device.
         return self._diverged(stack) if self._device.type == "cpu" else []
 
     def evaluate(self) -> list[dict[str, float]]:
-        """Every member's metrics, as it is now."""
-        assert self._stack is not None, "nobody has joined"
+        """The current metrics of every member."""
+        assert self._stack is not None, "no member has joined"
         return self._model.evaluate(self._stack.weights, self._stack.buffers, self._data)
 
     def state(self, member: Member) -> dict[str, Any]:
-        """What `Run.state` would say of the member: all that the rest of its training depends on."""
-        assert self._stack is not None, "nobody has joined"
+        """The member's state as `Run.state` would return it: all that the rest of its training depends on."""
+        assert self._stack is not None, "no member has joined"
         row = self._stack.rows(torch.tensor([self.members.index(member)]))
         return saved_state(self._task, member, row, self._model.template)
 
@@ -136,28 +136,28 @@ class Cohort:
         )
         self._replayer.do(last, lambda: self._step.do(stack, epoch, noise, last=last), memory)
 
-    def _begun(self) -> Epoch:
-        """The tables of the epoch under way, in the memory of those before where the members are the same."""
+    def _current_epoch(self) -> Epoch:
+        """The tables of the current epoch. They stay in the same memory until members join or leave."""
         assert self._stack is not None
         if self._begins or self._epoch is None:
             data = self._data.train_size
-            drawn = begin_epoch(self._task, self.members, self._stack.updates, self._update, train_size=data)
+            epoch = begin_epoch(self._task, self.members, self._stack.updates, self._update, train_size=data)
             if self._epoch is None:
-                self._epoch = drawn.to(self._device)
+                self._epoch = epoch.to(self._device)
             else:
-                self._epoch.become(drawn)
+                self._epoch.copy_from(epoch)
             self._begins = False
         return self._epoch
 
-    def _end_of_epoch(self, stack: Stack) -> Told:
+    def _end_of_epoch(self, stack: Stack) -> StepResults:
         metrics = self.evaluate()
-        told = dict(self._diverged(stack))
+        results = dict(self._diverged(stack))
         sums = stack.loss_sums.tolist()
         stack.loss_sums.zero_()
         for member, loss_sum, values in zip(self.members, sums, metrics, strict=True):
-            if member not in told:
-                told[member] = self._report(member, loss_sum / self._data.train_size, values)
-        return list(told.items())
+            if member not in results:
+                results[member] = self._report(member, loss_sum / self._data.train_size, values)
+        return list(results.items())
 
     def _report(self, member: Member, train_loss: float, values: Mapping[str, float]) -> Report | DivergedError:
         metrics = {name: reportable(value) for name, value in values.items()}
@@ -167,13 +167,13 @@ class Cohort:
         member.rates.observe(metrics)
         return report
 
-    def _diverged(self, stack: Stack) -> Told:
+    def _diverged(self, stack: Stack) -> StepResults:
         bad_steps = stack.bad_steps.tolist()
-        nothing = dict.fromkeys(self._task.metrics)
+        no_metrics = dict.fromkeys(self._task.metrics)
         return [
-            (member, DivergedError("loss became non-finite", self._new_report(member, bad, None, nothing)))
-            for member, bad in zip(self.members, bad_steps, strict=True)
-            if bad >= 0
+            (member, DivergedError("loss became non-finite", self._new_report(member, step, None, no_metrics)))
+            for member, step in zip(self.members, bad_steps, strict=True)
+            if step >= 0
         ]
 
     def _new_report(

@@ -1,4 +1,4 @@
-"""Trains the trials of a lease together where that is faster, and one after the other where it is not."""
+"""Trains the trials of a lease as cohorts if that is faster, and one by one otherwise."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class CohortTrainer:
-    """Trains as the advisor says, and alone whatever cannot be trained together."""
+    """Follows the advisor's choice, and trains solo what cannot be trained together."""
 
     def __init__(
         self,
@@ -43,40 +43,40 @@ class CohortTrainer:
         data_dir: Path = DEFAULT_DATA_DIR,
         recorder: Recorder | None = None,
     ) -> None:
-        """`trials_per_lease`: how many to take from a lease of trials that train one after the other. `recorder`: of
-        the device's steps, where they are to be replayed.
+        """`trials_per_lease`: how many trials of a lease to train if they train one by one. `recorder`: records the
+        steps of cohorts for replay.
         """
         self._solo = solo
         self._advisor = advisor
         self._device = device
         self._checkpoints = checkpoints
         self._checkpoint_seconds = checkpoint_seconds
-        self._alone = trials_per_lease
+        self._trials_per_lease = trials_per_lease
         self._data_dir = data_dir
         self._recorder = recorder
         self.wanted = trials_per_lease
-        """How many trials to lease next: as many as are best trained together, of the task that was trained last."""
+        """How many trials the next lease should have: the best cohort size of the last task."""
 
     def train(self, study: LeasedStudy, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
-        asked, size = self.wanted, self._advisor.choice(study.task).size
-        self.wanted = max(self._alone, size)
-        if len(trials) == asked < size:
-            # The study may have more: these are given back, and come again in a lease as large as is best.
+        requested, size = self.wanted, self._advisor.choice(study.task).size
+        self.wanted = max(self._trials_per_lease, size)
+        if len(trials) == requested < size:
+            # The study may have more trials: these are released, and leased again with enough others.
             log.info("lease_too_small", trials=len(trials), wanted=size)
             return
-        left = list(trials) if size > 1 else list(trials[: self._alone])
+        left = list(trials) if size > 1 else list(trials[: self._trials_per_lease])
         size = self._advisor.choice(study.task).size_of(len(left))
         while self._fuses(study, left, size) and not channel.draining:
-            # A cohort has one data set: those that hold out another fold come after.
+            # A cohort has one data set, so trials with another fold follow in later cohorts.
             queue = Queue(left, channel)
             left = [*self._train_group(study, queue.first(size), queue, channel), *queue.left()]
             size = self._advisor.choice(study.task).size_of(len(left))
-        begun = time.monotonic()
+        started = time.monotonic()
         self._solo.train(study, left, channel, self._advisor.choice(study.task).execution(1))
-        self._advisor.spent(study.task, time.monotonic() - begun)
+        self._advisor.add_solo_seconds(study.task, time.monotonic() - started)
 
     def _fuses(self, study: LeasedStudy, trials: Sequence[LeasedTrial], size: int) -> bool:
-        """A cohort reports at the ends of epochs, and all its members alike."""
+        """Whether to train these as a cohort. Range tests cannot: all members of a cohort report at epoch ends."""
         if not trials or any(trial.report_every_steps for trial in trials):
             return False
         return size > 1 or self._advisor.choice(study.task).fuses_one
@@ -87,9 +87,9 @@ class CohortTrainer:
     def _train_group(
         self, study: LeasedStudy, trials: Sequence[LeasedTrial], queue: Queue, channel: TrialChannel
     ) -> list[LeasedTrial]:
-        """Train these, of one fold, together, and those of the queue that take freed places.
+        """Train trials of one fold together, with trials of the queue in places that become free.
 
-        Those that are still to be trained, where together did not go well.
+        Returns the trials that still have to be trained, after an error.
         """
         left: dict[str, LeasedTrial] = {}
 
@@ -103,28 +103,28 @@ class CohortTrainer:
                 left[trial.trial] = trial
                 channel.start(trial, self._advisor.choice(study.task).execution(len(trials)))
 
-        def note(words: str) -> None:
-            self._advisor.note(study.task, words)
+        def note(remark: str) -> None:
+            self._advisor.note(study.task, remark)
             for trial in left.values():
                 channel.explain(trial, self._advisor.choice(study.task).execution(len(trials)))
 
         start(trials)
         try:
             task = build_task(study.task, self._data_dir, trials[0].fold)
-            places = _Places(study, task, task.data(self._device), self._device)
-            for entrants in places.groups(trials, channel, self._checkpoints).values():
+            factory = _EntrantFactory(study, task, task.data(self._device), self._device)
+            for entrants in factory.groups(trials, channel, self._checkpoints).values():
                 CohortTraining(
-                    Cohort(task, places.data, self._device, self._recorder),
+                    Cohort(task, factory.data, self._device, self._recorder),
                     entrants,
                     metric=objective_metric(task, study.objective),
                     channel=channel,
                     end=end,
                     note=note,
-                    supply=_Refill(queue, places, start, channel),
+                    supply=_QueueSupply(queue, factory, start, channel),
                     checkpoints=self._checkpoints,
                     cadence=Cadence(self._checkpoint_seconds, time.monotonic()),
                 ).complete()
-        except Exception as error:  # noqa: BLE001 - it may be one trial's fault: alone, it will show whose
+        except Exception as error:  # noqa: BLE001 - one trial may be at fault, and fails when all train alone
             log.warning("cohort_failed", trials=len(left), error=storable_error(traceback.format_exc()))
             self._learn(study, error)
         return list(left.values())
@@ -137,8 +137,8 @@ class CohortTrainer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """Makes leased trials members of cohorts of one task and its data."""
+class _EntrantFactory:
+    """Turns leased trials into entrants of cohorts of one task and its data."""
 
     study: LeasedStudy
     task: Task
@@ -146,7 +146,7 @@ class _Places:
     device: torch.device
 
     def entrant(self, trial: LeasedTrial, channel: TrialChannel) -> Entrant:
-        """One that begins."""
+        """An entrant at step 0."""
         name, fraction = trial.trial, trial.horizon_fraction
         member = new_member(
             self.task, self.data, trial.schedule, trial.seed, name=name, fraction=fraction, device=self.device
@@ -157,7 +157,7 @@ class _Places:
     def groups(
         self, trials: Sequence[LeasedTrial], channel: TrialChannel, checkpoints: Checkpoints
     ) -> Mapping[int, list[Entrant]]:
-        """By position in an epoch: 0 for all that are new, another one for those that were saved within one."""
+        """Entrants by their position within an epoch: 0 for new trials, maybe another for trials with a checkpoint."""
         groups: dict[int, list[Entrant]] = {}
         for trial in trials:
             entrant = self.entrant(trial, channel)
@@ -168,11 +168,11 @@ class _Places:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refill:
-    """Makes trials of the queue members, where places of a cohort are free."""
+class _QueueSupply:
+    """Supplies a cohort's free places with trials of the queue."""
 
     queue: Queue
-    places: _Places
+    factory: _EntrantFactory
     start: Callable[[Sequence[LeasedTrial]], object]
     channel: TrialChannel
 
@@ -182,4 +182,4 @@ class _Refill:
     def take(self, places: int) -> list[Entrant]:
         taken = self.queue.take(places)
         self.start(taken)
-        return [self.places.entrant(trial, self.channel) for trial in taken]
+        return [self.factory.entrant(trial, self.channel) for trial in taken]

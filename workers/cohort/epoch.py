@@ -1,4 +1,4 @@
-"""One epoch of a cohort: in which order each member sees the data, and at which rates."""
+"""One epoch of a cohort: each member's order of the data, random draws and rates, as tensors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from workers.tasks.task import Task
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Of the members in order, on the device; made at any position, and whole all the same.
+    """The tables of a whole epoch, whatever the position at which they were made. Rows are members.
 
-    batches: (steps but the last, members, batch size) and last: (members, examples), indices of examples, the last
-    batch being the epoch's rest; draws: (members, train_size, ...) or None; coefficients: (steps, of them, members, 1);
-    first_steps: (members,), the step at which each member's epoch began; position: (1,), the next step's place.
+    batches: (steps - 1, members, batch size), indices of examples; last: (members, examples), those of the last batch,
+    which may be smaller; draws: (members, train_size, ...) or None; coefficients: (steps, coefficients, members, 1),
+    of the optimizer; first_steps: (members,), the step at which each member's epoch began; position: (1,), that of the
+    next step.
     """
 
     batches: Tensor
@@ -31,15 +32,15 @@ class Epoch:
     position: Tensor
 
     def batch(self, *, last: bool) -> Tensor:
-        """Indices of the next step's examples: (members, examples)."""
+        """The indices of the next step's examples: (members, examples)."""
         return self.last if last else self.batches.index_select(0, self.position)[0]
 
     def rates(self) -> Tensor:
-        """The next step's coefficients: (of them, members, 1)."""
+        """The next step's coefficients: (coefficients, members, 1)."""
         return self.coefficients.index_select(0, self.position)[0]
 
     def rows(self, places: Tensor) -> Epoch:
-        """What is left of it for these members."""
+        """The tables of these members."""
         return Epoch(
             self.batches[:, places],
             self.last[places],
@@ -49,14 +50,14 @@ class Epoch:
             self.position,
         )
 
-    def become(self, other: Epoch) -> None:
-        """Take over another one's numbers, of the same members, in the memory that this one has."""
+    def copy_from(self, other: Epoch) -> None:
+        """Copy the values of another epoch of the same members into this one's memory."""
         for own, new in zip(self.tensors(), other.tensors(), strict=True):
             own.copy_(new)
 
     def tensors(self) -> list[Tensor]:
-        own = [self.batches, self.last, self.coefficients, self.first_steps, self.position]
-        return own if self.draws is None else [*own, self.draws]
+        tables = [self.batches, self.last, self.coefficients, self.first_steps, self.position]
+        return tables if self.draws is None else [*tables, self.draws]
 
     def to(self, device: torch.device) -> Epoch:
         draws = None if self.draws is None else self.draws.to(device)
@@ -68,22 +69,20 @@ class Epoch:
 
 
 def begin_epoch(task: Task, members: Sequence[Member], updates: Tensor, update: Update, *, train_size: int) -> Epoch:
-    """updates: (members,), the optimizer's so far. Everything is drawn and computed on the CPU, as alone, and is there
-    still.
-    """
+    """Draw and compute an epoch on the CPU, as solo training does. updates: (members,), optimizer updates so far."""
     steps = task.params.steps_per_epoch(train_size)
     epochs = [member.step // steps for member in members]
-    drawn = [
+    orders = [
         torch.randperm(train_size, generator=generator("order", member.seed, epoch))
         for member, epoch in zip(members, epochs, strict=True)
     ]
     draws = [task.draws(train_size, member.seed, epoch) for member, epoch in zip(members, epochs, strict=True)]
-    order, size = torch.stack(drawn), task.params.batch_size
+    order, size = torch.stack(orders), task.params.batch_size
     full = order[:, : (steps - 1) * size].unflatten(1, (steps - 1, size))
     return Epoch(
         full.transpose(0, 1).contiguous(),
         order[:, (steps - 1) * size :].contiguous(),
-        None if draws[0] is None else torch.stack([drawn for drawn in draws if drawn is not None]),
+        None if draws[0] is None else torch.stack([own for own in draws if own is not None]),
         _coefficients(task, members, updates, update, steps),
         torch.tensor([epoch * steps for epoch in epochs]),
         torch.tensor([members[0].step % steps]),
@@ -91,16 +90,15 @@ def begin_epoch(task: Task, members: Sequence[Member], updates: Tensor, update: 
 
 
 def _coefficients(task: Task, members: Sequence[Member], updates: Tensor, update: Update, steps: int) -> Tensor:
-    usual = task.params.resolved_momentum
     lr = torch.zeros(steps, len(members), dtype=torch.float64)
-    momentum = torch.full_like(lr, usual)
+    momentum = torch.full_like(lr, task.params.resolved_momentum)
     counts = torch.zeros_like(lr)
     for place, member in enumerate(members):
         position = member.step % steps
-        rates, cycled = member.rates.ahead(member.step - position, steps)
+        rates, momenta = member.rates.ahead(member.step - position, steps)
         lr[:, place] = torch.from_numpy(rates)
-        if cycled is not None:
-            momentum[:, place] = torch.from_numpy(cycled)
+        if momenta is not None:
+            momentum[:, place] = torch.from_numpy(momenta)
         counts[:, place] = updates[place] + torch.arange(1 - position, steps + 1 - position)
     columns = update.coefficients(lr, momentum, counts.clamp_(min=1))
     return torch.stack(columns, dim=1).unsqueeze(-1).float()

@@ -1,7 +1,7 @@
-"""Where each of a model's weights lies in a row of numbers.
+"""Maps a model's weights to a flat row of numbers and back.
 
-A cohort keeps its weights as one matrix (members, numbers): an optimizer's update is then a few
-operations, however many layers the model has, and a member that leaves is a row less.
+A cohort keeps its weights as one matrix (members, numbers). An optimizer update then takes a few operations, however
+many layers the model has, and removing a member removes a row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Layout:
-    """Of one model's trained parameters, in the order of `parameters()`, which is the optimizer's too."""
+    """The layout of a model's trained parameters, in the order of `parameters()`, which the optimizer uses too."""
 
     def __init__(self, model: nn.Module) -> None:
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
@@ -23,11 +23,11 @@ class Layout:
         self.sizes = tuple(math.prod(shape) for shape in self.shapes)
 
     def row(self, weights: Iterable[Tensor]) -> Tensor:
-        """The weights, in the layout's order, as (numbers,)."""
+        """Flatten weights, given in the layout's order, to (numbers,)."""
         return torch.cat([weight.detach().reshape(-1) for weight in weights])
 
     def stacked(self, rows: Tensor) -> dict[str, Tensor]:
-        """Views of rows (members, numbers): each weight as (members, *shape), by name."""
+        """Views of rows (members, numbers) by name, each as (members, *shape)."""
         pieces = rows.split(self.sizes, dim=1)
         return {
             name: piece.unflatten(1, shape) if shape else piece.squeeze(1)

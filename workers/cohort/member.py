@@ -1,4 +1,4 @@
-"""A trial in a cohort: what is its own besides its numbers."""
+"""A trial in a cohort: its seed, rates, random generator and step. Its weights are a row of the cohort's `Stack`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.training.rates import Rates
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """One trial: `step` is the next to do, 0-based; `noise` draws its dropout."""
+    """One trial. `step`: the next one, 0-based. `noise`: the generator of its dropout masks."""
 
     name: str
     seed: int
@@ -31,7 +31,7 @@ class Member:
 def new_member(
     task: Task, data: TensorData, schedule: Schedule, seed: int, *, name: str, fraction: float, device: torch.device
 ) -> Member:
-    """Raises InvalidValueError for a schedule that follows a metric which the task does not report."""
+    """A member at step 0. Raises InvalidValueError for a schedule that follows a metric the task does not report."""
     horizon_steps = task.horizon_steps(data, fraction)
     noise = torch.Generator(device).manual_seed(derived_seed("noise", seed))
     return Member(name, seed, Rates(schedule, horizon_steps, task.metrics), horizon_steps, noise)

@@ -1,4 +1,4 @@
-"""How much memory a device has left, as far as it tells."""
+"""Measures a device's free and used memory, and recognizes out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KIB = 1024
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """None where the system does not tell."""
+    """Free memory of the device; None if the system does not report it."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
@@ -25,14 +25,14 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def used_bytes(device: torch.device) -> int:
-    """The most that this process has ever held at once there."""
+    """The peak memory of this process on the device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """The CPU's allocator has no class of its own for it."""
+    """Whether memory ran out. The CPU's allocator raises a plain RuntimeError."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)

@@ -1,4 +1,4 @@
-"""One model of a task, computed for all members of a cohort at once."""
+"""Computes a task's model for all members of a cohort at once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from workers.training.dropout import Tape, draw_masks, tape_dropouts
 
 
 class NotFusibleError(Exception):
-    """The task's model cannot be trained in a cohort; the message says why."""
+    """The task's model cannot be trained in a cohort, for the reason in the message."""
 
 
 class FusedModel:
-    """`template` lends its code; the numbers are the members': weights (members, numbers) and buffers."""
+    """A task's model with the weights (members, numbers) and buffers of all members; `template` provides its code."""
 
     def __init__(self, task: Task, device: torch.device) -> None:
         """Raises NotFusibleError."""
-        # The caller's draws stay as they are: the template's weights are never used.
+        # The template's weights are never used, so building it must not change the caller's random state.
         with torch.random.fork_rng(devices=[]):
             self.template = task.build_model().to(device)
         _check(self.template)
@@ -34,7 +34,8 @@ class FusedModel:
         self.draws = tape_dropouts(self.template, self._tape)
         self._sites: dict[torch.Size, list[tuple[float, torch.Size]]] = {}
         self._evaluates_fused = True
-        # vmap loops over the members where torch has no batched operation. Slow, and right: the probe measures it.
+        # If torch has no batched operation, vmap loops over the members. That is correct, and the probe measures how
+        # slow it is.
         warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
         self._losses = vmap(self._member_loss, in_dims=(0, 0, 0, 0, 0), randomness="error")
 
@@ -48,21 +49,21 @@ class FusedModel:
     ) -> tuple[Tensor, Tensor]:
         """Losses (members,) and their gradients (members, numbers); buffers are updated in place.
 
-        rows: (members, numbers); inputs and targets: (members, batch, ...). Members share no number, so the
-        gradient of the sum of their losses is every member's own: one backward pass, and none is nested in vmap.
+        rows: (members, numbers); inputs and targets: (members, batch, ...). Members share no weights, so the gradient
+        of the sum of their losses holds every member's own gradient: one backward pass, not nested in vmap.
         """
         self.template.train()
         masks = self._masks(inputs, generators) if self.draws else []
         with torch.enable_grad():
             leaf = rows.detach().requires_grad_()
             losses = self._losses(self.layout.stacked(leaf), buffers, inputs, targets, masks)
-            # Not kept beyond the step, whose memory may be a recording's.
+            # The masks must not outlive the step, because their memory may belong to a recording.
             self._tape.rewind(())
             (gradients,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradients
 
     def evaluate(self, rows: Tensor, buffers: dict[str, Tensor], data: TensorData) -> list[dict[str, float]]:
-        """Every member's metrics; members one by one where the task's own evaluation cannot be fused."""
+        """Every member's metrics. Members are evaluated one by one if the task's evaluation cannot be fused."""
         self.template.eval()
         with torch.no_grad():
             stacked = self.layout.stacked(rows)
@@ -83,8 +84,8 @@ class FusedModel:
         def measure(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
             return dict(self._task.evaluate(_Bound(self.template, {**weights, **own}), data))
 
-        found = {name: values.tolist() for name, values in vmap(measure)(stacked, buffers).items()}
-        return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)]
+        metrics = {name: values.tolist() for name, values in vmap(measure)(stacked, buffers).items()}
+        return [dict(zip(metrics, values, strict=True)) for values in zip(*metrics.values(), strict=True)]
 
     def _evaluate_one(
         self, weights: dict[str, Tensor], buffers: dict[str, Tensor], data: TensorData
@@ -116,11 +117,11 @@ class FusedModel:
 
 
 class _Bound(nn.Module):
-    """The template with numbers of its own, as a task's `evaluate` expects a model."""
+    """The template with one member's weights and buffers, as a module for the task's `evaluate`."""
 
     def __init__(self, template: nn.Module, numbers: dict[str, Tensor]) -> None:
         super().__init__()
-        # In a tuple, where nn.Module does not find it: its parameters would be taken for this one's.
+        # Hidden in a tuple, so that nn.Module does not register the template's parameters as this module's own.
         self._template = (template,)
         self._numbers = numbers
         self.eval()

@@ -1,7 +1,7 @@
-"""Measures how fast several processes on one device train a task at once, each one trial.
+"""Measures how fast several processes train a task at once on one device, with one trial each.
 
-The processes are real ones, made anew and ended again. All are ready, and have warmed up, before the clock starts; then
-the first one trains by itself for a while, then the first two do, then the first four, ….
+The benchmark starts new processes and ends them afterwards. All warm up before the measurement; then the first process
+trains for a while, then the first two, then the first four, ….
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from workers.training.run import Run
 from workers.training.solo import build_task
 
 READY_SECONDS = 120.0
-"""How long processes may take to start, load the data and take their first steps."""
+"""How long processes may take to start, load the data and warm up."""
 TRAIN_SECONDS = 2.0
-"""How long so many train at once."""
+"""How long each number of processes trains."""
 PATIENCE_SECONDS = 30.0
-"""How much longer than that a step and an evaluation may take."""
+"""How much longer the last step and an evaluation may take."""
 WARM_UP_STEPS = 3
 QUIET = {"family": "constant", "start_lr": 1e-4, "end_lr": 1e-4}
 
 
-class RehearsalError(RuntimeError):
-    """A process could not train beside the others."""
+class BenchmarkError(RuntimeError):
+    """A process of the benchmark could not train."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What each process is given. `memory_share`: of the GPU, that it may use; None for no limit."""
+class BenchmarkSpec:
+    """What each process trains, and where. `memory_share`: its share of the GPU's memory; None for no limit."""
 
     task: Mapping[str, Any]
     data_dir: Path
@@ -48,81 +48,81 @@ class Part:
     memory_share: float | None = None
 
 
-def rehearse(part: Part, most: int) -> dict[int, float]:
-    """By the number of processes, up to `most`: the seconds that an epoch takes, of one trial in each of them.
+def benchmark_processes(spec: BenchmarkSpec, most: int) -> dict[int, float]:
+    """Seconds for an epoch, by the number of processes up to `most`, each training one trial.
 
-    Of those numbers that could be measured; raises RehearsalError where not even one process could train.
+    Stops at the first number that cannot train. Raises BenchmarkError if not even one process can.
     """
     counts = [count for count in (2**power for power in range(most.bit_length())) if count <= most]
     seconds: dict[int, float] = {}
-    with Rehearsal(part, counts[-1]) as rehearsal:
+    with ProcessBenchmark(spec, counts[-1]) as benchmark:
         for count in counts:
             try:
-                seconds[count] = rehearsal.epoch_seconds(count)
-            except RehearsalError:
+                seconds[count] = benchmark.epoch_seconds(count)
+            except BenchmarkError:
                 if not seconds:
                     raise
                 break
     return seconds
 
 
-class Rehearsal:
-    """So many processes, until the block ends."""
+class ProcessBenchmark:
+    """`count` processes, which end with the context."""
 
-    def __init__(self, part: Part, count: int) -> None:
-        self._actors = [_Actor(part) for _ in range(count)]
+    def __init__(self, spec: BenchmarkSpec, count: int) -> None:
+        self._processes = [_Process(spec) for _ in range(count)]
         self._ready = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for actor in self._actors:
-            actor.end()
+        for process in self._processes:
+            process.end()
 
     def epoch_seconds(self, count: int) -> float:
-        """Of one trial in each of the first `count` processes, while these train at once.
+        """The mean duration of an epoch while the first `count` processes train at once.
 
-        Raises RehearsalError where one of them cannot train.
+        Raises BenchmarkError if one of them cannot train.
         """
-        playing = self._actors[:count]
-        for actor in self._actors[self._ready :]:
-            actor.hear(READY_SECONDS)
+        training = self._processes[:count]
+        for process in self._processes[self._ready :]:
+            process.receive(READY_SECONDS)
             self._ready += 1
-        for actor in playing:
-            actor.tell(TRAIN_SECONDS)
-        return sum(actor.hear(TRAIN_SECONDS + PATIENCE_SECONDS) for actor in playing) / count
+        for process in training:
+            process.send(TRAIN_SECONDS)
+        return sum(process.receive(TRAIN_SECONDS + PATIENCE_SECONDS) for process in training) / count
 
 
-class _Actor:
-    """One process, which says when it is ready, and then of each order what an epoch took."""
+class _Process:
+    """One process. It sends a number when it is ready, and the duration of an epoch for each request."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, spec: BenchmarkSpec) -> None:
         self._connection, theirs = Pipe()
         self._process = subprocess.Popen(
-            interpreter(__name__, play.__name__, theirs.fileno()),
+            interpreter(__name__, answer_requests.__name__, theirs.fileno()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
-        self.tell(part)
+        self.send(spec)
 
-    def tell(self, order: Part | float) -> None:
+    def send(self, request: BenchmarkSpec | float) -> None:
         try:
-            self._connection.send(order)
+            self._connection.send(request)
         except OSError as error:
-            raise RehearsalError("a process ended by itself") from error
+            raise BenchmarkError("a process ended unexpectedly") from error
 
-    def hear(self, seconds: float) -> float:
+    def receive(self, seconds: float) -> float:
         try:
-            told = self._connection.recv() if self._connection.poll(seconds) else "a process took too long"
+            answer = self._connection.recv() if self._connection.poll(seconds) else "a process took too long"
         except (EOFError, OSError) as error:
-            raise RehearsalError("a process ended by itself") from error
-        if isinstance(told, str):
-            raise RehearsalError(told)
-        return float(told)
+            raise BenchmarkError("a process ended unexpectedly") from error
+        if isinstance(answer, str):
+            raise BenchmarkError(answer)
+        return float(answer)
 
     def end(self) -> None:
         self._process.kill()
@@ -130,26 +130,26 @@ class _Actor:
         self._connection.close()
 
 
-def play(descriptor: int) -> None:
-    """The process itself. `descriptor`: of the pipe to who measures; when that is gone, so is this."""
+def answer_requests(descriptor: int) -> None:
+    """The entry point of a process. `descriptor`: of the pipe to the benchmark; the process ends when it closes."""
     connection = Connection(descriptor)
     try:
-        stage = _Stage(connection.recv())
+        training = _TimedTraining(connection.recv())
         connection.send(0.0)
         while True:
-            connection.send(stage.epoch_seconds(connection.recv()))
+            connection.send(training.epoch_seconds(connection.recv()))
     except EOFError:
         return
-    except Exception as error:  # noqa: BLE001 - whatever the task raises is told
+    except Exception as error:  # noqa: BLE001 - any exception of the task is sent to the benchmark
         connection.send(f"{type(error).__name__}: {error}"[:300])
 
 
-class _Stage:
-    def __init__(self, part: Part) -> None:
-        self._device = torch.device(part.device)
-        configure_torch(self._device, part.threads)
-        bound_memory(self._device, part.memory_share)
-        self._task = build_task(part.task, part.data_dir)
+class _TimedTraining:
+    def __init__(self, spec: BenchmarkSpec) -> None:
+        self._device = torch.device(spec.device)
+        configure_torch(self._device, spec.threads)
+        bound_memory(self._device, spec.memory_share)
+        self._task = build_task(spec.task, spec.data_dir)
         self._steps = self._task.params.steps_per_epoch(self._task.data(self._device).train_size)
         self._run = self._new_run()
         for _ in range(WARM_UP_STEPS):
@@ -157,19 +157,19 @@ class _Stage:
         self._run.evaluate()
 
     def epoch_seconds(self, seconds: float) -> float:
-        """What an epoch takes with its evaluation, found by training for so many seconds."""
-        begun, steps, evaluations = self._now(), 0, 0
-        while (passed := self._now() - begun) < seconds or not steps:
+        """The duration of an epoch with its evaluation, measured by training for `seconds`."""
+        started, steps, evaluations = self._now(), 0, 0
+        while (passed := self._now() - started) < seconds or not steps:
             evaluations += self._advance()
             steps += 1
         if evaluations:
             return passed / steps * self._steps
-        begun = self._now()
+        started = self._now()
         self._run.evaluate()
-        return passed / steps * self._steps + self._now() - begun
+        return passed / steps * self._steps + self._now() - started
 
     def _advance(self) -> bool:
-        """A step; whether the model was evaluated too."""
+        """Train a step. Returns whether the model was evaluated too."""
         if self._run.finished:
             self._run = self._new_run()
         return self._run.advance() is not None
@@ -178,7 +178,7 @@ class _Stage:
         return Run(self._task, schedule_from_dict(QUIET), 0, self._device)
 
     def _now(self) -> float:
-        """By the clock, once the device has done what it was asked to: what the others take of it counts."""
+        """The wall-clock time after the device has finished its work, so that waiting for other processes counts."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()

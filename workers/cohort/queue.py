@@ -1,4 +1,4 @@
-"""Leased trials that wait for a place in a cohort."""
+"""The queue of leased trials that wait for a place in a cohort."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from workers.trainer import TrialChannel
 
 
 class Queue:
-    """Of one study. A cohort has one data set, so only trials that hold out the same fold go into it."""
+    """Waiting trials of one study. A cohort has one data set, so it takes only trials with the same fold."""
 
     def __init__(self, trials: Sequence[LeasedTrial], channel: TrialChannel) -> None:
-        """At least one trial: the first one's fold is the cohort's."""
+        """`trials`: at least one; the cohort trains the fold of the first."""
         self._channel = channel
         self._fold = trials[0].fold
         self._waiting = list(trials)
 
     def first(self, places: int) -> list[LeasedTrial]:
-        """Take so many, at most, off it that can be trained together, in the order in which they came."""
+        """Remove and return up to `places` trials that can train together, in order of arrival."""
         return self._taken([trial for trial in self._waiting if self._suits(trial)][:places])
 
     def take(self, places: int) -> list[LeasedTrial]:
-        """The same of those that can begin with an epoch: another attempt's may go on within one."""
+        """The same, but only first attempts: later ones may have to resume in the middle of an epoch."""
         self._waiting += self._channel.arrivals()
         fresh = [trial for trial in self._waiting if self._suits(trial) and trial.attempt == 1]
         return self._taken(fresh[:places])
 
     def want(self, places: int) -> None:
-        """Have trials brought for so many places, where too few wait."""
+        """Ask for more trials if fewer than `places` wait."""
         self._waiting += self._channel.arrivals()
         missing = places - len(self._waiting)
         if missing > 0:
             self._channel.want(missing)
 
     def left(self) -> list[LeasedTrial]:
-        """Those that still wait, and those that came since."""
+        """All trials that still wait, new arrivals included."""
         self._waiting += self._channel.arrivals()
         return self._waiting
 

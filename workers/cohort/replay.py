@@ -1,7 +1,7 @@
-"""A step that is the same every time is done from Python at first, then replayed from a recording of it.
+"""Launches a repeated step from Python at first, then records it and replays the recording.
 
-What may go wrong is told, and steps go on from Python: a replay is trusted once it has done what the step itself does
-from the same numbers, and a recording is thrown away when anything that it holds the address of has moved.
+A replay is trusted only after its results matched those of the step itself. A recording is discarded when any memory
+that it refers to has moved. If anything fails, the reason is kept, and all steps are launched from Python.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from torch import Tensor
 from workers.cohort.memory import is_out_of_memory
 
 WARM_STEPS = 3
-"""Done from Python before a recording: libraries get ready, kernels are chosen."""
+"""Steps launched from Python before a recording, in which libraries initialize and kernels are selected."""
 CHECKED_REPLAYS = 2
-"""So many replays are compared. One would not tell a step that hands over numbers of the host: the first replay has
-those of the recording."""
+"""Replays whose results are checked. One is not enough: a step that wrongly depends on Python numbers passes the first
+check, because its numbers are still those of the recording."""
 RTOL, ATOL = 1e-3, 1e-5
-"""As the probe's: kernels may sum in another order, a wrong step is far off."""
+"""The probe's tolerances: kernels may sum in another order, but a wrong step is far off."""
 
 Step = Callable[[], None]
 Copy = tuple[list[Tensor], list[Tensor]]
-"""Of what a step changes, and of the states of the generators that it draws from."""
+"""Copies of the tensors that a step changes, and of the states of its generators."""
 log = structlog.get_logger(__name__)
 
 
 class Recording(Protocol):
     def replay(self) -> None:
-        """Do the recorded step, with what its memory holds now."""
+        """Run the recorded step on the current contents of its memory."""
 
     def release(self) -> None:
-        """It is not replayed any more: give back what it holds."""
+        """Free the recording's resources; it is not replayed again."""
 
 
 class Recorder(Protocol):
-    """Records what a device does."""
+    """Records the operations of a device."""
 
     def warm(self, step: Step) -> None:
-        """Do the step as it is done while it is recorded."""
+        """Run the step in the way in which it will be recorded."""
 
     def record(self, step: Step, generators: Sequence[torch.Generator]) -> Recording:
-        """Record the step without doing it. generators: those it draws from. Raises what makes it impossible."""
+        """Record the step without running it. generators: those it draws from. Raises if it cannot be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a step works on. `changed` and `generators`: what it leaves changed; `read`: what it reads besides."""
+    """The memory of a step: the tensors that it changes, those that it only reads, and its random generators."""
 
     changed: Sequence[Tensor]
     read: Sequence[Tensor]
@@ -61,22 +61,24 @@ class Memory:
         return (*tensors, *map(id, self.generators))
 
     def copy(self) -> Copy:
-        return [tensor.clone() for tensor in self.changed], [each.get_state() for each in self.generators]
+        return [tensor.clone() for tensor in self.changed], [generator.get_state() for generator in self.generators]
 
     def restore(self, copy: Copy) -> None:
-        for tensor, kept in zip(self.changed, copy[0], strict=True):
-            tensor.copy_(kept)
-        for each, state in zip(self.generators, copy[1], strict=True):
-            each.set_state(state)
+        tensors, states = copy
+        for tensor, saved in zip(self.changed, tensors, strict=True):
+            tensor.copy_(saved)
+        for generator, state in zip(self.generators, states, strict=True):
+            generator.set_state(state)
 
     def agrees_with(self, copy: Copy) -> bool:
-        drawn = all(torch.equal(each.get_state(), state) for each, state in zip(self.generators, copy[1], strict=True))
-        return drawn and all(map(_close, self.changed, copy[0]))
+        tensors, states = copy
+        current = [generator.get_state() for generator in self.generators]
+        return all(map(torch.equal, current, states)) and all(map(_close, self.changed, tensors))
 
 
 @dataclass(slots=True)
 class _Kind:
-    """One shape of the step. `done`: from Python; `to_check`: replays that are still to be compared."""
+    """A kind of step. `done`: steps launched from Python. `to_check`: replays that remain to be checked."""
 
     done: int = 0
     recording: Recording | None = None
@@ -84,19 +86,19 @@ class _Kind:
 
 
 class Replayer:
-    """Does the steps of one cohort. `refused`: why none are replayed any more, empty while they may be."""
+    """Runs the steps of one cohort. `refused`: why steps are not replayed; empty while they may be."""
 
     def __init__(self, recorder: Recorder | None) -> None:
-        """`recorder`: None where steps are done from Python, as they are."""
+        """`recorder`: None to launch all steps from Python."""
         self._recorder = recorder
         self._kinds: dict[Hashable, _Kind] = {}
         self._addresses: tuple[int, ...] = ()
         self.refused = ""
         self.is_settled = recorder is None
-        """The next steps of the last one's kind are done as that one was, until something moves."""
+        """Whether steps of the last step's kind will run as it did, until memory moves."""
 
     def do(self, kind: Hashable, step: Step, memory: Memory) -> None:
-        """Do the step. `kind`: steps of one kind differ in nothing but what their memory holds."""
+        """Run the step. `kind`: steps of the same kind differ only in the contents of their memory."""
         if self._recorder is None or self.refused:
             step()
             return
@@ -104,33 +106,33 @@ class Replayer:
         if addresses != self._addresses:
             self.forget()
             self._addresses = addresses
-        known = self._kinds.setdefault(kind, _Kind())
-        self.is_settled = known.recording is not None and not known.to_check
-        if known.recording is None and known.done < WARM_STEPS:
-            known.done += 1
+        state = self._kinds.setdefault(kind, _Kind())
+        self.is_settled = state.recording is not None and not state.to_check
+        if state.recording is None and state.done < WARM_STEPS:
+            state.done += 1
             self._recorder.warm(step)
-        elif known.recording is not None and not known.to_check:
-            known.recording.replay()
+        elif state.recording is not None and not state.to_check:
+            state.recording.replay()
         else:
-            self._try(self._recorder, known, step, memory)
+            self._try_replay(self._recorder, state, step, memory)
 
     def forget(self) -> None:
-        """Give back the recordings: members come or go, so that what was recorded has moved."""
+        """Release all recordings. Required when members join or leave, since that moves the recorded memory."""
         for kind in self._kinds.values():
             if kind.recording is not None:
                 kind.recording.release()
         self._kinds.clear()
 
-    def _try(self, recorder: Recorder, kind: _Kind, step: Step, memory: Memory) -> None:
-        """A step that is replayed if all goes well, and done in any case."""
+    def _try_replay(self, recorder: Recorder, kind: _Kind, step: Step, memory: Memory) -> None:
+        """Run a step, and check a replay of it; if recording or replay fail, the step itself has still been run."""
         before: Copy | None = None
         try:
             before = memory.copy()
             if kind.recording is None:
                 kind.recording = recorder.record(step, memory.generators)
             reason = self._compare(kind.recording, step, memory, before)
-        except Exception as error:  # noqa: BLE001 - whatever cannot be recorded can still be done
-            self._refuse(_words(error))
+        except Exception as error:  # noqa: BLE001 - a step that cannot be recorded can still be launched from Python
+            self._refuse(_reason(error))
             if before is not None:
                 memory.restore(before)
             step()
@@ -140,7 +142,7 @@ class Replayer:
             self._refuse(reason)
 
     def _compare(self, recording: Recording, step: Step, memory: Memory, before: Copy) -> str:
-        """Does the step and replays it from the same numbers. Why they differ; the step's own numbers stay then."""
+        """Run the step, and replay it from the same state. Returns how they differ; the step's own results are kept."""
         step()
         expected = memory.copy()
         memory.restore(before)
@@ -148,7 +150,7 @@ class Replayer:
         if memory.agrees_with(expected):
             return ""
         memory.restore(expected)
-        return "a replayed step was not the step itself"
+        return "a replayed step gave other results than the step itself"
 
     def _refuse(self, reason: str) -> None:
         self.refused = f"steps are not replayed: {reason}"
@@ -163,8 +165,8 @@ def _close(value: Tensor, expected: Tensor) -> bool:
     return torch.allclose(value, expected, rtol=RTOL, atol=ATOL, equal_nan=True)
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if is_out_of_memory(error):
-        return "a recording did not fit into memory beside the training itself"
+        return "a recording did not fit into memory along with the training"
     line = next(iter(str(error).strip().splitlines()), "")
     return f"{type(error).__name__}: {line}"[:300]

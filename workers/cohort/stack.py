@@ -1,4 +1,4 @@
-"""The numbers of a cohort's members, one row each."""
+"""The stacked weights, buffers and optimizer state of a cohort, one row for each member."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Every tensor begins with the members.
+    """Tensors whose first dimension is the members.
 
-    weights: (members, numbers); buffers: by name (members, *shape); slots: what the optimizer remembers, by its
-    name there (members, numbers); updates: how many the optimizer has made; loss_sums: over the epoch so far;
-    bad_steps: the first step whose loss was no number, -1 for none.
+    weights: (members, numbers); buffers: (members, *shape) by name; slots: the optimizer's state, (members, numbers) by
+    torch's names; updates: number of optimizer updates; loss_sums: over the epoch so far; bad_steps: the first step
+    with a non-finite loss, -1 for none.
     """
 
     weights: Tensor
@@ -29,19 +29,19 @@ class Stack:
         return len(self.weights)
 
     def tensors(self) -> list[Tensor]:
-        """Those that a step changes."""
+        """The tensors that a step changes."""
         return [self.weights, *self.buffers.values(), *self.slots.values(), self.loss_sums, self.bad_steps]
 
     def rows(self, places: Tensor) -> Stack:
         """Copies of these rows. places: (rows,), int64 on the CPU."""
-        return self._each(lambda values: values.index_select(0, places.to(values.device)))
+        return self._map(lambda values: values.index_select(0, places.to(values.device)))
 
     def to(self, device: torch.device) -> Stack:
-        """`updates` stays on the CPU, where rates are computed."""
-        moved = self._each(lambda values: values.to(device))
+        """A copy on the device, except `updates`, which stays on the CPU, where rates are computed."""
+        moved = self._map(lambda values: values.to(device))
         return Stack(moved.weights, moved.buffers, moved.slots, self.updates, moved.loss_sums, moved.bad_steps)
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Stack:
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Stack:
         return Stack(
             change(self.weights),
             {name: change(values) for name, values in self.buffers.items()},
@@ -53,7 +53,7 @@ class Stack:
 
 
 def concatenated(stacks: Sequence[Stack]) -> Stack:
-    """One after the other; at least one. All have the same buffers and slots."""
+    """The rows of all stacks, of which there is at least one. All have the same buffers and slots."""
     first = stacks[0]
     return Stack(
         torch.cat([stack.weights for stack in stacks]),

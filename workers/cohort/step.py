@@ -1,8 +1,8 @@
-"""One training step of all members: a fixed sequence of operations on memory of the device.
+"""One training step of all members, as a fixed sequence of operations on device memory.
 
-What differs from step to step (which examples, which rates, which number the step has) is uploaded for a whole epoch,
-and a counter on the device says which row is meant. So the host reads nothing, decides nothing and hands over no
-number: a step may be recorded once and replayed.
+Everything that differs between steps (examples, rates, step numbers) is uploaded once for a whole epoch, and a counter
+on the device selects the row. During a step the host reads, decides and passes nothing, so a step can be recorded once
+and replayed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workers.tasks.task import Task, TensorData
 
 
 class FusedStep:
-    """Gathers the batches, computes losses and gradients, updates, and counts."""
+    """Gathers the batches, computes losses and gradients, updates the weights, and advances the counter."""
 
     def __init__(self, task: Task, data: TensorData, model: FusedModel, update: Update) -> None:
         self._task = task
@@ -29,8 +29,9 @@ class FusedStep:
         self._update = update
 
     def do(self, stack: Stack, epoch: Epoch, noise: Sequence[torch.Generator], *, last: bool) -> None:
-        """The step that `epoch.position` says; stack and position are changed in place. `last`: of the epoch, whose
-        batch may be a smaller one. noise: of each member.
+        """Run the step at `epoch.position`, and update stack and position in place.
+
+        `last`: whether it is the epoch's last step, whose batch may be smaller. noise: each member's generator.
         """
         batch = epoch.batch(last=last)
         inputs, targets = self._examples(batch, epoch.draws)
@@ -44,7 +45,7 @@ class FusedStep:
         epoch.position.add_(1)
 
     def _examples(self, batch: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (members, batch, ...) of indices (members, batch)."""
+        """Inputs and targets (members, batch, ...) for indices (members, batch)."""
         flat = batch.reshape(-1)
         inputs = self._data.train_inputs.index_select(0, flat)
         if draws is not None:

@@ -1,4 +1,4 @@
-"""Leased trials trained together, with their reports, directives and checkpoints."""
+"""Trains leased trials as a cohort, with their reports, directives and checkpoints."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ class Entrant:
 
 
 class Supply(Protocol):
-    """Where trials for free places come from."""
+    """A source of trials for free places."""
 
     def want(self, places: int) -> None:
-        """So many places are free, or will be soon."""
+        """Ask for trials for `places` places that are free or will be soon."""
 
     def take(self, places: int) -> Sequence[Entrant]:
-        """So many new trials, at most."""
+        """Up to `places` new trials."""
 
 
 REFILL_SHARE = 8
-"""Places are refilled once at least one in so many is free: taking members in copies all their numbers."""
+"""Places are refilled once at least one in this many is free, because adding members copies all rows."""
 AHEAD_SECONDS = 0.5
-"""So long before places become free, trials are wanted for them: what a claim takes, and the search's asking. Not
-longer, since what is asked for now knows nothing of the results that come meanwhile."""
+"""How long before places become free trials are asked for: about the time of a claim and of the search's suggestion.
+Not longer, because a trial suggested now cannot use the results of the meantime."""
 
 
 class CohortTraining:
-    """One attempt at trials that are at the same position of their epochs."""
+    """Trains trials that are at the same position within their epochs."""
 
     def __init__(
         self,
@@ -66,24 +66,24 @@ class CohortTraining:
         checkpoints: Checkpoints,
         cadence: Cadence,
     ) -> None:
-        """`end`: told of all trials that end at once. `note`: told once why steps are not replayed, if they are not.
-        `supply`: has trials that begin, for those that ended.
+        """`end`: called with the trials that end together. `note`: called once with the reason if steps are not
+        replayed. `supply`: new trials for free places.
         """
         self._cohort = cohort
         self._entrants = {entrant.member: entrant for entrant in entrants}
         self._metric = metric
         self._channel = channel
-        self._tell_ended = end
+        self._on_end = end
         self._note = note
         self._noted = False
         self._supply = supply
         self._places = len(entrants)
         self._checkpoints = checkpoints
         self._cadence = cadence
-        self._outlook = VacancyForecast(cohort, len(entrants))
+        self._vacancies = VacancyForecast(cohort, len(entrants))
 
     def complete(self) -> None:
-        """Train until each has ended. Raises what training raises; who has not ended then is still to be."""
+        """Train until all trials have ended. Raises the exceptions of training; trials may then be left over."""
         entrants = list(self._entrants.values())
         self._cohort.join([entrant.member for entrant in entrants], [entrant.state for entrant in entrants])
         self._end({entrant.member: self._finished(entrant) for entrant in entrants if entrant.member.finished})
@@ -91,11 +91,11 @@ class CohortTraining:
             self._end(self._ended_from_outside())
             if self._cohort.members:
                 self._advance()
-                self._take_in()
-                self._look_ahead()
+                self._refill()
+                self._request_trials()
 
-    def _take_in(self) -> None:
-        """Between two epochs, give places that are free to trials that begin; an empty cohort is over instead."""
+    def _refill(self) -> None:
+        """Between epochs, fill free places with new trials. An empty cohort is not refilled but ends."""
         free = self._places - len(self._cohort.members)
         if self._cohort.position or not self._cohort.members or free < max(1, self._places // REFILL_SHARE):
             return
@@ -104,25 +104,25 @@ class CohortTraining:
             self._entrants.update({entrant.member: entrant for entrant in entrants})
             self._cohort.join([entrant.member for entrant in entrants], [None] * len(entrants))
 
-    def _look_ahead(self) -> None:
-        free = self._outlook.free_soon(time.monotonic(), AHEAD_SECONDS)
+    def _request_trials(self) -> None:
+        free = self._vacancies.free_soon(time.monotonic(), AHEAD_SECONDS)
         if free >= max(1, self._places // REFILL_SHARE) and not self._channel.draining:
             self._supply.want(free)
 
     def _advance(self) -> None:
         ended: dict[Member, Outcome] = {}
         reports: dict[str, list[Report]] = {}
-        news = self._cohort.advance()
-        # Before anybody ends, so that each result tells.
-        self._tell_if_not_replayed()
-        for member, told in news:
+        results = self._cohort.advance()
+        # Before any trial ends, so that every result carries the note.
+        self._note_if_not_replayed()
+        for member, result in results:
             entrant = self._entrants[member]
-            if isinstance(told, DivergedError):
-                reports[entrant.trial.trial] = [told.report]
-                ended[member] = Finished("DIVERGED", error=str(told))
+            if isinstance(result, DivergedError):
+                reports[entrant.trial.trial] = [result.report]
+                ended[member] = Finished("DIVERGED", error=str(result))
                 continue
-            entrant.value = told.metrics[self._metric]
-            reports[entrant.trial.trial] = [told]
+            entrant.value = result.metrics[self._metric]
+            reports[entrant.trial.trial] = [result]
             if member.finished:
                 ended[member] = self._finished(entrant)
         if reports:
@@ -133,7 +133,7 @@ class CohortTraining:
         if self._cadence.due(time.monotonic()):
             self._save(self._cohort.members)
 
-    def _tell_if_not_replayed(self) -> None:
+    def _note_if_not_replayed(self) -> None:
         if self._cohort.not_replayed and not self._noted:
             self._noted = True
             self._note(self._cohort.not_replayed)
@@ -142,10 +142,10 @@ class CohortTraining:
         if self._channel.draining:
             self._save(self._cohort.members)
             return {member: Interrupted() for member in self._cohort.members}
-        told = {member: self._told(self._entrants[member]) for member in self._cohort.members}
-        return {member: outcome for member, outcome in told.items() if outcome is not None}
+        outcomes = {member: self._directed_outcome(self._entrants[member]) for member in self._cohort.members}
+        return {member: outcome for member, outcome in outcomes.items() if outcome is not None}
 
-    def _told(self, entrant: Entrant) -> Outcome | None:
+    def _directed_outcome(self, entrant: Entrant) -> Outcome | None:
         try:
             directive = self._channel.directive(entrant.trial.trial)
         except ServerError:
@@ -164,14 +164,14 @@ class CohortTraining:
         if not outcomes:
             return
         self._cohort.leave(outcomes)
-        self._tell_ended([(self._entrants.pop(member).trial, outcome) for member, outcome in outcomes.items()])
+        self._on_end([(self._entrants.pop(member).trial, outcome) for member, outcome in outcomes.items()])
 
     def _save(self, members: Sequence[Member]) -> None:
         started = time.monotonic()
         for member in members:
             entrant = self._entrants[member]
             name = entrant.trial.trial
-            # As alone: reports that are still on their way are saved too.
+            # Unacknowledged reports are saved too, as in solo training.
             pending = [report.model_dump_json() for report in self._channel.pending(name)]
             run = self._cohort.state(member)
             state = {"fingerprint": entrant.fingerprint, "run": run, "value": entrant.value, "reports": pending}
@@ -186,7 +186,7 @@ class CohortTraining:
 
 
 def resume(entrant: Entrant, channel: TrialChannel, checkpoints: Checkpoints) -> None:
-    """Go on from the last checkpoint, and send again the reports that were under way when it was saved."""
+    """Continue from the last checkpoint, and resend the reports that were unacknowledged when it was saved."""
     trial = entrant.trial
     state = checkpoints.load(trial.trial, entrant.fingerprint, trial.checkpoint)
     if state is None:

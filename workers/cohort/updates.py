@@ -1,9 +1,9 @@
-"""The optimizers of torch.optim as updates of many rows of weights, each with rates of its own.
+"""The optimizers of torch.optim as updates of many rows of weights, each row with its own rates.
 
-`p`: weights, `g`: gradients, both (members, numbers). What differs between members and steps comes as
-`Coefficients`, columns (members, 1) that are computed in double precision on the CPU, an epoch at once,
-so that a step neither computes with Python numbers nor waits for the device.
-Sources: torch.optim.SGD, Adam, AdamW and RMSprop, whose numbers these are to within rounding.
+`p`: weights, `g`: gradients, both (members, numbers). Everything that differs between members and steps is passed as
+coefficients: columns (members, 1), computed in double precision on the CPU for a whole epoch, so that a step neither
+computes with Python numbers nor waits for the device.
+Sources: torch.optim.SGD, Adam, AdamW and RMSprop, whose results these match to within rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RMSPROP_EPSILON = 1e-8
 
 
 class Update(ABC):
-    """One optimizer. `slots`: what it remembers of each weight, by torch's names; zero at first."""
+    """An optimizer. `slots`: torch's names of its state for each weight, which is zero at first."""
 
     slots: ClassVar[tuple[str, ...]]
     counts_steps: ClassVar[bool] = True
@@ -34,11 +34,11 @@ class Update(ABC):
 
     @abstractmethod
     def coefficients(self, lr: Tensor, momentum: Tensor, step: Tensor) -> list[Tensor]:
-        """What `apply` needs; lr, momentum and what is returned: (steps, members), double; step counts from 1."""
+        """The coefficients for `apply`. All tensors: (steps, members), double; step counts from 1."""
 
     @abstractmethod
     def apply(self, p: Tensor, g: Tensor, state: Mapping[str, Tensor], coefficients: Tensor) -> None:
-        """Change p and state in place. coefficients: (of coefficients, members, 1). g may be overwritten."""
+        """Update p and state in place; g may be overwritten. coefficients: (coefficients, members, 1)."""
 
     def _with_penalty(self, p: Tensor, g: Tensor) -> Tensor:
         return g.add_(p, alpha=self._decay) if self._decay else g
@@ -89,7 +89,7 @@ class Adam(Update):
         m, v = state["exp_avg"], state["exp_avg_sq"]
         m.lerp_(g, one_minus_beta1)
         v.mul_(ADAM_BETA2).addcmul_(g, g, value=1 - ADAM_BETA2)
-        # In torch's order, (lr m) / d: at absurd rates it decides which number overflows first.
+        # In torch's order, (lr m) / d, since at extreme rates the order decides which number overflows first.
         p.addcdiv_(m * corrected, v.sqrt().mul_(root).add_(ADAM_EPSILON))
 
 
@@ -118,6 +118,6 @@ def build_update(params: TrainingParams) -> Update:
 
 
 def clip_rows(g: Tensor, bound: float) -> Tensor:
-    """Bound each member's gradient norm, as torch.nn.utils.clip_grad_norm_ does. g: (members, numbers), changed."""
+    """Clip each member's gradient norm in place, as torch.nn.utils.clip_grad_norm_ does. g: (members, numbers)."""
     norms = torch.linalg.vector_norm(g, dim=1, keepdim=True)
     return g.mul_((bound / (norms + 1e-6)).clamp_(max=1.0))

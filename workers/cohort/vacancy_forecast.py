@@ -1,33 +1,35 @@
-"""How many places of a cohort will be free soon, so that trials for them can be at hand by then."""
+"""Forecasts how many places of a cohort will be free soon, so that trials for them can be claimed in time."""
 
 from __future__ import annotations
 
 from workers.cohort.cohort import Cohort
 
-LOOK_SECONDS = 0.1
-"""Between two looks."""
+FORECAST_SECONDS = 0.1
+"""Seconds between two forecasts."""
 
 
 class VacancyForecast:
-    """Measures a cohort's pace as it trains."""
+    """Forecasts free places from the measured speed of a cohort."""
 
     def __init__(self, cohort: Cohort, places: int) -> None:
         self._cohort = cohort
         self._places = places
         self._steps = 0
-        self._looked: tuple[float, int] | None = None
+        self._last: tuple[float, int] | None = None
 
     def free_soon(self, now: float, ahead_seconds: float) -> int:
-        """To be called after every step. How many places are free, or will be, when the epoch ends, if that is within
-        `ahead_seconds`; of several epochs that are so short, at the last one's end. 0 between two looks.
+        """The number of places that will be free at the end of the epoch, if it ends within `ahead_seconds`; else 0.
+
+        If several epochs end within that time, counts at the end of the last. Call after every step; returns 0 if the
+        last forecast was less than FORECAST_SECONDS ago.
         """
         self._steps += 1
-        if self._looked is None:
-            self._looked = (now, self._steps)
-        since, steps = now - self._looked[0], self._steps - self._looked[1]
-        if since < LOOK_SECONDS:
+        if self._last is None:
+            self._last = (now, self._steps)
+        since, steps = now - self._last[0], self._steps - self._last[1]
+        if since < FORECAST_SECONDS:
             return 0
-        self._looked = (now, self._steps)
+        self._last = (now, self._steps)
         soon, left = round(steps / since * ahead_seconds), self._cohort.steps_left
         if left > soon:
             return 0

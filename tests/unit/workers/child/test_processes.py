@@ -22,7 +22,7 @@ from workers.child.census import descendants
 from workers.child.main import MOST_ON_A_GPU, most_processes
 from workers.cohort.advisor import Advisor
 from workers.cohort.choice import Choice, ChoiceCache
-from workers.cohort.process_benchmark import Part, RehearsalError, rehearse
+from workers.cohort.process_benchmark import BenchmarkError, BenchmarkSpec, benchmark_processes
 from workers.settings import WorkerSettings
 from workers.training.solo import build_task
 
@@ -51,13 +51,13 @@ def slow(epochs: int = 5, **params: Any) -> dict[str, Any]:
     return {"name": "test.slow", "params": {"epochs": epochs, "batch_size": 20, **params}}
 
 
-def part(task: dict[str, Any]) -> Part:
-    return Part(task, Path("none"), "cpu", threads=1)
+def spec(task: dict[str, Any]) -> BenchmarkSpec:
+    return BenchmarkSpec(task, Path("none"), "cpu", threads=1)
 
 
 def test_processes_that_do_not_disturb_each_other_take_as_long_as_one(installed: Path) -> None:
     others = descendants(os.getpid())
-    seconds = rehearse(part(slow()), most=3)
+    seconds = benchmark_processes(spec(slow()), most=3)
     assert set(seconds) == {1, 2}, "powers of two"
     assert EPOCH_SECONDS < seconds[1] < 2 * EPOCH_SECONDS
     assert seconds[2] < 1.5 * seconds[1]
@@ -66,14 +66,14 @@ def test_processes_that_do_not_disturb_each_other_take_as_long_as_one(installed:
 
 def test_processes_that_train_in_turns_take_twice_as_long(installed: Path) -> None:
     """This proves that they train at the same time: one by one, no process would have waited."""
-    seconds = rehearse(part(slow(turnstile=str(installed / "turnstile"))), most=2)
+    seconds = benchmark_processes(spec(slow(turnstile=str(installed / "turnstile"))), most=2)
     assert seconds[2] > 1.6 * seconds[1]
 
 
 def test_a_task_that_fails_says_so_and_leaves_no_process(installed: Path) -> None:
     others = descendants(os.getpid())
-    with pytest.raises(RehearsalError, match="ValueError: no such data"):
-        rehearse(part(slow(fails=True)), most=2)
+    with pytest.raises(BenchmarkError, match="ValueError: no such data"):
+        benchmark_processes(spec(slow(fails=True)), most=2)
     assert set(descendants(os.getpid())) <= set(others)
 
 
@@ -97,7 +97,7 @@ def test_processes_that_gain_nothing_are_not_chosen(installed: Path) -> None:
 
 
 def test_one_process_is_measured_where_no_more_may_train(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.cohort.advisor.rehearse", lambda part, most: pytest.fail("not allowed"))
+    monkeypatch.setattr("workers.cohort.advisor.benchmark_processes", lambda spec, most: pytest.fail("not allowed"))
     assert Advisor(CPU, ChoiceCache(installed / "choices")).choice(slow()).processes == 1
 
 

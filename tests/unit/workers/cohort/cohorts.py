@@ -1,4 +1,4 @@
-"""Cohorts for tests, and the same trials alone."""
+"""Helpers that train cohorts, and the same trials solo."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def a_task(name: str, params: dict[str, Any], data_dir: Path = DEFAULT_DATA_DIR)
 
 
 def trials(lr: float) -> list[Trial]:
-    """Three that differ in family, seed, momentum and length."""
+    """Three trials that differ in family, seed, momentum and length."""
     cycle = {"start_lr": lr / 5, "peak_lr": lr, "base_momentum": 0.8, "max_momentum": 0.95}
     shapes = [
         {"family": "cosine", "start_lr": lr},
@@ -49,7 +49,7 @@ def trials(lr: float) -> list[Trial]:
 
 
 def alone(task: Task, trial: Trial, device: torch.device = CPU) -> Curve:
-    """Its curve; a divergence's report comes last."""
+    """The reports of a trial; after a divergence, its report comes last."""
     run = Run(task, trial.schedule, trial.seed, device, trial.fraction)
     curve: Curve = []
     try:
@@ -79,7 +79,7 @@ def new_cohort(
 
 
 def finish(cohort: Cohort, after_step: Callable[[Cohort], object] = lambda cohort: None) -> list[Curve]:
-    """Train to the end; the curves of those that were members at the beginning, or joined since."""
+    """Train to the end. Returns the reports of all trials, including those that joined later."""
     curves: dict[str, Curve] = {member.name: [] for member in cohort.members}
     cohort.leave([member for member in cohort.members if member.finished])
     while cohort.members:
@@ -98,7 +98,7 @@ def together(task: Task, trials: Sequence[Trial], device: torch.device = CPU) ->
 
 
 def distance(first: Curve, second: Curve) -> float:
-    """The largest relative difference of any number; infinite where steps, rates or gaps differ."""
+    """The largest relative difference between two curves; infinite if steps, rates or nulls differ."""
     frames = [[(r.step, r.epoch, r.lr, set(r.metrics)) for r in curve] for curve in (first, second)]
     if frames[0] != frames[1]:
         return float("inf")

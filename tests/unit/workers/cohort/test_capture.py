@@ -18,7 +18,7 @@ CUDA = torch.device("cuda", 0)
 
 
 class FakeCuda:
-    """What of torch.cuda a recorder uses. `events`: what was done, in order."""
+    """The part of torch.cuda that a recorder uses. `events`: its calls, in order."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -124,7 +124,7 @@ def test_recordings_share_memory_while_one_is_held_and_begin_anew_when_none_is(c
     last.release()
     third.release()
     kept = recorder.record(lambda: None, ())
-    # One that was dropped with its cohort is gone too, though nobody released it.
+    # A recording that is garbage-collected with its cohort counts as gone, although nothing released it.
     del kept
     recorder.record(lambda: None, ())
     captures = [event for event in cuda.events if event.startswith("capture")]
@@ -135,7 +135,7 @@ def test_generators_of_a_capture_that_failed_draw_on_as_if_nothing_had_been(cuda
     freed: list[str] = []
 
     class Stuck:
-        """Believes that it is captured until it is given another state."""
+        """A generator that counts as captured until it gets another state."""
 
         def __init__(self, name: str) -> None:
             self.name = name

@@ -1,4 +1,4 @@
-"""A cohort's curves are those of its members alone, whoever else is in it."""
+"""Members of a cohort get the same curves as in solo training, whatever the other members are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from workers.training.run import Run
 
 RATE = {"sgd": 0.1, "nesterov": 0.1, "adam": 0.01, "adamw": 0.01, "rmsprop": 0.003}
 SMALL = {"epochs": 2, "batch_size": 256, "hidden": 16}
-# Same sums, other kernels: float32 has 6e-8, and a few dozen steps let it grow.
+# Cohorts use other kernels for the same sums: the float32 rounding error of 6e-8 grows over a few dozen steps.
 TOLERANCE = 2e-5
 
 
@@ -56,9 +56,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("model", "rate"), [("mlp", 0.05), ("cnn", 0.05), ("resnet", 0.01)])
 def test_every_model_of_images_gives_the_curves_of_each_trial_alone(model: str, rate: float, images: Path) -> None:
-    # Each member mirrors and shifts on its own; batch normalisation's running statistics are each member's too.
+    # Each member has its own flips, crops and batch normalisation statistics.
     params = {"model": model, "width": 4, "hidden": 16, "batch_size": 32, "epochs": 2, "flip": True, "crop": 2}
-    # Normalised by a small batch, a rounding grows.
+    # Normalisation over a small batch amplifies rounding errors.
     tolerance = 5e-3 if model == "resnet" else TOLERANCE
     assert_like_alone(a_task("images", params, images), trials(rate), tolerance)
 

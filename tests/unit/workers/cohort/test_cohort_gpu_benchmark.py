@@ -1,4 +1,4 @@
-"""The benchmark of cohorts on a GPU measures, as far as that shows without one."""
+"""The GPU benchmark of cohorts, as far as it can be tested without a GPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_replayed_steps_are_measured_and_what_was_not_replayed_is_told(monkeypat
     found = measure(TINY.build(Path(), "fp32"), CPU, "replayed", 2, 0.0)
     assert found is not None
     assert found.words == ""
-    # Whole batches and the last one, both before the time counts.
+    # Full batches and the last batch both run before the measurement.
     assert len(recorder.tapes) == 2
 
 

@@ -1,4 +1,4 @@
-"""A worker that trains the trials of a lease together, against a server over HTTP."""
+"""A worker that trains the trials of a lease as a cohort, against a server over HTTP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONG: dict[str, Any] = {"name": "digits", "params": {"model": "mlp", "epochs": 1
 HUGE = {"family": "constant", "start_lr": 1e30, "end_lr": 1e30}
 TOLERANCE = 2e-5
 LONG_TOLERANCE = 1e-3
-"""After hundreds of steps a rounding has grown."""
+"""Rounding errors grow over hundreds of steps."""
 
 
 def some(count: int) -> list[FakeTrial]:
@@ -59,10 +59,10 @@ def test_a_lease_is_trained_together_and_gives_each_trial_its_own_curve(tmp_path
     for trial in trials:
         assert_as_alone(trial, TASK)
     assert len({trial.value for trial in trials}) > 1
-    told = {"mode": "cohort", "together": 4, "reason": "the worker's operator chose it", "epoch_seconds": {}}
+    told = {"mode": "cohort", "together": 4, "reason": "set by the worker's operator", "epoch_seconds": {}}
     told |= {"processes": 1, "processes_seconds": {}}
     assert [trial.execution for trial in trials] == [told] * 4
-    # All end at once: one call brings all results, and none brings the reports of one trial alone.
+    # All trials end together: one call sends all results, and each report call covers all trials.
     assert server.calls["finish"] == 1
     assert server.calls["report"] <= 3
 
@@ -71,7 +71,7 @@ def test_a_trial_that_trains_alone_tells_why(tmp_path: Path) -> None:
     trials = some(2)
     with FakeServer(*trials, task=TASK) as server, working(server, tmp_path, together=1):
         server.wait_until(lambda: ended(trials))
-    told = {"mode": "solo", "together": 1, "reason": "the worker's operator chose it", "epoch_seconds": {}}
+    told = {"mode": "solo", "together": 1, "reason": "set by the worker's operator", "epoch_seconds": {}}
     told |= {"processes": 1, "processes_seconds": {}}
     assert [trial.execution for trial in trials] == [told, told]
 
@@ -112,7 +112,7 @@ def test_freed_places_are_taken_by_trials_of_the_study_that_are_leased_for_them(
     task = {"name": "digits", "params": {**LONG["params"], "epochs": 60}}
     with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=3, max_trials=3):
         server.wait_until(lambda: trials[3].reports)
-        # It goes along with those that began before it; its lease is as large as what was free.
+        # It joins the running trials; its lease is as large as the number of free places.
         assert not any(trial.finishes for trial in trials[1:])
         server.wait_until(lambda: ended(trials))
     assert [(body["max_trials"], body["wait_seconds"] > 0) for _, body in server.claims[:2]] == [(3, True), (1, False)]
@@ -152,7 +152,7 @@ def test_an_epoch_of_a_cohort_is_one_call(tmp_path: Path) -> None:
         working(server, tmp_path, together=6, max_trials=6, checkpoint_seconds=1e6),
     ):
         server.wait_until(lambda: ended(trials))
-    # Where calls are slow, two epochs may share one.
+    # If calls are slow, two epochs may share a call.
     assert server.calls["report"] <= 4
     assert [trial.report_calls for trial in trials] == [server.calls["report"]] * 6
     assert server.calls["finish"] == 1
@@ -161,7 +161,7 @@ def test_an_epoch_of_a_cohort_is_one_call(tmp_path: Path) -> None:
 def test_trials_of_several_folds_and_fresh_seeds_are_trained_as_alone(tmp_path: Path) -> None:
     trials = some(8)
     for place, trial in enumerate(trials):
-        # The last two retrain one schedule without folds, on seeds of their own, as a confirmation does.
+        # The last two retrain one schedule without folds on other seeds, as a confirmation does.
         trial.fold = {"index": place % 2, "count": 3} if place < 6 else None
         trial.purpose = "search" if place < 6 else "confirm"
     trials[0].schedule = HUGE
@@ -170,7 +170,7 @@ def test_trials_of_several_folds_and_fresh_seeds_are_trained_as_alone(tmp_path: 
     assert trials[0].state == "DIVERGED"
     for trial in trials[1:]:
         assert_as_alone(trial, TASK)
-    # The fifth takes the first one's place, since it holds out the same fold; the sixth has nobody left to go with.
+    # The fifth takes the first one's place, since it has the same fold; no trial is left to train with the sixth.
     told = [trial.execution["together"] for trial in trials if trial.execution is not None]
     assert told == [2, 2, 2, 2, 2, 1, 2, 2]
 
@@ -178,7 +178,7 @@ def test_trials_of_several_folds_and_fresh_seeds_are_trained_as_alone(tmp_path: 
 def test_a_diverging_a_pruned_and_a_cancelled_trial_leave_the_others_alone(tmp_path: Path) -> None:
     trials = some(5)
     trials[1].schedule = HUGE
-    # Wide, to train for long after the answer to the first reports; more epochs would add up what rounding differs by.
+    # A wide model, so that training outlasts the answer to the first reports; more epochs would add rounding errors.
     task = {"name": "digits", "params": {**LONG["params"], "epochs": 40, "hidden": 1024}}
     trials[2].directive, trials[3].directive = "prune", "cancel"
     with FakeServer(*trials, task=task) as server, working(server, tmp_path, together=5):
@@ -213,7 +213,7 @@ def test_a_drained_cohort_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_one_result_that_is_refused_costs_only_its_own_trial(tmp_path: Path) -> None:
     trials = some(3)
     with FakeServer(*trials, task=TASK) as server:
-        # The call for all three, then the one for the first of them.
+        # The call for all three, then the call for the first.
         server.refusals = {"finish": deque([422, 422])}
         with working(server, tmp_path, together=3, max_trials=3):
             server.wait_until(lambda: ended(trials[1:]))
@@ -294,7 +294,7 @@ def test_the_probe_notices_a_model_whose_members_do_not_train_as_alone(monkeypat
     build = task.build_model
 
     class Aware(torch.nn.Module):
-        """Tells a trial alone from a cohort by what torch.func leaves of its parameters."""
+        """Distinguishes solo training from a cohort by the parameters that torch.func passes."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -307,7 +307,7 @@ def test_the_probe_notices_a_model_whose_members_do_not_train_as_alone(monkeypat
     monkeypatch.setattr(task, "build_model", Aware)
     choice = probe(task, CPU)
     assert choice.size == 1
-    assert "is not what it is alone" in choice.reason
+    assert "differs from solo training" in choice.reason
 
 
 def test_choices_are_kept_by_task_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +332,7 @@ def test_a_task_is_the_same_whether_its_defaults_are_written_out_or_not(
 ) -> None:
     choices = iter([Choice(6, "because"), Choice(7, "measured again")])
     monkeypatch.setattr("workers.cohort.advisor.probe", lambda *_: next(choices))
-    # A study that is posted before any worker offers its task has no defaults filled in.
+    # A study posted before any worker offers its task has no default parameters.
     short = {"name": "digits", "params": {"model": "mlp", "epochs": 10.0}}
     whole = {"name": "digits", "params": DigitsParams(model="mlp", epochs=10).model_dump()}
     advisor, other = (Advisor(CPU, ChoiceCache(tmp_path)) for _ in range(2))
@@ -344,12 +344,12 @@ def test_a_task_is_measured_once_it_has_trained_alone_for_long_enough(
 ) -> None:
     monkeypatch.setattr("workers.cohort.advisor.probe", lambda *_: Choice(6, "because"))
     advisor, other = (Advisor(CPU, ChoiceCache(tmp_path), probe_after=20) for _ in range(2))
-    advisor.spent(TASK, 19)
+    advisor.add_solo_seconds(TASK, 19)
     assert advisor.choice(TASK).size == 1
-    assert advisor.choice(TASK).reason == "too little was trained of the task for a measurement to pay"
-    advisor.spent(TASK, 1)
+    assert advisor.choice(TASK).reason == "the task has not trained long enough for a measurement to pay off"
+    advisor.add_solo_seconds(TASK, 1)
     assert advisor.choice(TASK).size == 6
-    # What is known already costs nothing.
+    # A cached choice costs nothing.
     assert other.choice(TASK).size == 6
 
 

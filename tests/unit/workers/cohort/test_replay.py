@@ -115,7 +115,7 @@ def test_a_cohort_saved_between_replays_goes_on_where_it_was(tmp_path: Path) -> 
 
 
 class Counter:
-    """A step of one's own: adds what its memory says, and what Python says, to a number."""
+    """A simple step that adds a value in its memory and a Python number to a sum."""
 
     def __init__(self) -> None:
         self.number, self.row = torch.zeros(1), torch.ones(1)
@@ -151,7 +151,7 @@ def test_a_step_that_hands_over_a_number_of_pythons_is_found_out_and_done_from_p
         counter.spoken += 1.0
 
     assert done(replayer, counter, 10, speak) == 10 + sum(range(10))
-    assert replayer.refused == "steps are not replayed: a replayed step was not the step itself"
+    assert replayer.refused == "steps are not replayed: a replayed step gave other results than the step itself"
 
 
 def test_a_step_that_reads_on_the_host_cannot_be_recorded_and_says_why() -> None:
@@ -213,7 +213,7 @@ def test_the_probe_of_a_short_task_does_no_step_beyond_its_end(monkeypatch: pyte
     monkeypatch.setattr(Cohort, "advance", watched)
     choice = probe(task, torch.device("cpu"), most=1, recorder=TapeRecorder())
     assert "cannot be fused" not in choice.reason
-    # Two of the check of agreement, then the six of the epoch that is measured.
+    # Two steps of the agreement check, then the six steps of the measured epoch.
     assert done == [0, 1, *range(6)]
 
 
@@ -223,7 +223,7 @@ def test_one_trial_is_a_cohort_where_that_was_measured_to_be_faster() -> None:
     execution = faster.execution(1)
     assert (execution.mode, execution.together, execution.epoch_seconds) == ("cohort", 1, {"1": 0.5})
     assert slower.execution(1).epoch_seconds == {"1": 1.0}
-    # It did not fit: not even as one.
+    # It did not fit into memory, not even as a cohort of one.
     assert not faster.halved().fuses_one
 
 
@@ -260,7 +260,7 @@ def test_a_worker_whose_steps_cannot_be_replayed_trains_on_and_tells_so_with_eac
         working(server, tmp_path, together=2, max_trials=2, recorder=Refusing()),
     ):
         server.wait_until(lambda: all(trial.finishes for trial in waiting))
-    why = "the worker's operator chose it; steps are not replayed: RuntimeError: operation not permitted"
+    why = "set by the worker's operator; steps are not replayed: RuntimeError: operation not permitted"
     assert [trial.execution["reason"] for trial in waiting if trial.execution is not None] == [why] * 4
 
 
@@ -271,7 +271,7 @@ def test_a_dropout_of_a_trial_alone_off_the_cpu_draws_what_a_cohort_draws() -> N
     torch.manual_seed(3)
     drawn = ours(inputs)
     torch.manual_seed(3)
-    # On a CPU torch's own draws are the same.
+    # On a CPU, torch's own dropout draws the same.
     assert torch.equal(drawn, theirs(inputs))
     (mask,) = draw_masks([(0.3, inputs.shape)], [torch.Generator().manual_seed(3)], torch.device("cpu"))
     assert torch.equal(drawn, mask[0])

@@ -1,4 +1,4 @@
-"""A cohort's step is a fixed sequence of operations on fixed memory: what may be recorded once and replayed."""
+"""A cohort's step is a fixed sequence of operations on fixed memory, so it can be recorded once and replayed."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def addresses(cohort: Cohort) -> list[int]:
 
 
 def steps(cohort: Cohort, count: int) -> Iterator[Ops]:
-    """So many steps of the epoch, not its last, as the device sees them."""
+    """The device operations of steps of an epoch, without its last step."""
     assert cohort.steps_left > count
     for _ in range(count):
-        stack, epoch = cohort._stack, cohort._begun()
+        stack, epoch = cohort._stack, cohort._current_epoch()
         assert stack is not None
         with Ops() as ops:
             cohort._step.do(stack, epoch, [member.noise for member in cohort.members], last=False)
@@ -62,7 +62,7 @@ def test_a_step_reads_nothing_on_the_host_and_is_the_same_operations_every_time(
     first, second, third = steps(cohort, 3)
     assert len(first.recorded) > 20
     assert first.names.isdisjoint(HOST_READS | HOST_WRITES | DATA_DEPENDENT)
-    # Shapes, strides and every number that the host hands over.
+    # Shapes, strides and all numbers that the host passes.
     assert first.recorded == second.recorded == third.recorded
 
 
@@ -80,7 +80,7 @@ def test_numbers_stay_where_they_are_from_step_to_step_and_from_epoch_to_epoch(
 
 
 def test_the_rates_of_a_step_come_from_the_device_alone() -> None:
-    # Another row of the table is another rate, without a word of the host's.
+    # Another row of the table gives another rate, without any number from the host.
     cohort = new_cohort(a_task("digits", {"hidden": 8, "momentum": 0.0, "epochs": 1}), trials(0.1)[:1])
     cohort.advance()
     stack, epoch = cohort._stack, cohort._epoch
