@@ -1,4 +1,4 @@
-"""What a page of figures says of where they come from."""
+"""The date, the machine and the package versions that every results page states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 
 def setting(*packages: str, device: str = "CPU only") -> str:
-    """The day (UTC), this machine and the versions of Python and these packages, to be told with every figure."""
+    """The date (UTC), this machine, and the versions of Python and these packages."""
     today = datetime.datetime.now(tz=datetime.UTC).date()
     machine = f"{os.cpu_count()}-core {platform.machine().replace('_', '-')}"
     return ", ".join([

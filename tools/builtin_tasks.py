@@ -1,4 +1,4 @@
-"""Prints service/builtin_tasks.json, what the server knows of the built-in tasks: `python -m tools.builtin_tasks`.
+"""Prints service/builtin_tasks.json, the built-in tasks' schemas and metrics: `python -m tools.builtin_tasks`.
 
 The server imports neither torch nor the workers, so it reads this file instead.
 """

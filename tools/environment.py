@@ -1,4 +1,4 @@
-"""Makes .venv, or refreshes it when a lock or pyproject.toml changed. Safe to interrupt and to run twice at once."""
+"""Creates .venv, or updates it if a lock file or pyproject.toml changed. Safe to interrupt and to run concurrently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of the layout, for now and for an earlier commit: `python tools/house.py [COMMIT]` prints a Markdown table.
+"""Prints code layout metrics as a Markdown table, for now and for an earlier commit: `python tools/house.py [COMMIT]`.
 
 A room is a folder, or a loose file, in the root of a program. An arrow leads from one room to another that it imports.
 """

@@ -1,4 +1,4 @@
-"""Writes the lock files from pyproject.toml. Pins already there are kept; `--upgrade` takes the newest."""
+"""Writes the lock files from pyproject.toml. Keeps existing pins; `--upgrade` upgrades them to the newest versions."""
 
 from __future__ import annotations
 

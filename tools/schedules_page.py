@@ -18,41 +18,41 @@ HEAD = """# Schedules
 
 A schedule is a function of progress: step i of a horizon of n steps has progress p = i / (n - 1), from 0 to 1. All
 fractions are of the whole horizon. Without a warm-up the rate goes from `start_lr` to `end_lr` by the family's formula.
-With `warmup_fraction` w above 0 it first climbs from `start_lr` to `peak_lr` by `warmup_shape`, and the formula starts
-from there. The formulas write `top` for the rate they start from, `end` for `end_lr`, and x = (p - w) / (1 - w).
+With `warmup_fraction` w above 0 it first rises from `start_lr` to `peak_lr` by `warmup_shape`, and the formula starts
+from there. In the formulas, `top` is the rate that they start from, `end` is `end_lr`, and x = (p - w) / (1 - w).
 
-A search that names no families draws from those marked *default*, one that names others from these too; `piecewise`
-is drawn by none. Where a family is marked *jumps*, its rate is not a continuous function of progress.
+By default a search uses the families marked *default*; a space can name the others. No search draws from `piecewise`.
+The rate of a family marked *jumps* is not a continuous function of progress.
 
-The first step's rate is exactly `start_lr`; the last one's, and that of every step beyond the horizon, exactly
-`end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any of them as PyTorch code
-that gives the same rates to the last bit. `plateau` alone is adaptive: a metric of the training shapes its rates, the
-worker keeps its state in the trial's checkpoint, and the answer lists the rates that the winning training had.
+The first step's rate is exactly `start_lr`; the rate of the last step, and of every step beyond the horizon, is exactly
+`end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any schedule as PyTorch code
+with bit-identical rates. `plateau` alone is adaptive: a metric of the training controls its rates, the worker saves its
+state in the trial's checkpoint, and the answer lists the rates of the winning training.
 """
 
 
 COMPOSITIONS_HEAD = """## Compositions
 
-Schedules made of other schedules are schedules too: they have JSON documents, curves, previews and exports. Their
-documents hold those of their parts, in `schedule` or `parts`, and no rates of their own:
+A composition is a schedule made of other schedules. It has a JSON document, curves, previews and exports like any
+schedule. Its document contains those of its parts, in `schedule` or `parts`, and no rates:
 
 ```json
 {"family": "clipped", "schedule": {"family": "cosine", "start_lr": 0.1, "end_lr": 0.0}, "low": 0.001}
 ```
 
-A search draws none of them; one can be enqueued as a trial of the user's own. In Python, `warmed_up` puts a climb
-before any schedule, and `change_of_horizon` carries a run that is under way over to another number of steps.
+A search does not draw compositions, but you can enqueue one. In Python, `warmed_up` adds a warm-up to any schedule, and
+`change_of_horizon` continues a running training with a different number of steps.
 """
 
 
 FIT = """## Which schedule is this curve?
 
-`fit(rates)` takes the rates at all steps of a training, read off a log or a plot, and gives the nearest schedule of
-each family that a search could draw, the likeliest family first, with its largest and its root-mean-square error
-relative to the highest rate. A family with fewer parameters goes first where more of them explain no more than noise
-would. It takes seconds; `families=[…]` tries some only. The same rates always have the same fit. The nearest of a
-family is looked for, not proved: a family's own curves, drawn with parameters such as a search draws, are met within
-0.5% of the highest rate (root mean square; a test draws them), nearly all of them within a millionth.
+`fit(rates)` takes the rates at all steps of a training, for example from a log or a plot. It returns the nearest
+schedule of each family that a search could draw, the likeliest family first, with its largest and its root-mean-square
+error relative to the highest rate. A family with fewer parameters ranks first if additional parameters explain no more
+than noise would. Fitting takes seconds; `families=[…]` restricts the families. It is deterministic. The optimum is not
+guaranteed: for curves of each family with parameters as a search draws them, the fit is within 0.5% of the highest rate
+(root mean square; tested), and nearly always within a millionth.
 
 ```python
 from lehr.schedules import fit

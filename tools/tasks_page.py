@@ -1,6 +1,6 @@
-"""Writes the tables of docs/reference/tasks.md from the tasks' own JSON Schemas: `python tools/tasks_page.py`.
+"""Writes the tables of docs/reference/tasks.md from the tasks' JSON Schemas: `python tools/tasks_page.py`.
 
-The words around them are written by hand: each task's section ends with the table of its parameters.
+The text around them is written by hand: each task's section ends with the table of its parameters.
 """
 
 from __future__ import annotations

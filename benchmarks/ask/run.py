@@ -1,11 +1,11 @@
-"""What one ask costs, by the number of trials told: lehr's searcher and plain Optuna in memory.
+"""Measures the cost of one ask by the number of known trials: lehr's searcher against plain Optuna in memory.
 
     python benchmarks/ask/run.py [--sizes 100,500,…] [--repeats 20] [--output benchmarks/ask/results.md]
 
-Both search the same six families with TPE. Optuna is asked the usual way (`study.ask`, `suggest_*`
-with the family as a categorical) on its in-memory storage, which holds no database at all. Reported:
-median and 95th percentile of single asks in milliseconds of processor time, each answered and told
-before the next, and the seconds to build the searcher from all observations.
+Both search the same six families with TPE. Optuna is used in the usual way (`study.ask`, `suggest_*` with the family
+as a categorical) on its in-memory storage, without a database. Reported: median and 95th percentile of single asks in
+milliseconds of processor time, each answered and told before the next, and the seconds to build the searcher from all
+observations.
 """
 
 from __future__ import annotations

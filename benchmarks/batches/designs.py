@@ -1,10 +1,10 @@
-"""What the first 64 trials could be, all asked before any has ended: how good the best of them is.
+"""Compares designs for the first 64 trials, all chosen before any has ended: how good the best of them is.
 
     python -m benchmarks.batches.designs [--seeds 300] [--output benchmarks/batches/designs.md]
 
-lehr goes round the families, in each along a Halton sequence with a random shift. Beside it: other even spreads of as
-many each; one sequence for all families, so that their rates interleave; and families in proportion to the number of
-their coordinates. The functions and the regret are those of `benchmarks/batches/run.py`.
+lehr alternates between families, each along a Halton sequence with a random shift. The alternatives are other even
+spreads with as many trials per family; one sequence for all families, so that their rates interleave; and families in
+proportion to their number of coordinates. The functions and the regret are those of `benchmarks/batches/run.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is searched: synthetic studies whose loss is known without noise."""
+"""Synthetic studies whose noise-free loss is known."""
 
 from __future__ import annotations
 

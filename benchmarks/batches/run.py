@@ -1,13 +1,14 @@
-"""What asking for many trials at a time costs a search: its regret, at equal trials.
+"""Measures what requesting many trials at a time costs a search: its regret, at equal numbers of trials.
 
     python -m benchmarks.batches.run --cache FILE.jsonl [--seeds 48] [--output benchmarks/batches/results.md]
 
-A cohort leases many trials at once, so the search chooses them without knowing how the others end. lehr's searcher
-(`tpe`, whose pending trials count as bad: the constant liar) is asked for so many at a time, told all their values, and
-asked again. Beside it, 64 at a time: TPE that is not told what runs; every second draw of a batch from `surrogate`, and
-all of them (what runs is believed to end as predicted); and what knows nothing, an even spread and random draws. The
-functions are synthetic, of six families: that of the tests (the best at 0, noise 0.05), and one like it drawn for each
-seed. Regret: the true loss of the trial whose told value is best. What was measured is kept in FILE.
+A cohort leases many trials at once, so the search chooses them without knowing each other's results. lehr's searcher
+(`tpe`, which counts pending trials as bad: the constant liar) proposes a batch, learns all its values, and proposes the
+next. The alternatives, with 64 at a time: TPE that ignores running trials; every second draw of a batch from
+`surrogate`, and all of them (it assumes that running trials end as predicted); and two that learn nothing, an even
+spread and random draws. The functions are synthetic, of six families: that of the tests (the best at 0, noise 0.05),
+and a similar one drawn for each seed. Regret: the true loss of the trial with the best reported value. FILE caches the
+measurements.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Does the same seed with one worker give the same trials, with cohorts and without?
+"""Checks whether the same seed with one worker gives the same trials, with and without cohorts.
 
     python -m benchmarks.batches.same_seed
 
-The same study four times, each with a server, a database and a worker of its own: twice with `LEHR_COHORT=off`, twice
-with `auto`. The second `auto` knows what the first has measured. Prints how many trained together, and the first trial
-that differs.
+Runs the same study four times, each with a separate server, database and worker: twice with `LEHR_COHORT=off`, twice
+with `auto`. The second `auto` reuses the measurements of the first. Prints how many trained together, and the first
+trial that differs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What bounds a step: the device's work, or the host that asks for it."""
+"""Profiles whether the device's work or the launching host limits a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an epoch takes, and how much memory: of one trial alone, and of cohorts from Python or replayed."""
+"""Measures an epoch's time and memory: of one trial alone, and of cohorts from Python or replayed."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Cohorts on a GPU: memory and speed by their size, steps from Python against replayed ones, and what bounds a step.
+"""Measures cohorts on a GPU: memory and speed by size, steps from Python against replayed ones, and what limits a step.
 
     python benchmarks/cohort_gpu/run.py [--device cuda:0] [--case NAME] [--sizes 1 4 16] [--compiled] [--output FILE]
 
-For each case and precision: a trial alone, then cohorts of growing size until memory ends, each with its steps done
-from Python and replayed from a CUDA graph, in turn. What counts is epochs of trials, evaluation included. Needs no data
-set: digits come with scikit-learn, other pictures are drawn, for no figure depends on what they show. Then torch's
-profiler tells of the largest size. `--device cpu` runs a small version: it shows that this program works.
+For each case and precision: a trial alone, then cohorts of growing size until memory runs out, each with its steps run
+from Python and replayed from a CUDA graph, alternately. The figure is epochs of trials, including evaluation. Needs no
+data set: digits come with scikit-learn, and other images are random, because no figure depends on their content. Then
+torch's profiler analyses the largest size. `--device cpu` runs a small version to check that this program works.
 """
 
 from __future__ import annotations

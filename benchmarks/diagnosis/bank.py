@@ -1,4 +1,4 @@
-"""The bank: curves of real trainings on a grid of rates, kept in a file outside of the repository."""
+"""The bank: curves of real trainings on a grid of rates, kept in a file outside the repository."""
 
 from __future__ import annotations
 

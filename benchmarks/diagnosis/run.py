@@ -1,14 +1,13 @@
-"""How often the diagnosis of a training is right: real trainings, whose best rate is known from a grid of rates.
+"""Measures how often the diagnosis of a training is right, on real trainings whose best rate is known from a grid.
 
     python benchmarks/diagnosis/run.py [--bank /tmp/diagnosis-bank.jsonl] [--data /usr/share/datasets]
                                        [--output benchmarks/diagnosis/results.md]
 
 Nine settings (digits, tables, Fashion-MNIST, text; SGD, Adam, AdamW), four shapes of schedule, eleven rates half a
-decade apart, two seeds. The best rate of a setting and a shape is that of the best mean; the others lie so many
-decades above or below it. "Harmful": its mean is more than three deviations worse, the deviation between seeds taken
-within a decade of the best rate. "alone": diagnosed from the curve; "in its study": with the trials of the same
-setting and shape beside it, on other seeds, as the service does it. The bank is a file that is filled once, and then
-read.
+decade apart, two seeds. The best rate of a setting and a shape is that of the best mean; the others lie a number of
+decades above or below it. "Harmful": its mean is more than three standard deviations worse, where the deviation is
+that between seeds within a decade of the best rate. "alone": diagnosed from the curve; "in its study": with the trials
+of the same setting and shape, on other seeds, as the service does it. The bank is a file that is filled once.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Seven families of schedules on Fashion-MNIST, each at its own best peak rate: the whole service at work.
+"""Compares seven families on Fashion-MNIST, each at its best peak rate, through the whole service.
 
     python benchmarks/fashion_mnist/run.py [--data DIR] [--workers 2] [--output benchmarks/fashion_mnist/results.md]
 
-An MLP 784-128-10 is trained by SGD with momentum 0.9 for 780 steps of 128 images, and judged by the test images. Each
-family is a study: its schedules, one for each peak rate of a grid of factor √2, are enqueued and trained
-with four seeds each; the one with the best mean is then confirmed on fresh seeds, the same ones for every family.
-Server and workers are processes, as `lehr up` starts them. Interrupted, the same command goes on where it was.
+An MLP 784-128-10 is trained by SGD with momentum 0.9 for 780 steps of 128 images, and evaluated on the test images.
+Each family is a study: its schedules, one for each peak rate of a grid of factor √2, are enqueued and trained with four
+seeds each; the one with the best mean is then confirmed on fresh seeds, the same for every family. Server and workers
+are processes, as `lehr up` starts them. If interrupted, run the same command again to continue.
 """
 
 from __future__ import annotations

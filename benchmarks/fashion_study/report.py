@@ -1,4 +1,4 @@
-"""What `run.py` measured, as a page."""
+"""Renders the measurements of `run.py` as a page."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Whole studies of Fashion-MNIST through the service: the steps that plain TPE spends, and what lehr spends instead.
+"""Compares the steps that plain TPE and lehr spend in whole studies of Fashion-MNIST through the service.
 
     python -m benchmarks.fashion_study.run --data DIR [--studies 10] [--output benchmarks/fashion_study/results.md]
 
 Server and workers are processes, as `lehr up` starts them; every training is a trial of the ledger. For each seed three
 studies search the same space. `plain` is TPE alone with 40 trials. `cold` has a third of the steps, the sampler
-`surrogate`, the pruner `phases`, the field's defaults as first trials, and stops when it has converged. `warm` has
-learnt from a finished study of a smaller model, too. The answers that a study has had on its way are then trained with
-20 fresh seeds: their mean is the true quality. Steps are those of the ledger. Interrupted, the same command goes on.
+`surrogate`, the pruner `phases`, common defaults as first trials, and stops when it has converged. `warm` has also
+learnt from a finished study of a smaller model. The answers that a study has had on its way are then trained with 20
+fresh seeds: their mean is the true quality. Steps are those of the ledger. If interrupted, run the same command again.
 """
 
 from __future__ import annotations

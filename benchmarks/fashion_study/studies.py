@@ -1,4 +1,4 @@
-"""The studies of `run.py`: what is asked of the server, and what its ledger says that was spent."""
+"""Creates the studies of `run.py`, and reads from the server what they spent."""
 
 from __future__ import annotations
 

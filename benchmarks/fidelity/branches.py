@@ -1,20 +1,20 @@
-"""Whether cooldowns should share one stable run: what branches of it save, and what they lose.
+"""Measures whether cooldowns should share one stable run: what branching saves, and what it loses.
 
     python -m benchmarks.fidelity.branches --bank DIR [--output benchmarks/fidelity/branches.md]
 
-A grid of warm-up-stable-decay schedules (12 peaks; cooldowns over five parts of the horizon in three shapes), each
+A grid of warm-up-stable-decay schedules (12 peaks; cooldowns over five fractions of the horizon in three shapes), each
 trained with 40 seeds on the digits and on a part of Fashion-MNIST, if it is there. A cooldown that branches from a
-checkpoint of another run with the same seed equals the whole training with that seed (checked here, first of all, on
-the workers' own code): so a table of whole trainings holds every branch. Searches are then drawn from it that spend
-the same steps in four ways:
+checkpoint of another run with the same seed equals the whole training with that seed (checked here first, on the
+workers' own code): so a table of whole trainings contains every branch. Searches that spend the same steps are then
+drawn from it in four ways:
 
-    whole     each training has a peak, a cooldown and a seed of its own
+    whole     each training has a different peak, cooldown and seed
     branches  a peak's stable run is trained once with one seed, and all 15 cooldowns branch from it
     three     the same with three cooldowns, drawn anew for each peak
     then      half of the steps on whole trainings with the default cooldown; then cooldowns that branch from the
-              stable run of the best of them, which is there already
+              existing stable run of the best of them
 
-Their answer is the schedule of the least loss seen; its regret is that of the mean over all seeds, in units of one
+Their answer is the schedule with the least loss seen; its regret is that of its mean over all seeds, in units of one
 training's noise.
 """
 

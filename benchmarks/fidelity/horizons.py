@@ -1,19 +1,20 @@
-"""A search over shorter horizons, the drift of the best rate corrected, against plain TPE at equal steps.
+"""Compares a search over shorter horizons, with the drift of the best rate corrected, with plain TPE at equal steps.
 
     python -m benchmarks.fidelity.horizons --cache FILE.jsonl [--seeds 24] [--output benchmarks/fidelity/horizons.md]
 
 Real trainings of the two networks of `benchmarks/honesty`: the digits and, if it is there, a part of Fashion-MNIST. A
-schedule is written in parts of its horizon, so it can be trained whole over a quarter or a half of it. A plan says
-what share of the steps goes to each horizon: TPE searches the shortest one, the best half of each goes on to the next,
-and what then is left of the whole horizon's share is TPE's again, told of those. A schedule that goes on to a horizon
+schedule is written in fractions of its horizon, so it can be trained as a whole over a quarter or a half of it. A plan
+sets the share of the steps for each horizon: TPE searches the shortest one, and the best half of each continues to the
+next. TPE, which learns from these, spends the rest of the whole horizon's share. A schedule that continues to a horizon
 twice as long has its rates multiplied by 2^-drift:
 
-    none     as they are
-    fitted   drawn from 0 to 1 for the half; for the whole, what a quadratic finds in the search's own losses
-    given    measured beforehand, on 144 schedules of the same network: no search knows it, so it is the most to be had
+    none     no correction
+    fitted   drawn from 0 to 1 for the half; for the whole, fitted by a quadratic to the search's own losses
+    given    measured beforehand on 144 schedules of the same network, which no search knows: an upper bound
 
-What counts is the true loss of the answer, as in `benchmarks/shapes/live.py`: of the three schedules told best over the
-whole horizon the one that five fresh seeds confirm, trained with ten more. What was measured is kept in FILE.
+The figure is the true loss of the answer, as in `benchmarks/shapes/live.py`: of the three schedules with the best
+values over the whole horizon, the one that five fresh seeds confirm, trained with ten more. FILE caches the
+measurements.
 """
 
 from __future__ import annotations

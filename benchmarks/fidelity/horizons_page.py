@@ -1,4 +1,4 @@
-"""The page of `horizons`: the true losses by plan, and how far each is from plain TPE."""
+"""Renders the page of `horizons`: the true losses by plan, and their differences from plain TPE."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Whether a search finds better schedules for the same steps when it prunes: what the default pruner should be.
+"""Measures whether pruning finds better schedules for the same steps, to choose the default pruner.
 
     python benchmarks/pruning/bank.py BANK.jsonl
     python -m benchmarks.fidelity.pruners BANK.jsonl [--studies 24] [--output benchmarks/fidelity/pruners.md]
 
-The server's own search (TPE) over twelve families; what it asks for is answered by the nearest schedule of the
-family in the bank, whose real curve is reported epoch by epoch to the server's own pruner. The search is told which
-schedule that was. Regret is of the best completed training's last loss, above the bank's best, as a part of the
-distance from there to the bank's median: after the same steps, and after the same trials.
+The server's own search (TPE) over twelve families. Each proposed schedule is replaced by the nearest one of the family
+in the bank, whose real curve is reported epoch by epoch to the server's own pruner; the search learns the replacement.
+Regret is the last loss of the best completed training minus the bank's best, as a fraction of the distance from there
+to the bank's median: after the same steps, and after the same trials.
 """
 
 from __future__ import annotations

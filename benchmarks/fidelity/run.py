@@ -1,13 +1,13 @@
-"""What cheaper trainings tell of whole ones: reports on the way, shorter horizons, forecasts by the law.
+"""Measures how well cheaper trainings predict whole ones: early reports, shorter horizons, forecasts by the law.
 
     python benchmarks/pruning/bank.py BANK.jsonl
     python benchmarks/fidelity/run.py BANK.jsonl --short SHORT.jsonl [--output benchmarks/fidelity/results.md]
 
-For a part of the whole steps: how well what is known by then ranks the final losses (Spearman's coefficient, over all
-families, the better half alone, and the mean within families), and how often the best of 60 schedules is among the
-best third by it. `report`: the loss reported at that phase. `shorter`: the last loss of the same schedule trained
-over so short a horizon (trained here, and kept in SHORT). `law`: the forecast from what was reported by that phase,
-by a law fitted to 24 other trainings; where it is not known, the report stands for it.
+For a fraction of the whole steps: how well each predictor ranks the final losses (Spearman's coefficient, over all
+families, within the better half, and the mean within families), and how often the best of 60 schedules is in the best
+third by it. `report`: the loss reported at that phase. `shorter`: the last loss of the same schedule trained over such
+a short horizon (trained here, and cached in SHORT). `law`: the forecast from the reports up to that phase, by a law
+fitted to 24 other trainings; if there is no forecast, the report takes its place.
 """
 
 from __future__ import annotations

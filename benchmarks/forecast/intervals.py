@@ -1,11 +1,11 @@
-"""How often trainings end within the forecast's 90% interval, and how often the forecast says that it does not know.
+"""Measures how often trainings end within the forecast's 90% interval, and how often there is no forecast.
 
     python benchmarks/pruning/bank.py BANK.jsonl
     python benchmarks/forecast/intervals.py --curves DIR --bank BANK.jsonl [--output benchmarks/forecast/intervals.md]
 
-The curves of DIR (see `run.py`): the forecaster that the server uses is given every choice of five of the schedules
-of 24,000 steps or fewer, and is asked for all others, those of three times the length included. The bank, trainings
-of a small network that the law does not describe well: 24 of them are drawn, and 40 others asked for, before they
+For the curves of DIR (see `run.py`), the server's forecaster is fitted to every choice of five of the schedules of
+24,000 steps or fewer, and predicts all others, including those of three times the length. For the bank, trainings of a
+small network that the law does not describe well, it is fitted to 24 random ones and predicts 40 others, before they
 have reported anything and after a half and three quarters of their steps.
 """
 

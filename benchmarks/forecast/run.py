@@ -1,13 +1,12 @@
-"""How well the law of the schedule forecasts trainings that it was not fitted on.
+"""Measures how well the law of the schedule forecasts trainings that it was not fitted to.
 
     python benchmarks/forecast/run.py --curves DIR [--output benchmarks/forecast/results.md]
 
-DIR holds a folder for each model, with a CSV file (step, lr, loss) for each schedule: for example
-those of the MultiPowerLaw repository (arXiv 2503.12811). The law that the server uses is fitted on
-three schedules: cosine and constant over 24,000 steps, and a run whose rate drops once (each of
-those present in turn). All others are predicted, those of three times the length included.
-Reported: the mean absolute error over each predicted curve, the error of its last loss, how many
-pairs of last losses are ranked wrong, and the time of the fit.
+DIR has a folder for each model, with a CSV file (step, lr, loss) for each schedule: for example those of the
+MultiPowerLaw repository (arXiv 2503.12811). The server's law is fitted to three schedules: cosine and constant over
+24,000 steps, and a run whose rate drops once (each of those present in turn). It predicts all others, including those
+of three times the length. Reported: the mean absolute error over each predicted curve, the error of its last loss, how
+many pairs of last losses are ranked wrong, and the time of the fit.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A bank of real trainings: a pool of schedules, each trained with many seeds. Kept on disk, piece by piece.
+"""A bank of real trainings: a pool of schedules, each trained with many seeds, saved to disk piece by piece.
 
     python benchmarks/honesty/bank.py --bank DIR
 
-Each family has 40 schedules drawn evenly from the space, then 40 near its ten best, where a search ends up.
-Stopped at any time, it goes on where it was.
+Each family has 40 schedules drawn evenly from the space, then 40 near its ten best, where a search ends up. If
+interrupted, run the same command again to continue.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Is the answer right? Studies over real trainings whose truth is known: bias, coverage, regret, false verdicts.
+"""Checks the answer in studies over real trainings with known truth: bias, coverage, regret, false verdicts.
 
     python benchmarks/honesty/run.py --bank DIR [--studies 80] [--trials 40] [--top 8] [--seeds 4] [--output FILE]
 
-The bank (see `bank.py`) holds 480 schedules, each trained with 80 seeds. A study searches it with lehr's TPE, each
-trial with a seed of its own: what the sampler suggests is trained as the nearest schedule of the bank that the study
-has not had. Then lehr's own plan of a confirmation runs on the bank's values, and is compared with the usual practice:
-a search of as many trainings as search and confirmation took together, all with one seed, whose best trial is
-believed. The same with a seed for each training, as lehr's own search has them, is told besides.
+The bank (see `bank.py`) has 480 schedules, each trained with 80 seeds. A study searches it with lehr's TPE, with a
+different seed for each trial: each proposal is replaced by the nearest schedule of the bank that the study has not had.
+Then lehr's own confirmation plan runs on the bank's values. It is compared with the usual practice: a search with as
+many trainings as search and confirmation took together, all with one seed, whose best trial is the answer; and with the
+same with a different seed for each training, as in lehr's own search.
 
-The truth of a stated value is the schedule's mean over all seeds but the one it was found with and those of the race;
-regrets are of means over all 80. Copies: the answer's schedule against itself on other seeds, which is to be a tie.
+The truth of a reported value is the schedule's mean over all seeds but the one it was found with and those of the race;
+regrets are of means over all 80. Copies: the answer's schedule against itself on other seeds, which should be a tie.
 """
 
 from __future__ import annotations

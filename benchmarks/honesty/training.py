@@ -1,8 +1,8 @@
-"""Many small networks trained at once: every schedule of a list with every seed.
+"""Trains many small networks at once: every schedule of a list with every seed.
 
-The runs are real and independent: a two-layer network by SGD with momentum 0.9 on its own rates. They share
-a program alone: all schedules of one seed see the same first weights and the same order of the data, so that
-their products with the inputs are one.
+The runs are real and independent: a two-layer network trained by SGD with momentum 0.9 with its own rates. They only
+share a program: all schedules of one seed have the same initial weights and data order, so that their products with the
+inputs are one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two ways to speak the worker protocol: over a bare socket, and with lehr's own client."""
+"""Two clients for the worker protocol: a bare socket and lehr's own client."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""What the service costs a trial, beside Optuna's own database storage doing the same work.
+"""Measures the service's cost per trial, compared with Optuna's database storage doing the same work.
 
     python benchmarks/overhead/run.py [--trials 96] [--rounds 3] [--output benchmarks/overhead/results.md]
 
-One trial is: asked by TPE over a six-family space, 30 reports, one finish. lehr does it over HTTP
-with one uvicorn process, once with 8 trials to a lease and once with one; Optuna does it in this
-process with `RDBStorage`. Both write to the same SQLite file system and to the same PostgreSQL
-cluster (durable: fsync on), in turn, round after round. The caller writes HTTP to a socket by
-itself, so that the figure is the service's; a column tells what it is with lehr's own client.
-Reported: median milliseconds a trial over the rounds, and the ratio to Optuna. Then: what a claim
-of one trial costs in a study of 500 and of 5,000 trials, and the first claim after a restart of
-the server, when the search is built again from its rows.
+One trial is an ask by TPE over a six-family space, 30 reports, and one finish. lehr does it over HTTP with one uvicorn
+process, once with 8 trials per lease and once with one; Optuna does it in this process with `RDBStorage`. Both write to
+the same SQLite file system and to the same PostgreSQL cluster (durable: fsync on), alternately, round after round. The
+caller writes HTTP directly to a socket, so that the figure is the service's; a column has the figure with lehr's own
+client. Reported: median milliseconds per trial over the rounds, and the ratio to Optuna. Then: the cost of a claim of
+one trial in a study of 500 and of 5,000 trials, and of the first claim after a restart of the server, which rebuilds
+the search from the database.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
     python benchmarks/pruning/bank.py BANK.jsonl [--points 40] [--seed 0] [--minutes 7]
 
-Each family has so many schedules along its own low-discrepancy sequence (the server's start-up),
-trained by the workers' own code: an MLP on the handwritten digits. Each training has a seed of its own, as the
-trials of a search have. The file is appended to, and
-a run goes on where the last one stopped.
+Each family has `--points` schedules along its low-discrepancy sequence (the server's start-up), trained by the workers'
+own code: an MLP on the handwritten digits. Each training has a different seed, as the trials of a search do. The file
+is appended to, and a run continues where the last one stopped.
 """
 
 from __future__ import annotations

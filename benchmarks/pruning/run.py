@@ -1,12 +1,11 @@
-"""What pruning saves on real curves, and how often it drops the best schedule.
+"""Measures the steps that pruning saves on real curves, and how often it drops the best schedule.
 
     python benchmarks/pruning/run.py BANK.jsonl [--studies 400] [--trials 60] [--output benchmarks/pruning/results.md]
 
-A study draws its schedules from the bank (see `bank.py`) and trains them in turn; the pruner is
-asked at every report, as the server asks it. `median`, `hyperband` and `phases` are the server's
-own code; Optuna's pruners are used as its documentation shows, at equal steps among all trials.
-Reported for each family: the part of the steps saved, and in how many studies the family's own
-best schedule was dropped; then for whole studies, and how much the best final loss rises.
+A study draws its schedules from the bank (see `bank.py`) and trains them in turn; the pruner judges every report, as in
+the server. `median`, `hyperband` and `phases` are the server's own code; Optuna's pruners are used as its documentation
+shows, at equal steps among all trials. Reported for each family: the fraction of steps saved, and in how many studies
+the family's best schedule was dropped; then the same for whole studies, and how much the best final loss rises.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The bank: sweeps, and trainings on a grid of rates that tell where the best one is. A file outside of the repository.
+"""The bank: sweeps, and trainings on a grid of rates that show the best one, kept in a file outside the repository.
 
     python benchmarks/range_test/bank.py --bank FILE --data-dir DIR
 
-DIR holds Fashion-MNIST as the task `images` reads it. Stopped at any time, it goes on where it was.
+DIR has Fashion-MNIST as the task `images` reads it. If interrupted, run the same command again to continue.
 """
 
 from __future__ import annotations

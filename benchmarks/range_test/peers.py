@@ -1,4 +1,4 @@
-"""What fastai and Lightning suggest from a sweep: their own functions, on losses smoothed as each of them does it."""
+"""Rates that fastai's and Lightning's functions suggest from a sweep, with losses smoothed as each of them does it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Range tests against the truth: do the bounds hold the best rate, how narrow are they, how far do they move.
+"""Compares range tests with the truth: whether the bounds contain the best rate, how narrow they are, and how stable.
 
     python -m benchmarks.range_test.run --bank FILE [--data-dir DIR] [--output FILE]
 
-The bank is trained first where it is not complete (see bank.py). fastai's and Lightning's own code reads the same
-sweeps, smoothed as each of them does it; both have to be installed.
+The bank is completed first if needed (see bank.py). fastai's and Lightning's own code reads the same sweeps, smoothed
+as each of them does it; both must be installed.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a schedule costs: a rate at each step of a training, a whole curve, a preview.
+"""Measures the cost of a schedule: a rate at each step of a training, a whole curve, a preview.
 
     python benchmarks/schedules/run.py [--rounds 15] [--steps 3000] [--output benchmarks/schedules/results.md]
 
-torch's cheapest scheduler is the one of torch's own with the lowest median over rounds. Each scheduler then takes
-turns with that one, so that a slow moment of the machine meets both; reported are the median of its processor time
-and the median of the ratio of two runs next to each other. lehr's are the classes that `torch_code` writes, set up
-for a million steps. "A step of a training" is a whole one, of a small network.
+torch's cheapest scheduler is its own scheduler with the lowest median over rounds. Each scheduler then alternates with
+that one, so that a slow moment of the machine affects both; reported are the median of its processor time and the
+median of the ratio of two adjacent runs. lehr's are the classes that `torch_code` writes, set up for a million steps.
+"A step of a training" is a complete one, of a small network.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""lehr's search on a table: the server's own Searcher, sampler and pruner, told and asked as the ledger does.
+"""lehr's search on a table: the server's own Searcher, sampler and pruner, called as the ledger calls them.
 
-What stands for a study here: a trial trains a row and reports after each interval; nothing
-anneals, so that each schedule is a constant and everybody is everybody's rival. The surrogate's
-candidates are rows that were not trained yet.
+In place of a study, a trial trains a row and reports after each interval; nothing anneals, so each schedule is a
+constant and every trial is a rival of every other. The surrogate's candidates are rows that were not trained yet.
 """
 
 from __future__ import annotations

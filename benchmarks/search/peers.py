@@ -1,8 +1,8 @@
-"""Optuna on a table: its samplers and pruners, used as its documentation shows.
+"""Optuna's search on a table: its samplers and pruners, used as its documentation shows.
 
-A draw is moved to the nearest row that was not trained yet, and Optuna is told that row's own
-coordinates, so that it learns from what was trained. Losses are cut at twice the first one (those
-of a diverged row are infinite), which ranks alike and helps its Gaussian process.
+A draw is moved to the nearest row that was not trained yet, and Optuna learns that row's own coordinates, so that it
+knows what was trained. Losses are capped at twice the first one (those of a diverged row are infinite), which keeps
+their ranking and helps its Gaussian process.
 """
 
 from __future__ import annotations

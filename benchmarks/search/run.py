@@ -1,12 +1,11 @@
-"""How soon a search finds the best row of a table: lehr, cold and warm, beside Optuna's.
+"""Measures how soon a search finds the best row of a table: lehr, cold and warm, against Optuna.
 
     python benchmarks/search/run.py --tables DIR --cache FILE.jsonl [--minutes 8] [--seeds 8] [--only lehr]
 
-DIR holds the tables (`.npz`, see `tables.py`), for example TaskSet's from the DyHPO repository.
-Regret is that of the best row trained to its end: 0 is the table's best final loss, 1 the middle
-row's. lehr warm knows the other tables of DIR and never the one it is searching; lehr cold knows none of them, and
-starts with what the field would: Adam's default, by the rows nearest to it. Each result is
-kept in FILE by method, table and seed; a run goes on where the last one stopped.
+DIR has the tables (`.npz`, see `tables.py`), for example TaskSet's from the DyHPO repository. Regret is that of the
+best row trained to its end: 0 is the table's best final loss, 1 the median row's. lehr warm knows the other tables of
+DIR and never the one it is searching. lehr cold knows none of them, and starts with a common default: Adam's, by the
+rows nearest to it. FILE caches each result by method, table and seed; a run continues where the last one stopped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of trainings: what each configuration's validation loss was at equal intervals."""
+"""Tables of trainings: the validation loss of each configuration at equal intervals."""
 
 from __future__ import annotations
 

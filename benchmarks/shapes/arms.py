@@ -1,4 +1,4 @@
-"""The searches that are compared on real trainings: samplers, spaces, and how shape and rate are taken in turn."""
+"""The searches compared on real trainings: samplers, spaces, and ways to alternate between shape and rate."""
 
 from __future__ import annotations
 

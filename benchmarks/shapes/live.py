@@ -1,12 +1,11 @@
-"""Which search finds the best schedule, by real trainings of what each of them asks for.
+"""Compares which search finds the best schedule, by real trainings of the schedules that each search proposes.
 
     python benchmarks/shapes/live.py --cache FILE.jsonl [--seeds 12] [--fashion DIR] [--only NAME]
 
-Two networks, those of `benchmarks/honesty`: digits with a part of the labels wrong, and a small Fashion-MNIST. Every
-trial has a training seed of its own, as in the server. What counts is the true loss of the answer: of
-the three schedules told best so far, the one that is best on five fresh seeds, as the server confirms it, trained
-anew on ten more. What was measured is kept in FILE by part, search and network; a run goes on where the last
-one stopped.
+Two networks, those of `benchmarks/honesty`: digits with part of the labels wrong, and a small Fashion-MNIST. Every
+trial has a different training seed, as in the server. The figure is the true loss of the answer: of the three schedules
+with the best values so far, the one that is best on five fresh seeds, as the server confirms it, trained again on ten
+more. FILE caches the measurements by part, search and network; a run continues where the last one stopped.
 """
 
 from __future__ import annotations

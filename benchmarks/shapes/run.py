@@ -1,12 +1,11 @@
-"""Which samplers and which axes suit schedules, on real trainings of twelve families.
+"""Compares which samplers and which axes suit schedules, on real trainings of twelve families.
 
     python benchmarks/shapes/run.py BANK.jsonl [--seeds 16] [--output benchmarks/shapes/results.md]
 
-BANK is made by `benchmarks/pruning/bank.py`. A search is the server's own Searcher over the bank's
-space; each schedule that it asks for is answered by the nearest one of its family that the
-search has not had yet, and it is told that one's own point, so that it learns from what was trained.
-Regret: of the best final loss so far, 0 for the bank's best, 1 for its middle one. The axes are
-compared by how well a Gaussian process over them ranks the schedules that it was not fitted to.
+`benchmarks/pruning/bank.py` makes BANK. A search is the server's own Searcher over the bank's space. Each proposed
+schedule is replaced by the nearest one of its family that the search has not had yet, and the search learns that one's
+point, so that it knows what was trained. Regret: of the best final loss so far, 0 for the bank's best, 1 for its
+median. The axes are compared by how well a Gaussian process over them ranks schedules that it was not fitted to.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""How much stopping when a search has converged saves, and how often it stops too early.
+"""Measures how much stopping a converged search saves, and how often it stops too early.
 
     python benchmarks/honesty/bank.py --bank DIR
     python benchmarks/stopping/run.py --bank DIR [--studies 60] [--trials 100] [--output benchmarks/stopping/results.md]
 
-The bank holds 480 schedules of six families, each trained with 80 seeds, so that what a schedule is truly worth and
-the noise of one training are known. A study is searched by the server's own search (TPE); what it asks for is
-answered by the nearest schedule of the family in the bank, with a seed drawn at random. After each trial the server's
-own rule says whether the search has converged, for several bounds. Regret is of the answer's true mean loss, where
-the answer is the schedule of the best estimate. A stop is too early where the whole budget would have found an answer
-better by more than the noise of one training.
+The bank has 480 schedules of six families, each trained with 80 seeds, so that the true value of a schedule and the
+noise of one training are known. The server's own search (TPE) runs each study; each proposal is replaced by the nearest
+schedule of the family in the bank, with a random seed. After each trial the server's own rule says whether the search
+has converged, for several bounds. Regret is of the answer's true mean loss, where the answer is the schedule with the
+best estimate. A stop is too early if the whole budget would have found an answer better by more than the noise of one
+training.
 """
 
 from __future__ import annotations

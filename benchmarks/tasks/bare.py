@@ -1,4 +1,4 @@
-"""The loop that people write by hand: the same model, data, optimizer and schedule, and nothing of lehr around them."""
+"""A training loop as people write it by hand: the same model, data, optimizer and schedule without lehr."""
 
 from __future__ import annotations
 

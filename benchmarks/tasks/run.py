@@ -1,12 +1,12 @@
-"""CIFAR-10 and tiny Shakespeare: a study of each through the service, and what lehr's loop costs beside a bare one.
+"""Studies of CIFAR-10 and tiny Shakespeare through the service, and the cost of lehr's training loop.
 
     python benchmarks/tasks/run.py [--size small|full] [--device cpu] [--data DIR] [--output FILE]
 
-The studies are searched and confirmed by a server and a worker, which are processes as `lehr up` starts them. Then the
-worker's training loop and a loop written by hand train the same model on the same data, an epoch of one and an
-epoch of the other in turn; an epoch holds its evaluation. On a CPU an epoch costs seconds of processor time
-with one thread, which other programs on the machine hardly touch; on a GPU, seconds of the clock. Needs Pillow
-and the packed data that tests/support/shared_data.py looks for. Interrupted, the same command goes on.
+A server and a worker, which are processes as `lehr up` starts them, search and confirm the studies. Then the worker's
+training loop and a loop written by hand train the same model on the same data, alternating after each epoch, including
+its evaluation. On a CPU the cost of an epoch is in seconds of processor time with one thread, which other programs on
+the machine hardly affect; on a GPU, in seconds of wall-clock time. Needs Pillow and the packed data that
+tests/support/shared_data.py looks for. If interrupted, run the same command again to continue.
 """
 
 from __future__ import annotations

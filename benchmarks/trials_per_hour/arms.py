@@ -1,4 +1,4 @@
-"""The ways to run so many trials of a task on this machine's cores; each gives seconds."""
+"""The ways to run many trials of a task on this machine's cores; each returns seconds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The training loop alone: so many trials in cohorts of one size, from the first step to the last evaluation; or, where
-that size is 1, one after the other by the loop of a trial alone, as workers train them then.
+"""The bare training loop, without the service: trials in cohorts of one size.
 
-Prints its seconds, and those of processor time.
+It measures from the first step to the last evaluation. If the size is 1, trials run one after the other by the loop of
+a trial alone, as workers train them then.
+
+Prints its wall-clock seconds and its processor seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: what most people do, and what Ray's trainable calls too."""
+"""Trains one trial in a separate process: what most people do, and what Ray's trainable calls too."""
 
 from __future__ import annotations
 

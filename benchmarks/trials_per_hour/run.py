@@ -1,19 +1,19 @@
-"""Trials an hour: lehr against one process per trial, and against Ray Tune with Optuna.
+"""Measures trials per hour: lehr against one process per trial, and against Ray Tune with Optuna.
 
     python benchmarks/trials_per_hour/run.py [--case digits-mlp] [--rounds 2] [--ray-python PYTHON] [--output FILE]
 
-The same task, schedules from the same space and the same cores; the arms take turns, round after round. lehr's
-arms are whole studies through the service: from the POST to the answer, TPE asking, one worker for each core,
-everything stored. Its processes run before the time begins, as a service's do; so does ray. The probe that chooses
-the cohort's size runs once, in the first, short study, and its time is told. A study may run as many trials as two
-cohorts of every worker: the one that trains, and the one that is leased ahead. Where the probe chooses trials alone
-there is one arm of lehr's, and the bare loop is that of a trial alone. A case takes two to four minutes; each may be
-run by itself: `--output` keeps what is there of the others.
+The same task, schedules from the same space and the same cores; the arms alternate, round after round. lehr's arms are
+whole studies through the service: from the POST to the answer, with TPE, one worker per core, and everything stored.
+Its processes start before the clock, as those of a service do; so does ray. The probe that chooses the cohort's size
+runs once, in the first, short study, and its time is reported. A study may run as many trials as two cohorts of every
+worker: the one that trains, and the prefetched one. If the probe chooses trials alone, there is one arm of lehr's, and
+the bare loop is that of a trial alone. A case takes two to four minutes; you can run each separately, because
+`--output` keeps the results of the others.
 
-Seconds are those of the clock. On a machine that others use too, the processor time that a trial costs tells more: of
-the bare loop, and of training, workers and server through the service.
+Seconds are wall-clock time. On a shared machine the processor time per trial is more informative: of the bare loop, and
+of training, workers and server through the service.
 
-`--ray-python`: a Python of a virtual environment of its own, made so (ray is no dependency of lehr):
+`--ray-python`: a Python in a separate virtual environment, created as follows (ray is not a dependency of lehr):
 
     python -m venv ray-venv
     ray-venv/bin/pip install "ray[tune]" optuna torch numpy scikit-learn pyarrow pydantic pydantic-settings \

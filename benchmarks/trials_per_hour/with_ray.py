@@ -1,4 +1,4 @@
-"""Ray Tune with Optuna on the same task: run by the Python that has ray, prints seconds for so many trials."""
+"""Runs Ray Tune with Optuna on the same task in the Python that has ray; prints the seconds."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""One process with as many threads as there are cores, or a process for each core with one thread?
+"""Compares one process with a thread for each core with a single-threaded process for each core.
 
     python benchmarks/workers/run.py [--seconds 6] [--rounds 2] [--output FILE]
 
-And how many processes of one thread does a device want, a GPU above all?
+Also finds the best number of single-threaded processes on one device, for example a GPU:
 
     python benchmarks/workers/run.py --device cuda:0 --processes 1 2 4 8
 
-For each model, the optimizer steps that all processes together do in a second, evaluations included, in all
-ways in turn. The processes are ready, and have warmed up, before the clock starts. Needs no data set: pictures
-are drawn, text is Python's own library.
+The figure for each model is the optimizer steps per second of all processes together, including evaluations; the
+variants alternate. The processes are warmed up before the clock starts. Needs no data set: images are random, text is
+Python's own library.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Prints docs/reference/parity.md: what each framework has of each family, measured by running both.
+"""Prints docs/reference/parity.md: how each framework supports each family, measured by running both.
 
 python -m tools.parity [--sources FOLDER] > docs/reference/parity.md
 
-FOLDER holds sources of frameworks that are not installed, for other versions than `make setup` brings, or where it
-has none. What is said of a framework that is not here stays as it is on the page.
+FOLDER has sources of frameworks that are not installed, for versions other than those of `make setup`. The page keeps
+its earlier figures for frameworks that are missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where frameworks differ from lehr, or from one another, under one name: each difference measured by running it."""
+"""Lists and measures differences between schedules of the same name in lehr and in other frameworks."""
 
 from __future__ import annotations
 

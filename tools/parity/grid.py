@@ -1,4 +1,4 @@
-"""Measures family by framework: exports each specimen, runs it, and keeps the largest difference of what is its own."""
+"""Measures every family in every framework: exports each specimen, runs it, and keeps the largest difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every schedule that torch, optax, transformers and Keras have, and what it is among lehr's families."""
+"""Maps every schedule of torch, optax, transformers and Keras to lehr's families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of parities, from what was measured."""
+"""Renders the parity page from the measurements."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ HEAD = """# Parity with other frameworks
 
 <!-- Made by `python -m tools.parity --sources FOLDER > docs/reference/parity.md`; tests measure it again. -->
 
-Which family is which schedule elsewhere, and whether the rates agree. Every figure is measured by running the
-framework's own schedule, as `lehr export` writes it, and comparing 101 steps with lehr's rates: it is the largest
-difference, as a part of the highest rate, over several schedules of the family with and without warm-ups. Differences
-below 1e-12 are rounding; optax and Keras compute in 32 bits, which leaves about 1e-7.
+This page maps lehr's families to other frameworks' schedules, and shows whether the rates agree. Every figure is
+measured by running the framework's own schedule, as `lehr export` writes it, and comparing 101 steps with lehr's rates.
+It is the largest difference, relative to the highest rate, over several schedules of the family with and without
+warm-ups. Differences below 1e-12 are rounding; optax and Keras compute in 32 bits, which leaves about 1e-7.
 
-A number in brackets refers to the [differences](#differences) below. A dash: the framework has no such schedule. Then,
-and where a framework has the family but not these very rates (it counts a warm-up in whole steps, knows one shape of
-it, or starts it from 0), an export says so and computes or lists the rates by step instead: exactly, but for
-Megatron-LM, whose flags have no room for them. Lightning and `lehr.torch.ScheduleLR` take every family.
+A number in brackets refers to the [differences](#differences) below. A dash means that the framework has no such
+schedule. In that case, and if a framework has the family but not exactly these rates (it counts a warm-up in whole steps,
+supports one shape of it, or starts it from 0), an export says so and computes or lists the rates by step instead. These
+are exact, except for Megatron-LM, whose flags cannot express them. Lightning and `lehr.torch.ScheduleLR` support every
+family.
 
 """
 PROJECTS = {

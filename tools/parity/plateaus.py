@@ -1,4 +1,4 @@
-"""The frameworks' adaptive schedulers, against the state that lehr keeps, over made-up losses."""
+"""Compares other frameworks' adaptive schedulers with lehr's `PlateauState` over synthetic losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs an exported schedule in its framework, and tells the rates it trained with."""
+"""Runs an exported schedule in its framework and returns the rates that it trained with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules of every family that show where frameworks have it: all of them over 101 steps."""
+"""Example schedules of every family over 101 steps, chosen so that the frameworks can express them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Other frameworks' scheduler sources, loaded without what the rest of these frameworks needs.
+"""Loads other frameworks' scheduler sources without their heavy dependencies.
 
-timm imports torchvision, Megatron CUDA extensions, DeepSpeed a compiler and fastai half of PyPI; none of their
-schedulers does. `make setup` brings what requirements-sources.lock and requirements-archives.lock name.
+timm imports torchvision, Megatron CUDA extensions, DeepSpeed a compiler and fastai half of PyPI, but none of their
+schedulers needs these. `make setup` installs what requirements-sources.lock and requirements-archives.lock name.
 """
 
 from __future__ import annotations
