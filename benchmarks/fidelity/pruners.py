@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.pruning.bank import FAMILIES, read_bank, space
 from benchmarks.setting import setting
 from lehr.schedules import Schedule, schedule_from_dict
-from service.answer.smoothing import features
 from service.search.observations import Observation
+from service.search.rates import rate_features
 from service.search.searcher import Searcher
 
 PRUNERS = ("none", "phases", "median", "hyperband")
@@ -56,12 +56,12 @@ class Table:
         self.horizon = int(bank[0]["horizon_steps"])
         finals = np.array([one.final for one in self.trainings])
         self.best, self.median = float(finals.min()), float(np.median(finals))
-        self._places = np.stack([features(one.schedule) for one in self.trainings])
+        self._places = np.stack([rate_features(one.schedule) for one in self.trainings])
         self._families = np.array([one.family for one in self.trainings])
 
     def nearest(self, schedule: Schedule) -> Training:
         members = np.flatnonzero(self._families == schedule.family)
-        apart = ((self._places[members] - features(schedule)) ** 2).sum(1)
+        apart = ((self._places[members] - rate_features(schedule)) ** 2).sum(1)
         return self.trainings[int(members[np.argmin(apart)])]
 
     def regret(self, loss: float) -> float:

@@ -16,9 +16,9 @@ from lehr.space import Coordinate, Space
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
 from service.search.portfolio import Known, portfolio
-from service.search.proposals import CandidateSpace, Place
 from service.search.searcher import Searcher
 from service.search.starts import mixed_starts
+from service.search.surrogate import CandidateSpace, Place
 from service.studies.warm_start import MOST
 
 FAMILY = "row"
@@ -27,6 +27,8 @@ TRIALS = 1000
 CANDIDATES = 256
 PRIORS = 2
 """No row is the field's default; so many of its neighbours stand for it."""
+DECADES = 3
+"""The prior's lengths are in decades; an axis of a table stands for a usual search, so many decades wide."""
 INTERVAL_STEPS = 200
 """TaskSet trained 10,000 steps and measured after every 200th."""
 SCHEDULE = schedule_from_dict({"family": "constant", "start_lr": 1.0, "end_lr": 1.0})
@@ -62,7 +64,7 @@ def warm_rows(table: Table, known: Sequence[Table]) -> list[int]:
     """The portfolio for the table, the others being finished studies, all equally similar."""
     assert all(other.name != table.name for other in known), "the task itself is held out"
     studies = [Known(1.0, dict(enumerate(other.losses[:, -1].tolist()))) for other in known]
-    return portfolio(studies, dict(enumerate(table.points)), MOST)
+    return portfolio(studies, dict(enumerate(DECADES * table.points)), MOST)
 
 
 class _TableSpace(Space):
@@ -87,7 +89,7 @@ class _TableCandidates(CandidateSpace):
         self._free = free
 
     def axes(self, place: Place) -> np.ndarray:
-        return np.array([float(place[1][name]) for name in self._table.axes])
+        return DECADES * np.array([float(place[1][name]) for name in self._table.axes])
 
     def candidates(self, best: Sequence[Place], family: str | None, generator: np.random.Generator) -> list[Place]:
         free = np.flatnonzero(self._free)

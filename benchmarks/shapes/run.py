@@ -23,12 +23,13 @@ from scipy.stats import spearmanr
 from benchmarks.pruning.bank import FAMILIES, read_bank, space
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
+from service.search.gp import fit
 from service.search.observations import Observation
-from service.search.rates import PHASES, rates_point
+from service.search.rates import rate_features
 from service.search.rung_ranking import rank_scores
 from service.search.searcher import Searcher
 from service.search.sequence import to_unit
-from service.search.surrogate import condition, fit_scales
+from service.search.surrogate import PRIOR
 
 Array = NDArray[np.float64]
 
@@ -38,6 +39,10 @@ READ_AT = (10, 20, 40, 60)
 FITTED_TO = (20, 40, 80)
 SPLITS = 12
 WORST = 1e6
+PHASES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+"""Where the rates are read, in parts of the horizon."""
+DECADES = 3
+"""The width of a usual search, and so of an axis: the prior's lengths are in decades."""
 
 
 def main() -> None:
@@ -112,7 +117,8 @@ def _axes_table(bank: list[dict[str, Any]], losses: Array) -> list[str]:
         "family and its own parameters": _coordinates,
         "rate over highest at the phases": lambda one: _parts(one, 1.0),
         "its root": lambda one: _parts(one, 0.5),
-        "the root, the mean and the last rate (used)": lambda one: rates_point(schedule_from_dict(one["schedule"])),
+        "the root, the mean and the last rate": _root_mean_last,
+        "highest, mean, first and last tenth (used)": lambda one: rate_features(schedule_from_dict(one["schedule"])),
     }
     lines = [f"| axes | {' | '.join(f'{count} known' for count in FITTED_TO)} |", "|---|" + "---:|" * len(FITTED_TO)]
     for name, point in axes.items():
@@ -126,23 +132,29 @@ def _rank(points: Array, values: Array, count: int) -> float:
     for split in range(SPLITS):
         order = np.random.default_rng(split).permutation(len(values))
         known, others = order[:count], order[count:]
-        standard = (values[known] - values[known].mean()) / values[known].std()
-        model = condition(points[known], standard, fit_scales(points[known], standard))
-        found.append(float(spearmanr(model.predict(points[others])[0], values[others])[0]))
+        process = fit(points[known], values[known], PRIOR)
+        assert process is not None
+        found.append(float(spearmanr(process.predict(points[others])[0], values[others])[0]))
     return statistics.fmean(found)
 
 
 def _parts(one: dict[str, Any], power: float) -> Array:
     schedule = schedule_from_dict(one["schedule"])
     parts = [(schedule.lr_at(phase) / schedule.max_lr) ** power for phase in PHASES]
-    return np.array([np.log10(schedule.max_lr) / 3, *parts])
+    return np.array([np.log10(schedule.max_lr), *(DECADES * part for part in parts)])
+
+
+def _root_mean_last(one: dict[str, Any]) -> Array:
+    schedule, points = schedule_from_dict(one["schedule"]), _parts(one, 0.5)
+    parts = [schedule.lr_at(phase) for phase in PHASES]
+    return np.array([points[0], np.log10(np.trapezoid(parts, PHASES)), np.log10(parts[-1]), *points[1:]])
 
 
 def _coordinates(one: dict[str, Any]) -> Array:
     """The highest rate, every own parameter of any family (the middle where a family lacks it), and the family."""
     searched = space()
     every = {axis.name: axis for family in FAMILIES for axis in searched.coordinates(family)}
-    point = [np.log10(schedule_from_dict(one["schedule"]).max_lr) / 3]
+    point = [np.log10(schedule_from_dict(one["schedule"]).max_lr) / DECADES]
     for name in sorted(every.keys() - {"start_lr", "peak_lr"}):
         axis, value = every[name], one["point"].get(name)
         if value is None:
@@ -151,7 +163,7 @@ def _coordinates(one: dict[str, Any]) -> Array:
             point.append(axis.choices.index(value) / max(1, len(axis.choices) - 1))
         else:
             point.append(to_unit(axis, value))
-    return np.array([*point, *(0.7 * (one["family"] == family) for family in FAMILIES)])
+    return DECADES * np.array([*point, *(0.7 * (one["family"] == family) for family in FAMILIES)])
 
 
 def _header(count: int, seeds: int) -> str:

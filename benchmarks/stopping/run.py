@@ -28,8 +28,8 @@ from lehr.schedules import Schedule
 from service.answer.convergence import FEWEST, SMALL, Convergence, convergence
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
-from service.answer.smoothing import features
 from service.search.observations import Observation
+from service.search.rates import rate_features
 from service.search.searcher import Searcher
 
 BOUNDS = (0.5, 0.4, 0.3, 0.25, SMALL)
@@ -43,7 +43,7 @@ class Table:
         self.schedules: list[Schedule] = [SPACE.schedule(entry.family, entry.point) for entry in bank.entries]
         self.values: NDArray[np.float64] = bank.values["loss"]
         self.truth = np.where(np.isnan(self.values).any(1), np.inf, np.nanmean(self.values, axis=1))
-        self._places = np.stack([features(schedule) for schedule in self.schedules])
+        self._places = np.stack([rate_features(schedule) for schedule in self.schedules])
         self._families = np.array([entry.family for entry in bank.entries])
 
     @cached_property
@@ -52,7 +52,9 @@ class Table:
         return float(self.values[np.argsort(self.truth)[:20]].std(axis=1, ddof=1).mean())
 
     def nearest(self, schedule: Schedule) -> int:
-        apart = ((self._places - features(schedule)) ** 2).sum(1) + FAMILY_APART * (self._families != schedule.family)
+        apart = ((self._places - rate_features(schedule)) ** 2).sum(1) + FAMILY_APART * (
+            self._families != schedule.family
+        )
         return int(np.argmin(apart))
 
 

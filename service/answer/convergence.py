@@ -1,6 +1,6 @@
 """Whether going on is worth it: the improvement that a search may still expect, against the noise of a training.
 
-A Gaussian process over the curves of the schedules (`smoothing`) knows how good each place of the space is and how
+A Gaussian process over the curves of the schedules (`gp`) knows how good each place of the space is and how
 sure that is. Expected improvement (Jones, Schonlau and Welch, J. Global Optim. 13, 1998, equation 15) of the best
 further schedule over the best estimate tells what one more trial would give. A search has converged when that is
 small against what two trainings of one schedule differ by: then luck decides, not the schedule.
@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
-from scipy.stats import norm
 
 from lehr.schedules import Schedule
 from lehr.space import Space
-from service.answer.smoothing import Array, Smoother, features, fit
+from service.answer.landscape import PRIOR
+from service.search.gp import Array, GaussianProcess, expected_improvement, fit, loss_cap
+from service.search.rates import rate_features
 from service.search.sequence import spread_point
 
 FEWEST = 20
@@ -69,37 +69,33 @@ def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: S
     values = np.asarray(losses, dtype=np.float64)
     if len(values) < FEWEST or np.isfinite(values).sum() < FEWEST // 2:
         return None
-    best, middle = float(values.min()), median(values.tolist())
-    highest = float(values[np.isfinite(values)].max())
-    ceiling = best + CAP * (middle - best) if math.isfinite(middle) and middle > best else highest
-    if ceiling <= best:
+    cap = loss_cap(values, CAP)
+    if cap <= values.min():
         return None
-    values = np.minimum(values, ceiling)
+    values = np.minimum(values, cap)
     kept = np.argsort(values, kind="stable")[:MOST]
-    inputs = np.stack([features(schedules[index]) for index in kept])
-    smoother = fit(inputs, values[kept])
-    if smoother is None:
+    process = fit(np.stack([rate_features(schedules[index]) for index in kept]), values[kept], PRIOR)
+    if process is None:
         return None
-    improvement, bound = _looked_at(smoother, inputs, _candidates(space), len(schedules))
-    return Convergence(len(schedules), improvement, smoother.noise, bound)
+    improvement, bound = _improvement_and_bound(process, _candidates(space), len(schedules))
+    return Convergence(len(schedules), improvement, process.noise, bound)
 
 
-def _looked_at(smoother: Smoother, tried: Array, candidates: Array, trials: int) -> tuple[float, float]:
+def _improvement_and_bound(process: GaussianProcess, candidates: Array, trials: int) -> tuple[float, float]:
     """Expected improvement and the bound on the regret."""
-    means, deviations = smoother.predict(np.concatenate([tried, candidates]))
-    gains = means[: len(tried)].min() - means
-    scaled = gains / np.maximum(deviations, 1e-12)
-    expected = gains * norm.cdf(scaled) + deviations * norm.pdf(scaled)
+    tried = len(process.X)
+    means, deviations = process.predict(np.concatenate([process.X, candidates]))
+    expected = expected_improvement(means[:tried].min() - means, deviations)
     beta = SHRINK * 2 * math.log(AXES * trials**2 * math.pi**2 / (6 * DELTA))
     upper, lower = means + math.sqrt(beta) * deviations, means - math.sqrt(beta) * deviations
-    return float(expected.max()), float(max(0.0, upper[: len(tried)].min() - lower.min()))
+    return float(expected.max()), float(max(0.0, upper[:tried].min() - lower.min()))
 
 
 def _candidates(space: Space) -> Array:
     """The curves' features of schedules all over the space: (about CANDIDATES, 4)."""
     each = math.ceil(CANDIDATES / len(space.families))
     drawn = [
-        features(space.schedule(family, spread_point(space.coordinates(family), index, 0, family)))
+        rate_features(space.schedule(family, spread_point(space.coordinates(family), index, 0, family)))
         for family in space.families
         for index in range(each)
     ]

@@ -6,16 +6,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import median
 
 import numpy as np
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from service.answer.finalists import SearchTrial, best_first, is_baseline
-from service.answer.smoothing import Array, Smoother, features, fit
+from service.search.gp import Array, GaussianProcess, Prior, fit, loss_cap
 from service.search.observations import as_loss
+from service.search.rates import rate_features
 
+PRIOR = Prior(
+    log_length=(math.log(0.7), 1.0),
+    log_signal=(0.0, 1.4),
+    log_noise=(2 * math.log(0.3), 2.0),
+    starts=(2 * math.log(0.1), 2 * math.log(0.6)),
+    steps=60,
+)
+"""Lengths in decades of the rate; the losses of schedules are standardised."""
 FEWEST = 8
 """With fewer completed schedules there are no neighbours to speak of, and the values are taken as they are."""
 MOST = 128
@@ -29,13 +37,13 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Landscape:
-    """The completed schedules of a search, each once, best value first. `smoother` None: too few of them, or no
+    """The completed schedules of a search, each once, best value first. `process` None: too few of them, or no
     process fits.
     """
 
     trials: tuple[SearchTrial, ...]
     losses: tuple[float, ...]
-    smoother: Smoother | None
+    process: GaussianProcess | None
 
     @classmethod
     def of(cls, trials: Sequence[SearchTrial], direction: Direction, part: float = BEST_PART) -> Landscape:
@@ -50,14 +58,15 @@ class Landscape:
         kept = min(MOST, max(FEWEST, math.ceil(part * len(distinct))))
         if len(distinct) < FEWEST or losses[0] == losses[kept - 1 if kept < len(losses) else -1]:
             return cls(tuple(distinct), losses, None)
-        inputs = np.stack([features(trial.schedule) for trial in distinct[:kept]])
-        return cls(tuple(distinct), losses, fit(inputs, _cut_off(np.array(losses[:kept]))))
+        values = np.array(losses[:kept])
+        inputs = np.stack([rate_features(trial.schedule) for trial in distinct[:kept]])
+        return cls(tuple(distinct), losses, fit(inputs, np.minimum(values, loss_cap(values, CAP)), PRIOR))
 
     def estimates(self) -> dict[int, float]:
         """The expected loss of each schedule by its trial's number, its luck taken out as far as neighbours tell."""
-        if self.smoother is None:
+        if self.process is None:
             return {trial.number: value for trial, value in zip(self.trials, self.losses, strict=True)}
-        means = self.smoother.centre + self.smoother.scale * self._joint[0]
+        means = self.process.centre + self.process.scale * self._joint[0]
         return {trial.number: float(mean) for trial, mean in zip(self._seen, means, strict=True)}
 
     def by_schedule(self) -> dict[Schedule, float]:
@@ -73,7 +82,7 @@ class Landscape:
         the joint posterior, the same at every call. Choosing one after the other loses at most 1/e of what
         the best set would gain (Nemhauser, Wolsey and Fisher, Mathematical Programming 14, 1978).
         """
-        if self.smoother is None:
+        if self.process is None:
             return list(self.trials[:top])
         means, covariance = self._joint
         draws = np.random.default_rng(0).multivariate_normal(means, covariance, size=DRAWS, method="cholesky")
@@ -99,15 +108,10 @@ class Landscape:
 
     @property
     def _seen(self) -> tuple[SearchTrial, ...]:
-        assert self.smoother is not None
-        return self.trials[: len(self.smoother.inputs)]
+        assert self.process is not None
+        return self.trials[: len(self.process.X)]
 
     @cached_property
     def _joint(self) -> tuple[Array, Array]:
-        assert self.smoother is not None
-        return self.smoother.joint(self.smoother.inputs)
-
-
-def _cut_off(losses: Array) -> Array:
-    best, middle = float(losses.min()), median(losses.tolist())
-    return np.minimum(losses, best + CAP * (middle - best)) if middle > best else losses
+        assert self.process is not None
+        return self.process.joint(self.process.X)

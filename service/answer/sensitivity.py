@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from service.answer.finalists import SearchTrial, best_first
-from service.answer.landscape import FEWEST, MOST
-from service.answer.smoothing import Smoother, features, fit
+from service.answer.landscape import FEWEST, MOST, PRIOR
+from service.search.gp import GaussianProcess, fit, loss_cap
 from service.search.observations import as_loss
+from service.search.rates import rate_features
 
 WRONG_BY = 2.0
 """How wrong the rate is taken to be, at most, when asking how much that costs."""
@@ -31,9 +31,9 @@ CAP = 10.0
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Of the schedules of a search. `smoother` None: too few of them, all alike, or no process fits."""
+    """Of the schedules of a search. `process` None: too few of them, all alike, or no process fits."""
 
-    smoother: Smoother | None
+    process: GaussianProcess | None
 
     @classmethod
     def of(cls, trials: Sequence[SearchTrial], direction: Direction) -> Sensitivity:
@@ -41,17 +41,16 @@ class Sensitivity:
         values = np.array([as_loss(trial.value, direction) for trial in completed])
         if len(values) < FEWEST or values.min() == values.max():
             return cls(None)
-        best, middle = float(values.min()), median(values.tolist())
-        cap = best + CAP * (middle - best) if middle > best else float(values.max())
+        cap = loss_cap(values, CAP)
         seen = sorted(zip(np.minimum(values, cap).tolist(), completed, strict=True), key=lambda pair: pair[0])[:MOST]
         lost = [trial for trial in trials if trial.state == "DIVERGED"][:MOST]
-        inputs = np.stack([features(trial.schedule) for trial in (*(trial for _, trial in seen), *lost)])
-        return cls(fit(inputs, np.array([*(value for value, _ in seen), *[cap] * len(lost)])))
+        inputs = np.stack([rate_features(trial.schedule) for trial in (*(trial for _, trial in seen), *lost)])
+        return cls(fit(inputs, np.array([*(value for value, _ in seen), *[cap] * len(lost)]), PRIOR))
 
     def at(self, schedule: Schedule) -> float | None:
         """By how much the metric is expected to be worse, at the worst of the rates looked at; 0 or more."""
-        if self.smoother is None:
+        if self.process is None:
             return None
-        here, wrong = features(schedule), math.log10(WRONG_BY)
-        means, _ = self.smoother.predict(np.stack([here, *(here + part * wrong for part in SHIFTS)]))
+        here, wrong = rate_features(schedule), math.log10(WRONG_BY)
+        means, _ = self.process.predict(np.stack([here, *(here + part * wrong for part in SHIFTS)]))
         return max(0.0, float(max(means[1:]) - means[0]))

@@ -11,15 +11,18 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from lehr.space import Coordinate
 from lehr.wire.base import LARGEST_VALUE
 from lehr.wire.studies import Direction
 from service.search import optuna_study
+from service.search.gp import loss_cap
 from service.search.observations import Observation, Point, as_loss, draw_seed
 from service.search.sequence import from_unit, random_point, to_unit
 
-CLIP = 3.0
-"""Losses count as no worse than the median by this many times its distance to the best."""
+CAP = 4.0
+"""Losses are cut off at this many times the distance from the best to the median."""
 
 
 def penalised(results: Sequence[Observation], direction: Direction) -> dict[int, float]:
@@ -27,7 +30,7 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
 
     COMPLETED: its value. PRUNED: its last report, but at best the median of the completed ones.
     What broke the constraints: worse than the worst that kept to them, by how much it did. DIVERGED: as bad as the
-    worst of these. A loss far behind the median is clipped, since a single enormous one would flatten everything else
+    worst of these. A loss far behind the median is cut off, since a single enormous one would flatten everything else
     for a Gaussian process; and so is one beyond LARGEST_VALUE, which databases of older servers hold.
     """
     losses = {
@@ -37,9 +40,9 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
     }
     if not losses:
         return {one.number: one.broken or (0.0 if one.state == "PRUNED" else 1.0) for one in results}
-    best, middle = min(losses.values()), statistics.median(losses.values())
-    limit = middle + CLIP * (middle - best) if middle > best else max(losses.values())
-    losses = {number: min(loss, limit) for number, loss in losses.items()}
+    known = np.array(list(losses.values()))
+    best, middle, cap = min(losses.values()), statistics.median(losses.values()), loss_cap(known, CAP)
+    losses = {number: min(loss, cap) for number, loss in losses.items()}
     worst = max(losses.values())
     for one in results:
         if one.state == "PRUNED":
@@ -83,7 +86,6 @@ def draw_cmaes(
     arXiv 1604.00772.
     """
     import cmaes
-    import numpy as np
 
     numeric = [one for one in coordinates if one.kind != "choice"]
     size = generation_size(len(numeric))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lehr.wire.base import LARGEST_VALUE
-from service.search.surrogate import condition, fit_scales, thinned
+from service.search.gp import Array, fit
+from service.search.surrogate import PRIOR, thinned
 
-Array = NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
 
 CANDIDATES_EACH = 64
@@ -70,14 +69,11 @@ def _regrets(study: Known[Key], candidates: Sequence[Key], points: Mapping[Key, 
 
 
 def _predicted(tried: Array, regrets: Array, wanted: Array) -> Array:
-    mean, spread = float(regrets.mean()), float(regrets.std())
-    if len(regrets) < LEAST_FITTED or spread == 0:
-        return np.full(len(wanted), mean)
     kept = thinned(-regrets, np.random.default_rng(0))
-    standard = (regrets[kept] - mean) / spread
-    model = condition(tried[kept], standard, fit_scales(tried[kept], standard))
-    predicted: Array = np.clip(model.predict(wanted)[0] * spread + mean, 0.0, 1.0)
-    return predicted
+    process = fit(tried[kept], regrets[kept], PRIOR) if len(regrets) >= LEAST_FITTED else None
+    if process is None:
+        return np.full(len(wanted), regrets.mean())
+    return np.clip(process.predict(wanted)[0], 0.0, 1.0)
 
 
 def greedy_cover(regrets: Array, count: int, weights: Sequence[float] | None = None) -> list[int]:

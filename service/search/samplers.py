@@ -15,8 +15,8 @@ from service.search import evolution, optuna_study
 from service.search.grid import grid_points
 from service.search.observations import Observation, Point, draw_seed
 from service.search.parzen import ParzenModel
-from service.search.proposals import CandidateSpace, SurrogateModel
 from service.search.sequence import point_key, random_point, spread_point
+from service.search.surrogate import CandidateSpace, SurrogateModel
 from service.search.window import Window
 
 
@@ -212,7 +212,7 @@ class CmaesSampler(FamilySampler):
 
 
 class SurrogateSampler(TpeSampler):
-    """A Gaussian process over all families' rates and standings; see `proposals`."""
+    """A Gaussian process over all families' rates and standings; see `surrogate`."""
 
     most_at_once = 32
     """About a tenth of a second each."""

@@ -11,10 +11,10 @@ from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 from service.search import pruning
 from service.search.observations import PENDING, Observation, Point, Suggestion, draw_seed
-from service.search.proposals import CandidateSpace
 from service.search.pruning import Reports, check_pruner, judges_curves
 from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
 from service.search.sequence import point_key, random_point
+from service.search.surrogate import CandidateSpace
 from service.search.window import Window, WindowSize
 
 __all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler", "judges_curves"]

@@ -1,163 +1,176 @@
-"""A Gaussian process over points and how well they stand, and the candidate that promises most.
+"""The sampler `surrogate`: a Gaussian process over schedules' rates and how well they rank.
 
-Small on purpose: at most `CAPACITY` observations, so that a proposal costs milliseconds however
-long the search is, and nothing but numpy and scipy.
+All families share its axes (see `rates`), and a trial that was stopped early is ranked among the
+others by the phases that it passed (see `rung_ranking`), so that every trial of the study informs it:
+completed, pruned and diverged ones. It sees `CAPACITY` of them at most, so that a proposal costs
+milliseconds however long the search is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
-from scipy.special import ndtr
 
-Array = NDArray[np.float64]
+from lehr.space import Coordinate, Space
+from lehr.wire.studies import Direction
+from service.search.gp import Array, GaussianProcess, Prior, expected_improvement, fit_theta
+from service.search.observations import Observation, Point, as_loss, draw_seed
+from service.search.rates import rate_features
+from service.search.rung_ranking import rank_across_rungs, rank_scores
+from service.search.sequence import from_unit, random_point, to_unit
 
+Place = tuple[str, Point]
+
+PRIOR = Prior(
+    log_length=(math.log(2.1), 1.0),
+    log_signal=(0.0, 1.0),
+    log_noise=(math.log(0.1), 1.0),
+    starts=(math.log(0.1),),
+    steps=15,
+)
+"""Lengths in decades of the rate: 0.7 of the three decades that a usual search is wide. Scores are standardised."""
 CAPACITY = 128
-"""Observations kept: the better half of it the best there are, the rest drawn from all others."""
+"""Observations that the process sees: the better half of it the best there are, the rest drawn from all others."""
 FITTED = 100
-"""Observations that the length scales are fitted to."""
+"""Observations that the hyperparameters are fitted to."""
 FIT_GROWTH = 1.4
-"""The scales are fitted again when there are so many times as many observations."""
-FIT_STEPS = 15
-LENGTH, LENGTH_SPREAD = float(np.log(0.7)), 1.0
-NOISE, NOISE_SPREAD = float(np.log(0.1)), 1.0
-"""Log-normal priors: of each axis' length scale, in units of its range, and of the noise's variance."""
-JITTER = 1e-6
+"""The hyperparameters are fitted again when there are so many times as many observations."""
+
+RUNGS = (0.02, 0.1, 0.4)
+"""Phases at which trials are compared, in parts of the longest training; the end is the last."""
+ANYWHERE, NEARBY = 48, 48
+"""Candidates drawn from the whole space, and around the best."""
+BEST = 4
+"""Around so many of the best candidates are drawn."""
+REACH = 0.12
+"""How far on an axis, as a part of its range: the standard deviation."""
+KEPT_POINTS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Surrogate:
-    """A Matérn-5/2 process with a length scale for each axis, around 0. Its answers are exact.
+class CandidateSpace:
+    """The inputs of a space's places to the Gaussian process, and the places to choose from."""
 
-    logs: (axes + 2,): of the length scales, of the signal's variance, of the noise's.
-    """
+    def __init__(self, space: Space) -> None:
+        self._space = space
 
-    points: Array
-    logs: Array
-    triangle: Array
-    weights: Array
+    def axes(self, place: Place) -> Array:
+        return rate_features(self._space.schedule(*place))
 
-    def predict(self, points: Array) -> tuple[Array, Array]:
-        """Mean and standard deviation of the merit, without noise: (points,) each."""
-        cross = _kernel(points, self.points, self.logs)
-        left = solve_triangular(self.triangle, cross.T, lower=True, check_finite=False)
-        variance = np.exp(self.logs[-2]) - (left * left).sum(axis=0)
-        return cross @ self.weights, np.sqrt(np.maximum(variance, 1e-9))
+    def candidates(self, best: Sequence[Place], family: str | None, generator: np.random.Generator) -> list[Place]:
+        """Places to choose from, of `family` alone where one is given."""
+        families = [family] if family else list(self._space.families)
+        seeds = generator.integers(2**31, size=ANYWHERE).tolist()
+        anywhere = [families[at % len(families)] for at in range(ANYWHERE)]
+        places: list[Place] = [
+            (one, random_point(self._space.coordinates(one), seed)) for one, seed in zip(anywhere, seeds, strict=True)
+        ]
+        near = [one for one in best if one[0] in families]
+        return places + [self._near(near[at % len(near)], generator) for at in range(NEARBY if near else 0)]
 
-
-def propose(points: Array, merits: Array, candidates: Array, logs: Array | None, generator: np.random.Generator) -> int:
-    """The candidate of highest expected improvement over the best mean at the points known.
-
-    points: (known, axes); merits: (known,), more is better; candidates: (count, axes); all axes in
-    [0, 1]. `logs`: length scales to use, from `fit_scales`; None fits them.
-    """
-    kept = thinned(merits, generator)
-    points, merits = points[kept], merits[kept]
-    merits = (merits - merits.mean()) / max(float(merits.std()), 1e-12)
-    surrogate = condition(points, merits, fit_scales(points, merits) if logs is None else logs)
-    incumbent = float(surrogate.predict(points)[0].max())
-    mean, deviation = surrogate.predict(candidates)
-    return int(np.argmax(expected_improvement(mean, deviation, incumbent)))
+    def _near(self, place: Place, generator: np.random.Generator) -> Place:
+        family, point = place
+        return family, {one.name: _moved(one, point[one.name], generator) for one in self._space.coordinates(family)}
 
 
-def expected_improvement(mean: Array, deviation: Array, incumbent: float) -> Array:
-    """By how much a normal quantity exceeds the incumbent on average, losses counted as 0."""
-    ahead = (mean - incumbent) / deviation
-    density = np.exp(-ahead * ahead / 2) / np.sqrt(2 * np.pi)
-    improvement: Array = deviation * (ahead * ndtr(ahead) + density)
-    return improvement
+def _moved(coordinate: Coordinate, value: float | int | str, generator: np.random.Generator) -> float | int | str:
+    if coordinate.kind == "choice":
+        return from_unit(coordinate, float(generator.random())) if generator.random() < REACH else value
+    unit = to_unit(coordinate, value) + REACH * float(generator.standard_normal())
+    return from_unit(coordinate, min(max(unit, 0.0), 1.0))
 
 
-def thinned(merits: Array, generator: np.random.Generator) -> NDArray[np.int64]:
+@dataclass
+class SurrogateModel:
+    """Draws places from a space; what it draws depends on its arguments alone."""
+
+    space: CandidateSpace
+    direction: Direction
+    seed: int
+    _points: dict[int, Array] = field(default_factory=dict)
+    _fit: tuple[bytes, Array] | None = None
+
+    def draw(
+        self, results: Sequence[Observation], pending: Sequence[Observation], number: int, family: str | None = None
+    ) -> Place:
+        """The candidate that promises most. `results` are informative and, like `pending`, have points."""
+        generator = np.random.default_rng(draw_seed("surrogate", self.seed, number))
+        results = self._ordered(results)
+        horizon = _longest(results)
+        ranks = rank_across_rungs([passed(one, horizon, self.direction) for one in results])
+        scores, inputs = np.array(rank_scores(ranks)), self._inputs(results)
+        best = sorted(range(len(results)), key=ranks.__getitem__)[:BEST]
+        offered = self.space.candidates([_place(results[at]) for at in best], family, generator)
+        theta = self._theta(inputs, scores)
+        kept = thinned(scores, generator)
+        process = GaussianProcess.of(inputs[kept], scores[kept], theta)
+        if pending:  # so that parallel draws spread
+            process = process.with_believed(self._inputs(pending))
+        means, deviations = process.predict(np.stack([self.space.axes(one) for one in offered]))
+        incumbent = float(process.predict(process.X)[0].max())
+        return offered[int(np.argmax(expected_improvement(means - incumbent, deviations)))]
+
+    def _ordered(self, results: Sequence[Observation]) -> list[Observation]:
+        """Equal ones stand in this order: as they were asked, those that diverged the later the higher their rate."""
+        tops = dict(zip((one.number for one in results), self._inputs(results)[:, 0], strict=True))
+        return sorted(results, key=lambda one: (one.state == "DIVERGED", one.state == "DIVERGED" and tops[one.number]))
+
+    def _theta(self, inputs: Array, scores: Array) -> Array:
+        """Hyperparameters fitted to the first of the results, in steps, so that most new ones cost no fit."""
+        count = int(FIT_GROWTH ** math.floor(math.log(len(inputs), FIT_GROWTH) + 1e-9))
+        chosen = slice(0, count, -(-count // FITTED))
+        inputs = inputs[chosen]
+        ranks = np.argsort(np.argsort(-scores[:count], kind="stable")).tolist()
+        scores = np.array(rank_scores(ranks))[chosen]
+        key = inputs.tobytes() + scores.tobytes()
+        if self._fit is None or self._fit[0] != key:
+            self._fit = key, fit_theta(inputs, scores, PRIOR)
+        return self._fit[1]
+
+    def _inputs(self, observations: Iterable[Observation]) -> Array:
+        """(observations, axes)"""
+        if len(self._points) > KEPT_POINTS:
+            self._points.clear()
+        found = []
+        for one in observations:
+            if one.number not in self._points:
+                self._points[one.number] = self.space.axes(_place(one))
+            found.append(self._points[one.number])
+        return np.stack(found)
+
+
+def _place(observation: Observation) -> Place:
+    assert observation.point is not None
+    return observation.family, observation.point
+
+
+def _longest(results: Iterable[Observation]) -> int:
+    """How many steps the longest training had that is known of."""
+    return max((one.reports[-1][0] + 1 for one in results if one.reports), default=1)
+
+
+def passed(observation: Observation, horizon_steps: int, direction: Direction) -> list[float]:
+    """Its losses at the rungs and the end, as far as it came; where no report is so early, the next later value."""
+    reports = [((step + 1) / horizon_steps, as_loss(value, direction)) for step, value in observation.reports]
+    final = as_loss(observation.value, direction)
+    losses: list[float] = []
+    for rung in RUNGS:
+        found = next((value for phase, value in reports if phase >= rung), None)
+        if found is None:
+            break
+        losses.append(found)
+    if observation.state == "PRUNED":
+        return losses or [reports[-1][1] if reports else math.inf]
+    return losses + [final] * (len(RUNGS) + 1 - len(losses))
+
+
+def thinned(scores: Array, generator: np.random.Generator) -> NDArray[np.int64]:
     """Which observations are kept: the best half of the capacity, and as many drawn from the rest."""
-    order = np.argsort(-merits, kind="stable")
+    order = np.argsort(-scores, kind="stable")
     if len(order) <= CAPACITY:
         return order
     best = CAPACITY // 2
     return np.concatenate([order[:best], generator.choice(order[best:], CAPACITY - best, replace=False)])
-
-
-def condition(points: Array, merits: Array, logs: Array) -> Surrogate:
-    """The process given its observations; `merits` with mean 0 and deviation 1.
-
-    Raises ValueError for what is not finite.
-    """
-    _require_finite(points, merits, logs)
-    kernel = _kernel(points, points, logs) + (np.exp(logs[-1]) + JITTER) * np.eye(len(points))
-    triangle = cholesky(kernel, lower=True, check_finite=False)
-    return Surrogate(points, logs, triangle, cho_solve((triangle, True), merits, check_finite=False))
-
-
-def fit_scales(points: Array, merits: Array, start: Array | None = None) -> Array:
-    """The logarithms of length scales, signal and noise of highest posterior density, from `start` on.
-
-    Raises ValueError for what is not finite.
-    """
-    _require_finite(points, merits)
-    axes = points.shape[1]
-    chosen = slice(None) if len(points) <= FITTED else slice(0, len(points), -(-len(points) // FITTED))
-    first = np.concatenate([np.full(axes, LENGTH), [0.0, NOISE]]) if start is None else start
-    found = minimize(
-        _misfit,
-        first,
-        args=(points[chosen], merits[chosen]),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-3.0, 3.0)] * (axes + 1) + [(-6.0, 1.0)],
-        options={"maxiter": FIT_STEPS},
-    )
-    logs: Array = found.x
-    return logs
-
-
-def _require_finite(*arrays: Array) -> None:
-    """LAPACK is called without a check of its own, many times for one fit."""
-    if not all(np.isfinite(array).all() for array in arrays):
-        raise ValueError("a surrogate needs finite points, merits and scales")
-
-
-def _kernel(one: Array, other: Array, logs: Array) -> Array:
-    """Matérn-5/2 between two sets of points: (one, other)."""
-    distance = np.sqrt(5 * _squares(one, other, logs))
-    kernel: Array = np.exp(logs[-2]) * (1 + distance + distance * distance / 3) * np.exp(-distance)
-    return kernel
-
-
-def _squares(one: Array, other: Array, logs: Array) -> Array:
-    scale = np.exp(logs[:-2])
-    one, other = one / scale, other / scale
-    squares: Array = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1)[None, :] - 2 * one @ other.T
-    return np.maximum(squares, 0.0)
-
-
-def _misfit(logs: Array, points: Array, merits: Array) -> tuple[float, Array]:
-    """The negative logarithm of the posterior density, and its gradient.
-
-    Source: Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), eq. 5.8 and 5.9.
-    """
-    count, axes = points.shape
-    distance = np.sqrt(5 * _squares(points, points, logs))
-    slope = np.exp(logs[-2]) * 5 / 3 * (1 + distance) * np.exp(-distance)
-    signal = np.exp(logs[-2]) * (1 + distance + distance * distance / 3) * np.exp(-distance)
-    triangle = cholesky(signal + (np.exp(logs[-1]) + JITTER) * np.eye(count), lower=True, check_finite=False)
-    inverse = cho_solve((triangle, True), np.eye(count), check_finite=False)
-    weights = inverse @ merits
-    outer = np.outer(weights, weights) - inverse
-    scaled = points / np.exp(logs[:-2])
-    pull = outer * slope
-    total = pull.sum(axis=1)
-    gradient = np.empty(axes + 2)
-    for axis in range(axes):
-        column = scaled[:, axis]
-        gradient[axis] = column @ pull @ column - total @ (column * column)
-    gradient[-2] = -(outer * signal).sum() / 2
-    gradient[-1] = -np.exp(logs[-1]) * np.trace(outer) / 2
-    middle = np.concatenate([np.full(axes, LENGTH), [0.0, NOISE]])
-    spread = np.concatenate([np.full(axes, LENGTH_SPREAD), [1.0, NOISE_SPREAD]])
-    away = (logs - middle) / spread
-    density = merits @ weights / 2 + np.log(np.diag(triangle)).sum() + away @ away / 2
-    return float(density), gradient + away / spread

@@ -22,7 +22,7 @@ from service.search.observations import as_loss
 from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
 from service.search.projection import project_onto
-from service.search.rates import rates_point
+from service.search.rates import rate_features
 from service.search.similarity import similarity
 from service.search.starts import mixed_starts
 from service.store.database import Transaction
@@ -135,7 +135,7 @@ def _portfolio(
         return [], []
     results = _results(transaction, space, sources, equal)
     known = [Known(source.similarity, results[source.study_id]) for source in sources if results.get(source.study_id)]
-    points = {schedule: rates_point(schedule) for study in known for schedule in study.losses}
+    points = {schedule: rate_features(schedule) for study in known for schedule in study.losses}
     used = [source.study_id for source in sources if results.get(source.study_id)]
     return portfolio(known, points, count), used
 

@@ -9,9 +9,10 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from lehr.schedules import FAMILIES, Constant, Cosine, Linear, Plateau, Schedule
 from service.answer.finalists import SearchTrial
-from service.answer.landscape import Landscape
+from service.answer.landscape import PRIOR, Landscape
 from service.answer.sensitivity import Sensitivity
-from service.answer.smoothing import PRIOR_DEVIATION, PRIOR_MEAN, features, fit
+from service.search.gp import fit
+from service.search.rates import rate_features
 
 
 def trials_of(schedules: list[Schedule], values: list[float]) -> list[SearchTrial]:
@@ -25,29 +26,31 @@ def test_the_process_predicts_and_weighs_its_parameters_as_scikit_learns_does() 
     generator = np.random.default_rng(0)
     inputs = generator.uniform(-3, 0, size=(25, 4))
     losses = np.sin(2 * inputs[:, 1]) + 0.2 * generator.normal(size=25)
-    smoother = fit(inputs, losses)
-    assert smoother is not None
-    scales = np.exp(smoother.parameters)
-    kernel = ConstantKernel(scales[4] ** 2) * Matern(scales[:4], nu=2.5) + WhiteKernel(scales[5] ** 2 + 1e-10)
+    process = fit(inputs, losses, PRIOR)
+    assert process is not None
+    *lengths, signal, noise = np.exp(process.theta)
+    kernel = ConstantKernel(signal) * Matern(lengths, nu=2.5) + WhiteKernel(noise)
     reference = GaussianProcessRegressor(kernel, alpha=0, optimizer=None)
     targets = (losses - losses.mean()) / losses.std()
     reference.fit(inputs, targets)
     places = generator.uniform(-3, 0, size=(10, 4))
-    means, deviations = smoother.predict(places)
+    means, deviations = process.predict(places)
     expected, spread = reference.predict(places, return_std=True)
-    noiseless = np.sqrt(spread**2 - scales[5] ** 2 - 1e-10)
+    noiseless = np.sqrt(spread**2 - noise)
     assert means == pytest.approx(losses.mean() + losses.std() * expected)
     assert deviations == pytest.approx(losses.std() * noiseless, rel=1e-4)
 
-    def posterior(parameters: np.ndarray) -> float:
-        theta = np.array([2 * parameters[4], *parameters[:4], np.log(np.exp(2 * parameters[5]) + 1e-10)])
-        prior = ((parameters - PRIOR_MEAN) / PRIOR_DEVIATION) ** 2
-        return float(reference.log_marginal_likelihood(theta)) - 0.5 * float(prior.sum())
+    means, deviations = PRIOR.moments(4)
 
-    best = posterior(smoother.parameters)
+    def posterior(theta: np.ndarray) -> float:
+        prior = ((theta - means) / deviations) ** 2
+        scikit_learns = np.array([theta[4], *theta[:4], theta[5]])
+        return float(reference.log_marginal_likelihood(scikit_learns)) - 0.5 * float(prior.sum())
+
+    best = posterior(process.theta)
     for axis in range(6):
         for step in (-0.1, 0.1):
-            assert posterior(smoother.parameters + step * np.eye(6)[axis]) <= best + 1e-4
+            assert posterior(process.theta + step * np.eye(6)[axis]) <= best + 1e-4
 
 
 def test_every_family_has_features_even_one_that_ends_at_zero_or_adapts() -> None:
@@ -55,10 +58,10 @@ def test_every_family_has_features_even_one_that_ends_at_zero_or_adapts() -> Non
         if family.family in ("constant", "piecewise", "plateau") or not family.searchable:
             continue
         levels = {"peak_lr": 0.1} if family.climbs else {}
-        found = features(family(start_lr=0.1, end_lr=0.0 if family.family == "linear" else 0.001, **levels))
+        found = rate_features(family(start_lr=0.1, end_lr=0.0 if family.family == "linear" else 0.001, **levels))
         assert np.isfinite(found).all()
-    assert np.isfinite(features(Plateau(start_lr=0.1, end_lr=0.0, metric="val_loss"))).all()
-    assert features(Constant(start_lr=0.1, end_lr=0.1)) == pytest.approx([-1.0] * 4)
+    assert np.isfinite(rate_features(Plateau(start_lr=0.1, end_lr=0.0, metric="val_loss"))).all()
+    assert rate_features(Constant(start_lr=0.1, end_lr=0.1)) == pytest.approx([-1.0] * 4)
 
 
 def test_neighbours_take_the_luck_out_of_a_search() -> None:

@@ -17,11 +17,12 @@ from service.forecast.fitted_curves import rates_of
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.forecast.suggestion import suggest
 from service.search.evolution import penalised
+from service.search.gp import GaussianProcess, fit, fit_theta
 from service.search.law import LossCurve, NoLawError, fit_law
 from service.search.observations import Observation
 from service.search.portfolio import Known, portfolio
 from service.search.pruning import Curve, should_prune
-from service.search.surrogate import condition, fit_scales
+from service.search.surrogate import PRIOR
 from service.search.wilcoxon import is_hopeless
 
 HORIZON = 40
@@ -116,22 +117,23 @@ def test_where_nothing_was_reported_in_the_first_half_the_same_horizon_is_forese
 
 
 @given(st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=2, max_size=30), st.data())
-def test_a_surrogate_of_any_standing_is_finite(points: list[list[float]], data: st.DataObject) -> None:
-    merits = np.array(data.draw(st.lists(st.floats(-10, 10), min_size=len(points), max_size=len(points))))
+def test_a_process_of_any_scores_is_finite(points: list[list[float]], data: st.DataObject) -> None:
+    scores = np.array(data.draw(st.lists(st.floats(-10, 10), min_size=len(points), max_size=len(points))))
     known = np.array(points)
-    logs = fit_scales(known, merits)
-    assert np.isfinite(logs).all()
-    mean, deviation = condition(known, merits, logs).predict(known)
+    theta = fit_theta(known, scores, PRIOR)
+    assert np.isfinite(theta).all()
+    mean, deviation = GaussianProcess.of(known, scores, theta).predict(known)
     assert np.isfinite(mean).all()
     assert np.isfinite(deviation).all()
 
 
-def test_a_surrogate_of_what_is_no_number_is_refused_before_lapack_sees_it() -> None:
-    points, merits = np.eye(3), np.array([1.0, math.nan, 2.0])
-    with pytest.raises(ValueError, match="finite"):
-        condition(points, merits, np.zeros(5))
-    with pytest.raises(ValueError, match="finite"):
-        fit_scales(points, merits)
+def test_a_process_of_what_is_no_number_is_refused_before_lapack_sees_it() -> None:
+    points, scores = np.eye(3), np.array([1.0, math.nan, 2.0])
+    with pytest.raises(ValueError, match="NaN"):
+        GaussianProcess.of(points, scores, np.zeros(5))
+    with pytest.raises(ValueError, match="NaN"):
+        fit_theta(points, scores, PRIOR)
+    assert fit(points, scores, PRIOR) is None
 
 
 @given(st.lists(st.lists(LOSSES | st.just(math.inf), min_size=1, max_size=20), min_size=1, max_size=3))

@@ -10,10 +10,11 @@ from scipy.stats import multivariate_normal
 
 from lehr.schedules import Constant, Cosine, Schedule
 from service.search import race
+from service.search.gp import GaussianProcess, expected_improvement, fit
 from service.search.portfolio import greedy_cover
 from service.search.pruning import Curve, should_prune
 from service.search.rung_ranking import rank_across_rungs, rank_scores
-from service.search.surrogate import condition, expected_improvement, fit_scales, propose
+from service.search.surrogate import PRIOR
 
 HORIZON = 100
 RULES = race.Rules(rungs=(0.1, 0.5), shares=(0.25, 0.25), leaders=0, least=4)
@@ -113,11 +114,12 @@ def test_standings_need_no_scale() -> None:
     assert rank_scores([0, 1])[0] > rank_scores([0, 1])[1] > 0
 
 
-def test_the_surrogate_is_the_normal_distribution_conditioned() -> None:
+def test_the_process_is_the_normal_distribution_conditioned() -> None:
     generator = np.random.default_rng(0)
     points, merit = generator.random((6, 2)), generator.standard_normal(6)
+    merit = (merit - merit.mean()) / merit.std()
     logs = np.array([-0.5, 0.2, 0.1, -2.0])
-    surrogate = condition(points, merit, logs)
+    process = GaussianProcess.of(points, merit, logs)
 
     def kernel(one: np.ndarray, other: np.ndarray) -> float:
         distance = np.sqrt(5) * np.linalg.norm((one - other) / np.exp(logs[:2]))
@@ -125,14 +127,14 @@ def test_the_surrogate_is_the_normal_distribution_conditioned() -> None:
 
     asked = np.array([0.3, 0.7])
     joint = np.array([[kernel(a, b) for b in [*points, asked]] for a in [*points, asked]])
-    joint[:6, :6] += (np.exp(-2.0) + 1e-6) * np.eye(6)
+    joint[:6, :6] += np.exp(-2.0) * np.eye(6)
 
     # The density of the asked value given the rest, as the ratio of two densities of scipy's.
     def log_density(value: float) -> float:
         whole = multivariate_normal(np.zeros(7), joint).logpdf([*merit, value])
         return float(whole - multivariate_normal(np.zeros(6), joint[:6, :6]).logpdf(merit))
 
-    mean, deviation = (float(each[0]) for each in surrogate.predict(asked[None, :]))
+    mean, deviation = (float(each[0]) for each in process.predict(asked[None, :]))
     for value in (-1.0, 0.0, 2.0):
         expected = -((value - mean) ** 2) / (2 * deviation**2) - np.log(deviation * np.sqrt(2 * np.pi))
         assert log_density(value) == pytest.approx(expected, abs=1e-8)
@@ -140,17 +142,29 @@ def test_the_surrogate_is_the_normal_distribution_conditioned() -> None:
 
 def test_expected_improvement_is_the_mean_of_what_exceeds_the_incumbent() -> None:
     draws = np.random.default_rng(1).normal(0.2, 0.7, 400_000)
-    found = expected_improvement(np.array([0.2]), np.array([0.7]), 0.5)[0]
+    found = expected_improvement(np.array([0.2 - 0.5]), np.array([0.7]))[0]
     assert found == pytest.approx(np.maximum(draws - 0.5, 0).mean(), abs=0.003)
 
 
-def test_the_surrogate_proposes_near_the_top_of_a_smooth_hill() -> None:
+def test_a_training_believed_to_end_as_predicted_changes_no_mean_but_is_no_longer_unknown() -> None:
+    generator = np.random.default_rng(3)
+    points, asked = generator.random((8, 2)), np.array([[0.9, 0.1], [0.5, 0.5]])
+    process = GaussianProcess.of(points, 3 + 2 * points.sum(axis=1), np.array([-0.5, -0.5, 0.0, -4.0]))
+    believing = process.with_believed(asked[:1])
+    (means, deviations), (means_then, deviations_then) = process.predict(asked), believing.predict(asked)
+    assert means_then == pytest.approx(means)
+    assert deviations_then[0] < 0.5 * deviations[0]
+
+
+def test_expected_improvement_is_highest_near_the_top_of_a_smooth_hill() -> None:
     generator = np.random.default_rng(2)
     points = generator.random((40, 2))
     hill = -((points - 0.7) ** 2).sum(axis=1)
-    hill = (hill - hill.mean()) / hill.std()
     candidates = generator.random((200, 2))
-    chosen = candidates[propose(points, hill, candidates, fit_scales(points, hill), generator)]
+    process = fit(points, hill, PRIOR)
+    assert process is not None
+    means, deviations = process.predict(candidates)
+    chosen = candidates[np.argmax(expected_improvement(means - hill.max(), deviations))]
     assert np.abs(chosen - 0.7).max() < 0.2
 
 

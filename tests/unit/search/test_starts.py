@@ -13,7 +13,7 @@ from lehr.space import Range, Space
 from service.search.portfolio import Known, portfolio
 from service.search.priors import prior_schedules
 from service.search.projection import project_onto
-from service.search.rates import rates_point
+from service.search.rates import rate_features
 from service.search.similarity import similarity
 from service.search.starts import mixed_starts
 
@@ -40,9 +40,9 @@ def test_two_families_with_the_same_rates_are_the_same_point() -> None:
     line = schedule_from_dict({"family": "linear", "start_lr": 0.1, "end_lr": 0.001})
     power = schedule_from_dict({"family": "polynomial", "start_lr": 0.1, "end_lr": 0.001, "power": 1.0})
     constant = schedule_from_dict({"family": "constant", "start_lr": 0.1, "end_lr": 0.1})
-    assert rates_point(line) == pytest.approx(rates_point(power))
-    assert rates_point(constant)[0] == rates_point(constant)[1] == pytest.approx(-1 / 3)
-    assert float(np.abs(rates_point(line) - rates_point(constant)).max()) > 0.5
+    assert rate_features(line) == pytest.approx(rate_features(power))
+    assert rate_features(line)[:2] == pytest.approx([-1.0, np.log10((0.1 + 0.001) / 2)])
+    assert float(np.abs(rate_features(line) - rate_features(constant)).max()) > 0.5
 
 
 def test_the_fields_defaults_lie_in_the_space_and_belong_to_the_optimizer() -> None:
