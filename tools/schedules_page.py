@@ -25,9 +25,9 @@ By default a search uses the families marked *default*; a space can name the oth
 The rate of a family marked *jumps* is not a continuous function of progress.
 
 The first step's rate is exactly `start_lr`; the rate of the last step, and of every step beyond the horizon, is exactly
-`end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any schedule as PyTorch code
-with bit-identical rates. `plateau` alone is adaptive: a metric of the training controls its rates, the worker saves its
-state in the trial's checkpoint, and the answer lists the rates of the winning training.
+`end_lr`. A horizon of one step has `start_lr`. `torch_code(schedule, horizon_steps)` writes any schedule as PyTorch
+code with bit-identical rates. `plateau` alone is adaptive: a metric of the training controls its rates, the worker
+saves its state in the trial's checkpoint, and the answer lists the rates of the winning training.
 """
 
 

@@ -23,10 +23,10 @@ It is the largest difference, relative to the highest rate, over several schedul
 warm-ups. Differences below 1e-12 are rounding; optax and Keras compute in 32 bits, which leaves about 1e-7.
 
 A number in brackets refers to the [differences](#differences) below. A dash means that the framework has no such
-schedule. In that case, and if a framework has the family but not exactly these rates (it counts a warm-up in whole steps,
-supports one shape of it, or starts it from 0), an export says so and computes or lists the rates by step instead. These
-are exact, except for Megatron-LM, whose flags cannot express them. Lightning and `lehr.torch.ScheduleLR` support every
-family.
+schedule. In that case, and if a framework has the family but not exactly these rates (it counts a warm-up in whole
+steps, supports one shape of it, or starts it from 0), an export says so and computes or lists the rates by step
+instead. These are exact, except for Megatron-LM, whose flags cannot express them. Lightning and
+`lehr.torch.ScheduleLR` support every family.
 
 """
 PROJECTS = {
