@@ -1,4 +1,4 @@
-"""The databases that tests run on: SQLite and PostgreSQL, each test on a fresh one."""
+"""Database fixtures: SQLite and PostgreSQL, empty for each test."""
 
 from __future__ import annotations
 

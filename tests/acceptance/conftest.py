@@ -1,4 +1,4 @@
-"""A machine for each test."""
+"""A `Machine` fixture: a separate data folder and free port for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker without a training process of its own: one that starts in milliseconds where torch is imported already."""
+"""A worker without a separate training process, which starts in milliseconds if torch is already imported."""
 
 from __future__ import annotations
 

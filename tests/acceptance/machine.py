@@ -1,4 +1,4 @@
-"""Real processes on this machine: `lehr up` and the commands that talk to it."""
+"""Runs real processes on this machine: `lehr up` and the commands that talk to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study of each built-in task through server and worker, with folds where the task has any."""
+"""A study of each built-in task through server and worker, with folds if the task supports them."""
 
 from __future__ import annotations
 

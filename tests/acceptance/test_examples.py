@@ -1,4 +1,4 @@
-"""The examples do what they say, against a real server."""
+"""The examples run against a real server and do what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built wheel in an environment without a checkout: what `pip install 'lehr[all]'` gives."""
+"""The built wheel works in an environment without a checkout, as after `pip install 'lehr[all]'`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""kill -9 of each process in mid-trial: every trial of the budget ends exactly once."""
+"""After kill -9 of any process in mid-trial, every trial of the budget ends exactly once."""
 
 from __future__ import annotations
 

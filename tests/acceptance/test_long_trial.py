@@ -1,4 +1,4 @@
-"""A long trial outlives its leases and its workers: ten of them, of which three are killed, one unbroken curve."""
+"""A long trial outlives its leases and ten workers, three of them killed, with one unbroken curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job with real processes, real data and the shipped example."""
+"""A complete study with real processes, real data and the shipped example."""
 
 from __future__ import annotations
 

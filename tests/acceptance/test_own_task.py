@@ -1,4 +1,4 @@
-"""A package of the user's own brings a task: built, installed, allowed, searched."""
+"""A user's own package adds a task: built, installed, allowed, searched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker that speaks the protocol with nothing of lehr, in at most sixty lines, trains a study to its answer."""
+"""A worker without lehr, in at most sixty lines, trains a study to its answer by the public protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the architecture tests read: the project's own files, and facts drawn from their syntax trees."""
+"""Helpers for the architecture tests: the project's files, and facts from their syntax trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No modules import each other, for type checking included; import contracts hold the order of the folders."""
+"""There are no import cycles, not even for type checking; import contracts fix the order of the folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images and the compose file fit together and to the code."""
+"""The images and the compose file match each other and the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the documentation lists is what the code has: settings, commands, calls, families, warnings, links."""
+"""The documentation lists what the code has: settings, commands, calls, families, warnings, links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One door for each thing that must not happen everywhere."""
+"""Commits, imports of Optuna and reads of the environment each happen in a single file."""
 
 from __future__ import annotations
 

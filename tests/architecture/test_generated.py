@@ -1,4 +1,4 @@
-"""What is derived from the code is up to date."""
+"""Generated files are up to date with the code."""
 
 from __future__ import annotations
 

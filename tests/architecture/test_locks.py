@@ -1,4 +1,4 @@
-"""The locks pin all that pyproject.toml asks for, and name no place to fetch it from."""
+"""The lock files pin every requirement of pyproject.toml, and name no index or host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The map in docs/explanation/architecture.md shows the folders that there are."""
+"""The map in docs/explanation/architecture.md lists the existing folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file is read in one sitting, a function at one look."""
+"""Files and functions stay below the size limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of tasks lists every task, its parameters and its metrics as the code has them."""
+"""The tasks page lists every task, parameter and metric as the code has them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pip install lehr` gives one package, `lehr`, with the programs inside it."""
+"""`pip install lehr` installs one package, `lehr`, which contains the programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search is asked before a study's lock is taken: a slow sampler keeps nobody waiting, and budgets stay exact."""
+"""The search runs before a study's lock is taken: a slow sampler blocks no other call, and budgets stay exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input gets the same clear 4xx on both databases, never a 500, and leaves nothing behind."""
+"""Invalid input gets the same clear 4xx on both databases, never a 500, and stores nothing."""
 
 from __future__ import annotations
 

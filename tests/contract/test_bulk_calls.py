@@ -1,4 +1,4 @@
-"""What a cohort says at once costs as many statements, however large it is."""
+"""A cohort's call costs the same number of statements for any number of members."""
 
 from __future__ import annotations
 

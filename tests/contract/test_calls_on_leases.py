@@ -1,4 +1,4 @@
-"""Calls on leases are counted, timed and refused as every other call is."""
+"""Calls on leases are counted, timed and validated like every other call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many at once, on both databases, on the database's own clock."""
+"""Many concurrent calls on both databases, with the database's own clock."""
 
 from __future__ import annotations
 

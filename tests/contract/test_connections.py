@@ -1,4 +1,4 @@
-"""A server on a real socket refuses requests without an end, in size or in time, and answers others meanwhile."""
+"""A server on a real socket refuses oversized and slow requests, and answers others meanwhile."""
 
 from __future__ import annotations
 

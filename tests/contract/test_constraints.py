@@ -1,4 +1,4 @@
-"""Constraints, and the fewest steps to a target: how they are asked for, searched, confirmed and answered."""
+"""Constraints and `steps_to_target`: validation, search, confirmation and answer."""
 
 from __future__ import annotations
 

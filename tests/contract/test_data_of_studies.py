@@ -1,4 +1,4 @@
-"""What workers tell of a study's data is kept with it and shown, on both databases."""
+"""The description of a study's data that workers send is stored and shown, on both databases."""
 
 from __future__ import annotations
 

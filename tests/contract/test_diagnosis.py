@@ -1,4 +1,4 @@
-"""What is wrong with trials and studies, over HTTP, on both databases."""
+"""The diagnosis of trials and studies over HTTP, on both databases."""
 
 from __future__ import annotations
 

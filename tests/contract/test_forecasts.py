@@ -1,4 +1,4 @@
-"""Forecasts over HTTP, on both databases: known once the study's trainings tell, refused with words before."""
+"""Forecasts over HTTP, on both databases: available after enough trainings, refused with a reason before."""
 
 from __future__ import annotations
 

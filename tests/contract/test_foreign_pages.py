@@ -1,4 +1,4 @@
-"""What a web page of another site could send to a server on this machine or network is refused; programs pass."""
+"""Requests that a web page of another site could send are refused; programs' requests are accepted."""
 
 from __future__ import annotations
 

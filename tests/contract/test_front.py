@@ -1,4 +1,4 @@
-"""How good against how soon, over HTTP, on both databases."""
+"""The Pareto front of value and steps over HTTP, on both databases."""
 
 from __future__ import annotations
 

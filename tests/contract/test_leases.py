@@ -1,4 +1,4 @@
-"""The ledger's seven rules, over HTTP, on both databases."""
+"""The rules of the worker protocol over HTTP, on both databases."""
 
 from __future__ import annotations
 

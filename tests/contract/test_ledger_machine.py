@@ -1,4 +1,4 @@
-"""The ledger against a model of it: any order of calls, lost replies, dead workers, on both databases.
+"""The ledger behaves like a model of it under any order of calls, lost responses and dead workers.
 
 The machine plays workers, users and the clock. What it believes is simple: who holds what, which
 results were acknowledged, which reports. After every move the tables must agree with it.

@@ -1,4 +1,4 @@
-"""Every limit on what a request may hold is answered with its bound, the value and a remedy, and nothing is created."""
+"""Every limit on a request is answered with its bound, the value and a remedy, and nothing is created."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of lists stay small, however much the things listed hold, and say the same as the things' own documents."""
+"""Pages of lists stay small however large the items are, and agree with the items' own documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of a training of very many reports is right, and does not need them all in the server's memory."""
+"""Documents of trainings with very many reports are correct, and do not load all reports into memory."""
 
 from __future__ import annotations
 

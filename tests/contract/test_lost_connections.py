@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that are cut under the server; SQLite has none to lose."""
+"""The server recovers when its PostgreSQL connections are cut."""
 
 from __future__ import annotations
 

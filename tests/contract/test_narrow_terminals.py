@@ -1,4 +1,4 @@
-"""On a terminal of 80 or 60 columns no line is too long, and nothing is cut inside a word."""
+"""On a terminal of 80 or 60 columns no line is too long, and no word is cut."""
 
 from __future__ import annotations
 

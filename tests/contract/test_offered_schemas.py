@@ -1,4 +1,4 @@
-"""A worker's schema is input like any other: it fetches nothing, stalls nothing, and is refused where it is offered."""
+"""A worker's schema is untrusted input: it fetches nothing, stalls nothing, and is validated when it is offered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One best trial of a study, whoever is asked: the answer's once the race has chosen it, the search's before."""
+"""All documents name the same best trial: the answer's once the race has chosen it, the search's before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that is away, or whose disk is full: each call says which, and nothing is lost when it is back."""
+"""If the database is down or its disk is full, each call says so, and nothing is lost when it is back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with one study never reaches another: each kind of fault beside a healthy study."""
+"""A broken study never affects a healthy one, for each kind of fault."""
 
 from __future__ import annotations
 

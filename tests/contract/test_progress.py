@@ -1,4 +1,4 @@
-"""How trials go, as workers tell: kept, shown, and no word of it asked of anybody."""
+"""The progress of trials that workers send is stored and shown, without extra queries for other calls."""
 
 from __future__ import annotations
 

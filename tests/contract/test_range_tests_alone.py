@@ -1,4 +1,4 @@
-"""A range test alone: a study that never searches."""
+"""A standalone range test: a study that never searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server refuses of a command's options is named by the option that the user typed."""
+"""If the server refuses a command's option, the error names the option that the user typed."""
 
 from __future__ import annotations
 

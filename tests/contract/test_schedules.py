@@ -1,4 +1,4 @@
-"""What the calls on schedules answer: rates, pictures, code, families."""
+"""The responses of the schedule calls: rates, plots, code, families."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search behind the ledger: what a transaction that never came through must not change."""
+"""A transaction that is rolled back does not change the search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that wait for work share what is left of a study; one that is alone is given it all."""
+"""Waiting workers share what is left of a study; a worker without competition gets all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a search stops before its trials are spent, over HTTP, on both databases."""
+"""Stop rules end a search before its trials are spent, over HTTP, on both databases."""
 
 from __future__ import annotations
 

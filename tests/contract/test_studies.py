@@ -1,4 +1,4 @@
-"""What people do with studies and trials, over HTTP, on both databases."""
+"""The study and trial calls over HTTP, on both databases."""
 
 from __future__ import annotations
 

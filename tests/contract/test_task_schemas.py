@@ -1,4 +1,4 @@
-"""The server knows every built-in task by the schema its workers offer, and refuses what no worker would train."""
+"""The server has the schema of every built-in task that its workers offer, and refuses what they would refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best schedule carried over to another training, over HTTP, on both databases."""
+"""The best schedule rescaled to another training, over HTTP, on both databases."""
 
 from __future__ import annotations
 

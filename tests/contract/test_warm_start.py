@@ -1,4 +1,4 @@
-"""What a study tries first: guesses, what finished studies found, and the field's defaults."""
+"""The first trials of a study: guesses, schedules from finished studies, and common defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps replayed as CUDA graphs train as steps done from Python. Skipped where there is no CUDA.
+"""Steps replayed as CUDA graphs train like steps run from Python. Skipped without CUDA.
 
 The same is tested on a CPU in tests/unit/workers/cohort/test_replay.py, with a stand-in for the graphs.
 """

@@ -1,4 +1,4 @@
-"""Tasks on real formats, on CUDA: one curve per seed, in every precision. Skipped where there is no CUDA."""
+"""Tasks on real formats, on CUDA: one curve per seed, in every precision. Skipped without CUDA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on CUDA: one curve per seed, the CPU's within float tolerance. Skipped where there is no CUDA."""
+"""Training on CUDA: one curve per seed, equal to the CPU's within float tolerance. Skipped without CUDA."""
 
 from __future__ import annotations
 

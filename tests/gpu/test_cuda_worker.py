@@ -1,4 +1,4 @@
-"""A worker's training process on CUDA: memory shares, named errors, steps that wait for nothing. Skipped elsewhere."""
+"""A worker's training process on CUDA: memory shares, named errors, no synchronising steps. Skipped without CUDA."""
 
 from __future__ import annotations
 

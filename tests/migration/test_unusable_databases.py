@@ -1,4 +1,4 @@
-"""A database that this version cannot use is told in one sentence, without a traceback."""
+"""A database that this version cannot use gets a one-sentence error, without a traceback."""
 
 from __future__ import annotations
 

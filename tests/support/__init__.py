@@ -1,1 +1,1 @@
-"""What several kinds of tests stand on."""
+"""Helpers shared by several kinds of tests."""

@@ -1,4 +1,4 @@
-"""Plain schedules of every family, for tests that run them elsewhere."""
+"""One plain schedule of every family, for tests that run them in other frameworks."""
 
 from __future__ import annotations
 

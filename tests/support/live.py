@@ -1,4 +1,4 @@
-"""A server that listens: uvicorn in a thread, on a free port of this machine."""
+"""A listening server: uvicorn in a thread, on a free port of this machine."""
 
 from __future__ import annotations
 

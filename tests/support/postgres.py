@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster of the tests' own: on a socket in a temporary folder, gone afterwards.
+"""A temporary PostgreSQL cluster for the tests, on a socket in a temporary folder.
 
 PostgreSQL refuses to run as root, so root's tests run it as another user.
 """

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that draw valid schedules of any registered family from its own declarations."""
+"""Hypothesis strategies that draw valid schedules of any registered family from its declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real data that lies beside the checkout or where `LEHR_SHARED_DATA` says, and is in no repository."""
+"""Finds real data beside the checkout or in `LEHR_SHARED_DATA`; the repository has none."""
 
 from __future__ import annotations
 

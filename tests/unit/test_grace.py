@@ -1,4 +1,4 @@
-"""When expired leases may be taken after a start, an outage and a step of the clock."""
+"""When leases may expire after a start, an outage and a jump of the clock."""
 
 from __future__ import annotations
 

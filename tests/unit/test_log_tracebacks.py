@@ -1,4 +1,4 @@
-"""What an error leaves in the log: a bounded traceback, without variables and without passwords."""
+"""The log of an error is a bounded traceback, without variables or passwords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answer document: what it states, and what it compares."""
+"""The answer document: its values and comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever finite values trainings have, the answer is made of finite numbers, or says that it does not know."""
+"""For any finite values of trainings, the answer has finite numbers or says that a value is unknown."""
 
 from __future__ import annotations
 

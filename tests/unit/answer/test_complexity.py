@@ -1,4 +1,4 @@
-"""How much there is to choose in a schedule, against the number of directions that its curve can be bent in."""
+"""A schedule's complexity equals the number of independent directions in which its curve can change."""
 
 from __future__ import annotations
 

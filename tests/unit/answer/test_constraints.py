@@ -1,4 +1,4 @@
-"""Whether trainings keep to constraints, against Optuna's own reading of violations."""
+"""Violations of constraints agree with Optuna's definition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a search has converged: when what it may still gain is lost in the noise."""
+"""A search has converged when the expected gain is small relative to the noise."""
 
 from __future__ import annotations
 

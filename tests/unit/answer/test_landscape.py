@@ -1,4 +1,4 @@
-"""The landscape of a search: the process that smooths it, and whom it sends to the race."""
+"""The Gaussian process that smooths a search's values and chooses the finalists."""
 
 from __future__ import annotations
 

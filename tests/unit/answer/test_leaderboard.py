@@ -1,4 +1,4 @@
-"""The leaderboard: families compared at an equal number of trials."""
+"""The leaderboard compares families at an equal number of trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a confirmation: what it costs, that it ends, and that what it states is no luck."""
+"""The confirmation plan: its cost, that it ends, and that its values are unbiased."""
 
 from __future__ import annotations
 

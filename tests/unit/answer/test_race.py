@@ -1,4 +1,4 @@
-"""The race of the finalists: what it calls a loser, whom it sends on, and what it costs."""
+"""The race of the finalists: which ones it drops, which continue, and its cost."""
 
 from __future__ import annotations
 

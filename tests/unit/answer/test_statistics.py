@@ -1,4 +1,4 @@
-"""Means, intervals and verdicts, compared with published values and closed forms."""
+"""Means, intervals and verdicts agree with published values and closed forms."""
 
 from __future__ import annotations
 

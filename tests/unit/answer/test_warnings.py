@@ -1,4 +1,4 @@
-"""What is legal but unwise is said."""
+"""Settings that are legal but unwise cause warnings."""
 
 from __future__ import annotations
 

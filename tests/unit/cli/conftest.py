@@ -1,4 +1,4 @@
-"""A small HTTP server for commands to talk to, and a way to run them."""
+"""A small HTTP server for commands to call, and a fixture that runs commands."""
 
 from __future__ import annotations
 

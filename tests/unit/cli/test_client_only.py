@@ -1,4 +1,4 @@
-"""An installation of the client alone leaves nothing behind when it is asked for a server."""
+"""An installation of the client alone creates no files when it is asked to start a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as a shell sees them: what they print where, and the code they exit with."""
+"""Commands as a shell sees them: their output on each stream, and their exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an answer's constraints are shown."""
+"""How commands show the constraints of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lehr data look`: what tasks would make of data, without a server."""
+"""`lehr data look` shows how tasks would read data, without a server."""
 
 from __future__ import annotations
 

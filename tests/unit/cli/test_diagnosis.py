@@ -1,4 +1,4 @@
-"""Commands that say what is wrong."""
+"""Commands that show the diagnosis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused on this machine is named by the option that the user typed, and a near word is suggested."""
+"""Errors of this machine name the option that the user typed, and suggest the closest match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that says what a training will come to."""
+"""`lehr forecast`."""
 
 from __future__ import annotations
 

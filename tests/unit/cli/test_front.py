@@ -1,4 +1,4 @@
-"""The command that shows how good against how soon."""
+"""`lehr front`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many workers a machine is given when nobody says it."""
+"""The default number of workers for a machine."""
 
 from __future__ import annotations
 

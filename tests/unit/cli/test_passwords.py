@@ -1,4 +1,4 @@
-"""A password in a server's URL is shown to nobody."""
+"""Commands never show a password in a server's URL."""
 
 from __future__ import annotations
 

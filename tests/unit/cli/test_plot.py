@@ -1,4 +1,4 @@
-"""A drawn curve goes where its values go."""
+"""A plotted curve passes through its values."""
 
 from __future__ import annotations
 

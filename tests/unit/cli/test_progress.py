@@ -1,4 +1,4 @@
-"""What a watcher sees, on a terminal and in a pipe."""
+"""The output of `lehr watch` on a terminal and in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lehr range-test`: swept, waited for and drawn."""
+"""`lehr range-test` runs, waits for and draws sweeps."""
 
 from __future__ import annotations
 

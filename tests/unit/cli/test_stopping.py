@@ -1,4 +1,4 @@
-"""What the commands say of a search that stopped by a rule."""
+"""How commands show a search that a stop rule ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Study files mean what is written in them."""
+"""Study files are parsed as written."""
 
 from __future__ import annotations
 

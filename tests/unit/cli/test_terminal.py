@@ -1,4 +1,4 @@
-"""What strangers named or answered reaches the terminal without commands to it."""
+"""Text from users and servers reaches the terminal without control sequences."""
 
 from __future__ import annotations
 

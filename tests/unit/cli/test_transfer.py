@@ -1,4 +1,4 @@
-"""The command that carries the best schedule over."""
+"""`lehr transfer`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that answers what it is told, and documents as the real one writes them."""
+"""A stub server with scripted responses, and documents as the real server writes them."""
 
 from __future__ import annotations
 

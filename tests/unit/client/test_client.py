@@ -1,4 +1,4 @@
-"""The clients against a scripted server: both send the same, retry the same, raise the same."""
+"""Both clients send, retry and raise the same against a scripted server."""
 
 from __future__ import annotations
 

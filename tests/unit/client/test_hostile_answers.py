@@ -1,4 +1,4 @@
-"""A server that answers with more than memory holds is given up, by both clients."""
+"""Both clients abort a response that is larger than memory allows."""
 
 from __future__ import annotations
 

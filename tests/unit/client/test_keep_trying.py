@@ -1,4 +1,4 @@
-"""Calls are repeated until answered, given up, or refused for good."""
+"""Calls are retried until they are answered, given up, or refused permanently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server of published files on this machine."""
+"""A local server of published data files."""
 
 from __future__ import annotations
 

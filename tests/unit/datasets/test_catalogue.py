@@ -1,4 +1,4 @@
-"""What the catalogue says of each data set holds for the loaders that read it, and for the command that gets it."""
+"""The catalogue agrees with the loaders that read each data set and the command that downloads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets are got whole or not at all: verified, resumed, and refused by name."""
+"""Downloads are verified, resumed, complete or absent, and refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curves made by formula, with one fault each or none."""
+"""Synthetic curves with one fault each, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever finite numbers trainings report, every finding rests on finite numbers."""
+"""For any finite reports of trainings, every finding has finite numbers."""
 
 from __future__ import annotations
 

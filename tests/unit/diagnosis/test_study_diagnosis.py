@@ -1,4 +1,4 @@
-"""Studies made to have a fault are found to have it, and healthy ones to have none."""
+"""The diagnosis finds the fault of synthetic studies, and none in healthy ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The front holds what nothing beats, and all of it."""
+"""The front contains all trials that no other trial beats, and only these."""
 
 from __future__ import annotations
 

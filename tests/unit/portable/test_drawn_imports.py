@@ -1,4 +1,4 @@
-"""Schedulers drawn at random are read as schedules with their rates at every step, or refused by name.
+"""Random schedulers are imported with the same rate at every step, or refused by name.
 
 100 of each kind by default; `pytest --hypothesis-profile=thousand` draws a thousand.
 """

@@ -1,4 +1,4 @@
-"""Every export, run in its framework, trains with the schedule's own rates."""
+"""Every export, run in its framework, trains with the schedule's rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A configured scheduler of torch or transformers is read as the schedule with its rates, or refused by name."""
+"""A configured scheduler of torch or transformers is imported with its rates, or refused by name."""
 
 from __future__ import annotations
 

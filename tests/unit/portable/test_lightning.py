@@ -1,4 +1,4 @@
-"""A LightningModule whose optimizer is given the exported schedule, trained by Lightning, uses the schedule's rates."""
+"""A LightningModule with the exported schedule, trained by Lightning, uses the schedule's rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""lehr.torch.ScheduleLR trains with the schedule's own rates, resumes right, and costs little."""
+"""lehr.torch.ScheduleLR trains with the schedule's rates, resumes correctly, and costs little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of parities is what running the frameworks says; the differences that it tells are still there."""
+"""The parity page agrees with running the frameworks, and the listed differences still exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of schedules: well-formed whatever the rates, with round ticks, and true to the curve."""
+"""Plots of schedules are well-formed for any rates, have round ticks, and match the curve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Trainer of transformers, given the exported arguments and callbacks, trains with the schedule's rates."""
+"""transformers' Trainer with the exported arguments and callbacks trains with the schedule's rates."""
 
 from __future__ import annotations
 

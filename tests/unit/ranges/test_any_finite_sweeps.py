@@ -1,4 +1,4 @@
-"""Whatever finite losses and rates sweeps report, their range test is a document, and has a picture."""
+"""For any finite losses and rates of sweeps, a range test has a valid document and plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Range tests on made curves: each with a difficulty that real sweeps have, and with points known beforehand."""
+"""Range tests on synthetic curves with known points, each with a difficulty of real sweeps."""
 
 from __future__ import annotations
 

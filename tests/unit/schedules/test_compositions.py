@@ -1,4 +1,4 @@
-"""Schedules made of schedules keep the promises of schedules."""
+"""Compositions satisfy the same laws as schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worst inputs get named errors with the bound, the value and the remedy."""
+"""Invalid input gets named errors with the bound, the value and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exported PyTorch code, run with torch, trains with lehr's own rates."""
+"""The exported PyTorch code, run with torch, trains with lehr's rates."""
 
 from __future__ import annotations
 

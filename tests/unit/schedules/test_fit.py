@@ -1,4 +1,4 @@
-"""A list of rates is recognised: each family's own curves, torch's, noisy, short and flat ones."""
+"""`fit` recognises lists of rates: each family's own curves, torch's, noisy, short and flat ones."""
 
 from __future__ import annotations
 

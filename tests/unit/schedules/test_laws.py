@@ -1,4 +1,4 @@
-"""What every family promises, drawn from the registry: a new family is tested by being there."""
+"""Laws that every registered family satisfies; a new family is tested automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of schedules in the docs is the one that the code makes."""
+"""The schedules page in the docs is up to date with the code."""
 
 from __future__ import annotations
 

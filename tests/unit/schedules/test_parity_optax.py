@@ -1,4 +1,4 @@
-"""Where optax has the same schedule, the rates agree step by step (within its 32-bit floats)."""
+"""Rates agree step by step with the same schedules of optax (within its 32-bit floats)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where torch.optim.lr_scheduler has the same schedule, the rates agree step by step."""
+"""Rates agree step by step with the same schedules of torch.optim.lr_scheduler."""
 
 from __future__ import annotations
 

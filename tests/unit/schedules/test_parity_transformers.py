@@ -1,4 +1,4 @@
-"""Where transformers has the same schedule, the rates agree step by step."""
+"""Rates agree step by step with the same schedules of transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adaptive schedule drops with the metric as torch's does, and its state survives a checkpoint."""
+"""`plateau` drops with the metric as torch's does, and its state survives a checkpoint."""
 
 from __future__ import annotations
 

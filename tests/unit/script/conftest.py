@@ -1,4 +1,4 @@
-"""A server that listens, and a study of a task that only scripts train."""
+"""A listening server, and a study of a task that only scripts train."""
 
 from __future__ import annotations
 

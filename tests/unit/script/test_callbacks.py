@@ -1,4 +1,4 @@
-"""The callbacks where trainings are not as plain as the examples: groups, odd lengths, second evaluations."""
+"""The callbacks in less plain trainings than the examples: groups, odd lengths, second evaluations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples for each framework train with the very rates of their schedules, step by step."""
+"""The examples for each framework train with exactly the rates of their schedules, step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thread that keeps a script's lease, against a server whose faults the test chooses."""
+"""The thread that renews a script's lease, against a server whose faults the test chooses."""
 
 from __future__ import annotations
 

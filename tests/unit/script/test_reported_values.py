@@ -1,4 +1,4 @@
-"""What scripts report, in the types and names that frameworks use, and what is wrong with steps."""
+"""Scripts may report the types and metric names that frameworks use; invalid steps are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A framework's training that is killed goes on from its checkpoint, and ends as if it had never been."""
+"""A framework's training that was killed resumes from its checkpoint, and ends like an uninterrupted one."""
 
 from __future__ import annotations
 

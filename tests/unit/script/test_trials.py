@@ -1,4 +1,4 @@
-"""A training script asks for trials: against a real server, each way a training can end."""
+"""A training script gets trials from a real server, and reports each way a training can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A synthetic study: six families whose best rates differ, as they do on real data."""
+"""A synthetic study: six families with different best rates, as on real data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever finite losses and rates trainings report, fits are finite, or it is said that there are none."""
+"""For any finite losses and rates of trainings, fits are finite or reported as unknown."""
 
 from __future__ import annotations
 

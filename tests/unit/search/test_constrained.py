@@ -1,4 +1,4 @@
-"""Samplers that know of constraints spend their trials where these hold."""
+"""Samplers with constraints spend their trials where these hold."""
 
 from __future__ import annotations
 

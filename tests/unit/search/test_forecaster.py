@@ -1,4 +1,4 @@
-"""Forecasts with their intervals: right as often as they say, and silent where the law does not fit."""
+"""Forecast intervals have the stated coverage, and there is no forecast if the law does not fit."""
 
 from __future__ import annotations
 

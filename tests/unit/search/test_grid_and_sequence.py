@@ -1,4 +1,4 @@
-"""Points that need no model."""
+"""Grid points and low-discrepancy sequences, which need no model."""
 
 from __future__ import annotations
 

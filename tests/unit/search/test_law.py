@@ -1,4 +1,4 @@
-"""The law of the schedule finds its own constants again, and foresees what it was not fitted on."""
+"""The law of the schedule recovers its own constants, and predicts curves that it was not fitted to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranges whose ends are equal but for rounding, as calculated ones are: 0.1 ** 2 is not 0.01."""
+"""Ranges whose ends differ only by rounding, as computed ones do: 0.1 ** 2 is not 0.01."""
 
 from __future__ import annotations
 

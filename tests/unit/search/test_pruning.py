@@ -1,4 +1,4 @@
-"""Running trials are judged among their family, behind their climb, and nowhere else."""
+"""Running trials are judged within their family, and only after their warm-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A race at equal phase: who goes on, who is stopped, and who counts as ahead."""
+"""The race at equal phase: which trials continue, which stop, and which count as ahead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search promises whatever its sampler: start-up, baseline, determinism, learning."""
+"""Laws of the search that hold for every sampler: start-up, baseline, determinism, learning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search over shorter horizons that `benchmarks/fidelity` measures: it spends what it may, and finds the drift."""
+"""The search over shorter horizons of `benchmarks/fidelity` keeps to its steps and finds the drift."""
 
 from __future__ import annotations
 

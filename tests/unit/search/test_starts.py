@@ -1,4 +1,4 @@
-"""What is tried first, without a server: similarity, priors, portfolios and schedules as points."""
+"""The first trials, without a server: similarity, priors, portfolios and schedules as points."""
 
 from __future__ import annotations
 

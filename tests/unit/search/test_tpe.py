@@ -1,4 +1,4 @@
-"""A draw by TPE: what an Optuna study with the same trials asks for, whatever was drawn before."""
+"""A draw by TPE equals that of an Optuna study with the same trials, regardless of earlier draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Wilcoxon pruner against Optuna's own."""
+"""The Wilcoxon pruner agrees with Optuna's."""
 
 from __future__ import annotations
 

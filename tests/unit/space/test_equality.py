@@ -1,4 +1,4 @@
-"""Schedules that differ by rounding are one schedule, and are kept as they were written."""
+"""Schedules that differ only by rounding count as one, and keep their rates as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search space: every point of it is a valid schedule inside the ranges asked for."""
+"""Every point of the search space is a valid schedule within the requested ranges."""
 
 from __future__ import annotations
 

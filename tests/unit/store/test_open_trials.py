@@ -1,4 +1,4 @@
-"""What claims ask of the trials costs by those that are open, and not by all there ever were."""
+"""The queries of claims cost by the number of open trials, not of all trials."""
 
 from __future__ import annotations
 

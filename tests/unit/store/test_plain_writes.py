@@ -1,4 +1,4 @@
-"""SQLite's plain writes are kept as a whole, or not at all."""
+"""SQLite's plain writes are stored completely, or not at all."""
 
 from __future__ import annotations
 

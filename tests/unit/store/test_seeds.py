@@ -1,4 +1,4 @@
-"""Seeds: the same at every call, and none that a schedule was chosen by confirms it."""
+"""Seeds are deterministic, and a confirmation uses none that influenced a choice."""
 
 from __future__ import annotations
 

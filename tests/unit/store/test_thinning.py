@@ -1,4 +1,4 @@
-"""Which reports of a training are read when there are more than anybody wants to see."""
+"""Which reports are read of a training with too many to show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules carried over to other trainings, by the numbers of the papers."""
+"""Schedules rescaled to other trainings agree with the numbers of the papers."""
 
 from __future__ import annotations
 
