@@ -68,7 +68,7 @@ class TrialChannel(Protocol):
         """The trial's data and model are loaded. `data`: a summary of the data as the task read it."""
 
     def step(self, trial: str, step: int) -> None:
-        """`step` steps are done. This is how a slow trial is told from one that hangs."""
+        """`step` steps are done. This distinguishes a slow trial from one that hangs."""
 
     def put(self, trial: str, reports: Sequence[Report]) -> None:
         """Send these reports, after all earlier ones."""

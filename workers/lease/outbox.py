@@ -44,9 +44,9 @@ class _PendingReports:
 
     @property
     def has_unsent(self) -> bool:
-        """The summary of the data is sent with the first report, or at the end of a trial without one."""
-        ends_unheard = self.is_ending and self.data is not None
-        return bool(self.reports) or self.checkpoint != self.announced or ends_unheard
+        """Whether there is something to send. The data summary goes with the first report, or at the trial's end."""
+        is_summary_due = self.is_ending and self.data is not None
+        return bool(self.reports) or self.checkpoint != self.announced or is_summary_due
 
     def batch(self) -> TrialReports:
         return TrialReports(

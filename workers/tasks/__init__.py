@@ -1,1 +1,1 @@
-"""What workers can train."""
+"""Tasks: the models and data sets that workers can train."""

@@ -1,4 +1,4 @@
-"""Activation functions by the names that tasks use."""
+"""Maps the names of activation functions in task parameters to torch modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task that names classes shares: its loss and its metrics."""
+"""The base class of classification tasks: loss and accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workers.tasks.task import Task
 
 
 class Classification(Task):
-    """Cross entropy of logits (n, classes) against labels (n,), and the share of labels that come first."""
+    """A task with cross-entropy loss of logits (n, classes) and labels (n,), which also reports accuracy."""
 
     metrics: ClassVar[tuple[str, ...]] = ("val_loss", "val_accuracy")
 
@@ -20,11 +20,11 @@ class Classification(Task):
         return functional.cross_entropy(outputs, targets)
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        return {"val_accuracy": share_right(outputs, targets)}
+        return {"val_accuracy": accuracy(outputs, targets)}
 
 
-def share_right(outputs: Tensor, targets: Tensor) -> Tensor:
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """The share of examples whose label has the highest logit, in [0, 1]."""
-    # Divided on the CPU: MPS has no doubles, and a share of 360 images deserves all its digits.
-    right = (outputs.argmax(dim=1) == targets).sum().cpu()
-    return right.double() / len(targets)
+    # Divided on the CPU in double precision, which MPS does not have.
+    correct = (outputs.argmax(dim=1) == targets).sum().cpu()
+    return correct.double() / len(targets)

@@ -1,6 +1,6 @@
-"""Tasks of other packages, found by their entry points. Nothing of a package is loaded before its task is asked for.
+"""Finds tasks of other packages by their entry points. A package is loaded only when its task is needed.
 
-A package says in its pyproject.toml
+A package declares its tasks in its pyproject.toml
 
     [project.entry-points."lehr.tasks"]
     "mypkg.wine" = "mypkg.tasks:Wine"
@@ -30,29 +30,29 @@ class InvalidTaskError(InvalidValueError):
 
 
 def installed() -> Mapping[str, Sequence[EntryPoint]]:
-    """The entry points of all packages here, by the task's name; those that no study can name are left out."""
-    found: dict[str, list[EntryPoint]] = {}
+    """The entry points of all installed packages by task name, without names that a study cannot use."""
+    entries: dict[str, list[EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         if re.match(TASK_NAME_PATTERN, entry.name):
-            found.setdefault(entry.name, []).append(entry)
-    return found
+            entries.setdefault(entry.name, []).append(entry)
+    return entries
 
 
 def load(name: str, entries: Sequence[EntryPoint]) -> type[Task]:
-    """The class of a task, whose `entries` these are. Raises InvalidTaskError, which says what is wrong with it."""
+    """The class of a task with these entry points. Raises InvalidTaskError if it cannot be used."""
     from workers.tasks.task import Task
 
     values = sorted({entry.value for entry in entries})
     if len(values) > 1:
-        raise _refuse(name, "several packages have it", "one package", values)
+        raise _refuse(name, "several packages define it", "one package", values)
     (value,) = values
     try:
         task = entries[0].load()
-    except Exception as error:  # importing somebody's package may raise anything
+    except Exception as error:  # importing a foreign package may raise anything
         message = f"loading it raises {type(error).__name__}: {error}"
         raise _refuse(name, message, "a class that can be imported", value) from error
     if not (isinstance(task, type) and issubclass(task, Task)):
-        raise _refuse(name, "it is no task", "a subclass of workers.tasks.public.Task", value)
+        raise _refuse(name, "it is not a task", "a subclass of workers.tasks.public.Task", value)
     if isabstract(task):
         missing = ", ".join(sorted(task.__abstractmethods__))
         raise _refuse(name, f"it has no {missing}", "data, build_model and loss", value)

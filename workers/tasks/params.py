@@ -1,4 +1,4 @@
-"""Parameters of tasks: what every PyTorch task shares, and how they are refused."""
+"""The parameters that all tasks share, and the errors for invalid parameters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InvalidParamsError(InvalidValueError):
 
 
 class TrainingParams(BaseModel):
-    """How any task is trained. No rule spans two fields, so the JSON Schema says all there is."""
+    """Parameters of the training of any task. No rule spans two fields, so the JSON Schema states all rules."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
@@ -37,26 +37,26 @@ class TrainingParams(BaseModel):
     batch_size: Annotated[
         int, Field(ge=1, le=2048, description="examples per step; the last batch of an epoch may be smaller")
     ] = 64
-    optimizer: Annotated[OptimizerName, Field(description="of torch.optim; nesterov is sgd with Nesterov momentum")] = (
-        "sgd"
-    )
+    optimizer: Annotated[
+        OptimizerName, Field(description="torch.optim optimizer; nesterov is sgd with Nesterov momentum")
+    ] = "sgd"
     momentum: Annotated[
         float | None,
         Field(
             ge=0,
             lt=1,
-            description="of sgd, nesterov and rmsprop; beta1 of adam and adamw; null: 0.9, and 0 for rmsprop",
+            description="momentum of sgd, nesterov and rmsprop, beta1 of adam and adamw; null: 0.9, but 0 for rmsprop",
         ),
     ] = None
     weight_decay: Annotated[float, Field(ge=0, le=1, description="L2 penalty; decoupled for adamw")] = 0.0
-    clip_norm: Annotated[float | None, Field(gt=0, le=1000, description="bound on the gradient's norm; null: none")] = (
+    clip_norm: Annotated[float | None, Field(gt=0, le=1000, description="maximum gradient norm; null: no clipping")] = (
         None
     )
 
     @field_validator("*", mode="before")
     @classmethod
     def _whole(cls, value: Any) -> Any:
-        """JSON Schema counts 10.0 as an integer, so this does too."""
+        """Accept 10.0 as an integer, as JSON Schema does."""
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     @property
@@ -67,17 +67,17 @@ class TrainingParams(BaseModel):
         return math.ceil(train_size / self.batch_size)
 
     def horizon_steps(self, train_size: int, fraction: float = 1.0) -> int:
-        """Steps of a trial: whole epochs, at least one, nearest to `fraction` (0, 1] of all (halves round up)."""
+        """Steps of a trial: `fraction` (0, 1] of all epochs, rounded to whole epochs (halves up), at least one."""
         return max(1, math.floor(self.epochs * fraction + 0.5)) * self.steps_per_epoch(train_size)
 
 
 class HeldOutParams(TrainingParams):
-    """Training with a part of the examples held out for validation, drawn by a named seed."""
+    """Parameters of tasks that hold out a random part of the examples for validation."""
 
     validation_fraction: Annotated[float, Field(ge=0.05, le=0.5, description="share of the examples held out")] = 0.2
     split_seed: Annotated[
         int,
-        Field(ge=0, le=MAX_SEED, description="names the split; the same one for every trial, whatever its seed"),
+        Field(ge=0, le=MAX_SEED, description="seed of the split, which is the same for every trial"),
     ] = 0
 
 
@@ -96,21 +96,21 @@ def _fault(model: type[BaseModel], detail: ErrorDetails) -> Fault:
     name = str(detail["loc"][0]) if detail["loc"] else ""
     field = ".".join(["task.params", *map(str, detail["loc"])])
     if detail["type"] == "extra_forbidden":
-        known = ", ".join(model.model_fields)
+        names = ", ".join(model.model_fields)
         return Fault(
-            field, "this parameter is unknown", f"one of {known}", detail["input"], "Remove it, or correct its name."
+            field, "this parameter is unknown", f"one of {names}", detail["input"], "Remove it, or correct its name."
         )
     schema = model.model_json_schema()["properties"].get(name)
     if schema is None:
         # A rule of the task's author that spans several fields.
-        bound = "what the task's own rule says"
+        bound = "the task's own rule"
         return Fault(field, detail["msg"], bound, detail["input"], "Correct the parameters that it names.")
-    remedy = f"Leave it out for {schema['default']!r}." if "default" in schema else "It has no default: give it."
+    remedy = f"Leave it out for {schema['default']!r}." if "default" in schema else "Set it; it has no default."
     return Fault(field, detail["msg"], _bound(schema), detail["input"], remedy)
 
 
 def _bound(schema: Mapping[str, Any]) -> str:
-    """A field's JSON Schema in words."""
+    """A field's JSON Schema as a phrase for errors."""
     if "anyOf" in schema:
         return " or ".join(_bound(choice) for choice in schema["anyOf"])
     if "enum" in schema:

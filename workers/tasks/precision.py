@@ -1,6 +1,6 @@
-"""In which numbers a model computes, where it is asked for and the device has them.
+"""Numeric precisions of a model's computation: fp32, tf32, bf16 and fp16.
 
-Weights, gradients and the optimizer's state are float32 in each precision; so are the outputs.
+Weights, gradients, optimizer state and outputs are float32 in every precision.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ DEVICES: Mapping[PrecisionName, tuple[str, ...]] = {
 MIXED: Mapping[PrecisionName, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _CUDNN: Any = torch.backends.cudnn
 FP16_SCALE = 1024.0
-"""float16 ends at 65504 and at 6e-8: gradients of a mean over a batch are small, and keep their digits when scaled."""
+"""The range of float16 is 6e-8 to 65504. Gradients of a mean over a batch are small, and scaling keeps their digits."""
 
 
 def use_precision(precision: PrecisionName, device: torch.device) -> None:
-    """Have this process multiply float32 as the precision says. Raises InvalidValueError where the device cannot.
+    """Set the precision of float32 products. Raises InvalidValueError if the device does not support it.
 
-    One process trains one task at a time: the setting is torch's, and holds for the whole process.
+    The setting holds for the whole process, which trains one task at a time.
     """
     if device.type not in DEVICES[precision]:
-        able = ", ".join(name for name, kinds in DEVICES.items() if device.type in kinds)
+        supported = ", ".join(name for name, kinds in DEVICES.items() if device.type in kinds)
         raise InvalidValueError(
             Fault(
                 "task.params.precision",
-                f"this worker's device does not train in {precision}",
-                f"one of {able} on {device}",
+                f"this worker's device does not support {precision}",
+                f"one of {supported} on {device}",
                 precision,
-                f"Choose one of these, or have a worker with one of {', '.join(DEVICES[precision])} train this study.",
+                f"Choose one of these, or train this study on a worker with one of {', '.join(DEVICES[precision])}.",
             )
         )
     if device.type == "cuda":
@@ -55,9 +55,9 @@ def with_precision(model: nn.Module, precision: PrecisionName) -> nn.Module:
 
 
 class MixedPrecision(nn.Module):
-    """A model computed in `dtype` wherever torch deems that safe.
+    """A model computed in `dtype` by torch's autocast, that is, where torch considers it safe.
 
-    Nothing in it changes from step to step, so it goes through torch.func as the model itself does.
+    It has no state that changes from step to step, so it works with torch.func.
     """
 
     def __init__(self, inner: nn.Module, dtype: torch.dtype) -> None:
@@ -66,12 +66,12 @@ class MixedPrecision(nn.Module):
         self.dtype = dtype
 
     def forward(self, inputs: Tensor) -> Tensor:
-        # Each weight is used once in a pass: there is nothing to cache, and torch.func's weights live for one call.
+        # No cache: each weight is used once in a pass, and the weights that torch.func passes live for one call only.
         with torch.autocast(inputs.device.type, dtype=self.dtype, cache_enabled=False):
             if self.dtype != torch.float16:
                 outputs: Tensor = self.inner(inputs)
                 return outputs.float()
-            # Gradients are larger by the scale inside; where they leave, at the weights, they are the true ones again.
+            # Inside, gradients are multiplied by the scale; at the weights they are divided by it again.
             weights = {name: _scaled(weight, 1 / FP16_SCALE) for name, weight in self.inner.named_parameters()}
             outputs = functional_call(self.inner, weights, (inputs,))
         return _scaled(outputs.float(), FP16_SCALE)

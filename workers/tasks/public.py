@@ -1,4 +1,4 @@
-"""What tasks of other packages are made of: these names stay, the modules behind them may change."""
+"""The public interface for tasks of other packages. These names are stable; the modules behind them may change."""
 
 from lehr.wire.trials import Fold
 from workers.tasks.classification import Classification

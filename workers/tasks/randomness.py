@@ -1,8 +1,7 @@
-"""Random draws come from named generators, each derived from a seed.
+"""Named random generators, each derived from a seed.
 
-Names in use: `split` (a task's data), `init` (a model's first weights), `order` (an epoch's
-permutation), `crop` and `flip` (how images are shown) and `noise` (what a model draws while it
-trains, dropout say).
+Names in use: `split` (a task's data), `init` (a model's initial weights), `order` (an epoch's permutation), `crop` and
+`flip` (image augmentation) and `noise` (draws of a model in training, such as dropout).
 """
 
 from __future__ import annotations
@@ -19,5 +18,5 @@ def derived_seed(name: str, *seeds: int) -> int:
 
 
 def generator(name: str, *seeds: int) -> torch.Generator:
-    """Lives on the CPU, so that every device sees the same draws."""
+    """A generator on the CPU, so that every device gets the same draws."""
     return torch.Generator().manual_seed(derived_seed(name, *seeds))

@@ -1,6 +1,6 @@
-"""The tasks that a worker can have: those built in, and those of other packages.
+"""Finds tasks by name: the built-in ones, and those of other packages.
 
-A task that is built in is its package and one line here; `workers.tasks.installed` has the others.
+A built-in task is a package and one line here; `workers.tasks.installed` finds the others.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from workers.tasks.installed import installed, load
 if TYPE_CHECKING:
     from workers.tasks.task import Task
 
-# Named rather than imported: the command line lists tasks long before it needs torch.
+# Named rather than imported, because the command line lists tasks and must not import torch for that.
 TASKS: Mapping[str, str] = {
     "digits": "workers.tasks.digits.task:Digits",
     "images": "workers.tasks.images.task:Images",
     "text": "workers.tasks.text.task:Text",
     "tabular": "workers.tasks.tabular.task:Tabular",
 }
-"""Those built in. No package can take the place of one."""
+"""The built-in tasks. No other package can replace one."""
 
 
 def unknown(names: Iterable[str]) -> list[str]:
-    """The names of these that no installed task has. Loads nothing."""
+    """The names that belong to no installed task. Loads nothing."""
     foreign = [name for name in names if name not in TASKS]
     return [name for name in foreign if name not in installed()] if foreign else []
 
 
 def find_task(name: str) -> type[Task]:
-    """Raises InvalidValueError for a task that is not installed, InvalidTaskError for one that cannot be used.
+    """The class of a task. Raises InvalidValueError if it is not installed, InvalidTaskError if it cannot be used.
 
-    Tasks are found by name, in whichever process trains them: a class need not travel there.
+    Each process finds tasks by name, so that no class has to be sent between processes.
     """
     if name in TASKS:
         module, _, attribute = TASKS[name].partition(":")
@@ -49,14 +49,14 @@ def find_task(name: str) -> type[Task]:
                 "this worker has no such task",
                 f"one of {', '.join([*TASKS, *entries])}",
                 name,
-                "Name an installed task, or install its package where the worker runs.",
+                "Use an installed task, or install its package where the worker runs.",
             )
         )
     return load(name, entries[name])
 
 
 def offers(names: Iterable[str]) -> list[TaskOffer]:
-    """What a claim says of these tasks, parameters' JSON Schema included."""
+    """The offers of these tasks for a claim, with the JSON Schemas of their parameters."""
     tasks = {name: find_task(name) for name in names}
     return [
         TaskOffer(

@@ -1,4 +1,4 @@
-"""Which examples are held out for validation."""
+"""Splits examples into training and validation parts."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from workers.tasks.randomness import generator
 
 
 def split(size: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation examples, drawn by the seed: the same for every trial."""
+    """Random indices of the training and the validation examples. The seed alone decides, so all trials share them."""
     shuffled = torch.randperm(size, generator=generator("split", seed))
     held_out = round(fraction * size)
     return shuffled[held_out:], shuffled[:held_out]
 
 
 def split_fold(targets: NDArray[Any], fold: Fold, seed: int, *, stratified: bool) -> tuple[Tensor, Tensor]:
-    """Indices of the training examples and of those of the fold, both rising: the same for every trial.
+    """Sorted indices of the training examples and of the fold's examples, the same for every trial.
 
-    targets: (n,). The rows are those of scikit-learn's StratifiedKFold(shuffle=True, random_state=seed), so that each
-    fold has its share of each class; or, not `stratified`, those of its KFold.
-    Raises InvalidValueError where there are too few examples for so many folds.
+    targets: (n,). The folds are those of scikit-learn's StratifiedKFold(shuffle=True, random_state=seed), which gives
+    each fold its share of each class; if not `stratified`, those of its KFold.
+    Raises InvalidValueError if there are too few examples for the number of folds.
     """
-    # Imported late: it takes as long as all else that a task needs.
+    # Imported late, because the import is slow.
     from sklearn.model_selection import KFold, StratifiedKFold
 
     splitter = StratifiedKFold if stratified else KFold

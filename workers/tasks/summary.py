@@ -1,4 +1,4 @@
-"""What a task made of its data, cut to the size that a server takes."""
+"""Summarizes how a task read its data, within the size limits of the server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lehr.wire.data import (
 from workers.tasks.tabular.table import Table
 
 STRAYS = "hidden, or left behind by operating systems and archives"
-"""Why files are left out that are plainly no data: no doubt follows from them."""
+"""The reason for leaving out files that are clearly not data, which raise no doubt."""
 
 
 def of_table(table: Table, classes: Mapping[str, int] | None) -> DataSummary:
-    """`classes`: by name, how many rows each has; None where the target is measured."""
+    """The summary of a table. `classes`: the number of rows by class; None for a regression target."""
     inputs = [name for name in table.columns if name != table.target]
     columns = [_column(name, table) for name in inputs[:MOST_COLUMNS]]
     return DataSummary(
@@ -42,7 +42,7 @@ def of_pictures(source: str, classes: Mapping[str, int], left_out: Mapping[str, 
     files = {
         reason: f"{count} files {reason}" if count > 1 else f"one file {reason}" for reason, count in left_out.items()
     }
-    doubtful = [said for reason, said in files.items() if reason != STRAYS]
+    doubtful = [sentence for reason, sentence in files.items() if reason != STRAYS]
     return DataSummary(
         source=_sentence(source),
         rows=sum(classes.values()),
@@ -54,7 +54,7 @@ def of_pictures(source: str, classes: Mapping[str, int], left_out: Mapping[str, 
 
 
 def of_text(source: str, tokens: str, count: int, limit: int | None) -> DataSummary:
-    """`tokens`: what they are, such as `byte`. `count`: in the whole text, of which the first `limit` are read."""
+    """A text's summary. `tokens`: their kind, such as `byte`. `count`: in the whole text. `limit`: the most to read."""
     kept = count if limit is None else min(limit, count)
     left_out = [] if kept == count else [f"{count - kept} of {count} tokens: train_limit is {limit}"]
     return DataSummary(source=_sentence(source), rows=kept, target=f"the next {tokens}", left_out=_sentences(left_out))
@@ -72,10 +72,10 @@ def _first(classes: Mapping[str, int]) -> dict[str, int]:
 
 
 def _sentences(texts: Iterable[str]) -> list[str]:
-    found = [_sentence(text) for text in texts]
-    if len(found) <= MOST_SENTENCES:
-        return found
-    return [*found[: MOST_SENTENCES - 1], f"and {len(found) - MOST_SENTENCES + 1} more"]
+    sentences = [_sentence(text) for text in texts]
+    if len(sentences) <= MOST_SENTENCES:
+        return sentences
+    return [*sentences[: MOST_SENTENCES - 1], f"and {len(sentences) - MOST_SENTENCES + 1} more"]
 
 
 def _sentence(text: str) -> str:

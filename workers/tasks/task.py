@@ -1,4 +1,4 @@
-"""What a task gives: model, data, loss and metrics. How it is trained is the trainer's."""
+"""The interface of a task: model, data, loss and metrics. The trainer decides how it is trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workers.tasks.params import PrecisionName, TrainingParams
 
 @dataclass(frozen=True, slots=True)
 class TensorData:
-    """A data set that lies on the device: inputs (n, ...) and targets (n, ...), split once."""
+    """A data set on the device, split into training and validation: inputs (n, ...) and targets (n, ...)."""
 
     train_inputs: Tensor
     train_targets: Tensor
@@ -38,66 +38,66 @@ class TensorData:
 class Task(ABC):
     """A model with its data, ready to be trained with any schedule and seed.
 
-    A subclass names the model of its parameters and the metrics it reports: `val_loss`, which the
-    trainer computes from `loss`, and what `measure` returns. Studies know it by `name`; a task of
-    another package needs none, for its entry point names it.
+    A subclass sets the class of its parameters, and the metrics it reports: `val_loss`, which is computed from `loss`,
+    and those that `measure` returns. Studies use its `name`; a task of another package needs none, because its entry
+    point names it.
     """
 
     name: ClassVar[str] = ""
     params_model: ClassVar[type[TrainingParams]] = TrainingParams
     metrics: ClassVar[tuple[str, ...]] = ("val_loss",)
     evaluation_batch: ClassVar[int] = 4096
-    """Validation examples per forward pass: bounds memory, not the result."""
+    """Validation examples per forward pass. Limits memory and does not affect the result."""
     supports_folds: ClassVar[bool] = False
-    """Whether `data` holds out the fold that `fold` names, where it names one."""
+    """Whether `data` holds out `fold` if it is set."""
     params: TrainingParams
     fold: Fold | None = None
-    """Which part of the data a trial validates on; set before `data` is asked for. None: the task's own split."""
+    """The fold that a trial validates on, set before `data` is called. None: the task's own split."""
     data_dir: Path = DEFAULT_DATA_DIR
-    """The folder of data sets that the worker's operator chose; set before `data` is asked for."""
+    """The folder of data sets, chosen by the worker's operator, set before `data` is called."""
 
     def __init__(self, params: TrainingParams) -> None:
         self.params = params
 
     @property
     def precision(self) -> PrecisionName:
-        """In which numbers the model computes: what the trainer asks of the device before it trains."""
+        """The precision of the model's computation, which the trainer sets before training."""
         return "fp32"
 
     @abstractmethod
     def data(self, device: torch.device) -> TensorData:
-        """The data, the same for every trial of these parameters and this fold."""
+        """The data, which is the same for every trial with these parameters and this fold."""
 
     def summary(self) -> DataSummary | None:
-        """What was made of the data, for people; asked for after `data`. None: nothing to tell."""
+        """How the task read its data, for users; called after `data`. None for no summary."""
         return None
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """A fresh model on the CPU; its weights are drawn from torch's global generator, which the trainer seeds."""
+        """A new model on the CPU, with weights drawn from torch's global generator, which the trainer seeds."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch, a scalar."""
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        """Metrics over the whole validation set besides `val_loss`, each a scalar."""
+        """The metrics besides `val_loss` over the whole validation set, each a scalar."""
         return {}
 
     def draws(self, train_size: int, seed: int, epoch: int) -> Tensor | None:
-        """What `augment` needs in an epoch: (train_size, ...), one row for each training example; None: nothing.
+        """Random draws for `augment` in an epoch: (train_size, ...), one row for each training example; None for none.
 
-        Drawn on the CPU from named generators of `seed` (the trial's) and `epoch` (0-based) alone, so that
-        every device sees the same draws and a resumed run needs no memory of them.
+        They come from named generators on the CPU that depend only on `seed` (the trial's) and `epoch` (0-based), so
+        every device gets the same draws, and a resumed run can draw them again.
         """
         return None
 
     def augment(self, inputs: Tensor, draws: Tensor) -> Tensor:
-        """A batch's inputs as the model shall see them; `draws` holds the rows of these examples."""
+        """The augmented inputs of a batch. `draws`: the rows of these examples."""
         return inputs
 
     def evaluate(self, model: nn.Module, data: TensorData) -> Mapping[str, Tensor]:
-        """Every metric over the whole validation set. The model is in evaluation mode, without gradients."""
+        """All metrics over the whole validation set. Called in evaluation mode, without gradients."""
         outputs = torch.cat([model(inputs) for inputs in data.val_inputs.split(self.evaluation_batch)])
         return {"val_loss": self.loss(outputs, data.val_targets), **self.measure(outputs, data.val_targets)}
 

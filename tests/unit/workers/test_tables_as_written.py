@@ -1,4 +1,4 @@
-"""Tables in the manner of spreadsheets and data frames are read to the numbers that were written, or refused."""
+"""Tables written by spreadsheets and data frames are read with the exact numbers that were written, or refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table_of(folder: Path, content: str | bytes, name: str = "table.csv", **want
 
 
 def written(number: Decimal, mark: str, group: str, style: dict[str, Any]) -> str:
-    """As a spreadsheet shows a number."""
+    """Format a number as a spreadsheet shows it."""
     sign, digits, _ = number.as_tuple()
     body = f"{abs(number):,f}" if group else f"{abs(number):f}"
     body = body.replace(",", "G").replace(".", mark).replace("G", group)
@@ -51,7 +51,7 @@ def written(number: Decimal, mark: str, group: str, style: dict[str, Any]) -> st
 
 @st.composite
 def sheets(draw: st.DrawFn) -> tuple[bytes, list[list[float]]]:
-    """The bytes of a table of numbers, and the columns that they mean; NaN where a cell is empty."""
+    """The bytes of a table of numbers, and the expected columns, with NaN for empty cells."""
     mark = draw(st.sampled_from(".,"))
     delimiter = draw(st.sampled_from(DELIMITERS[mark]))
     rows = draw(st.integers(1, 8))
@@ -78,7 +78,7 @@ def sheets(draw: st.DrawFn) -> tuple[bytes, list[list[float]]]:
         means.append(mean)
     for place in range(rows):
         if not any(cells[place] for cells in texts):
-            # A row without any content is left out.
+            # Rows without any content are left out.
             texts[0][place], means[0][place] = "NA", math.nan
     quoted = draw(st.booleans())
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
@@ -153,7 +153,7 @@ ROWS = [f"{row * 7 % 31},{row},{'hi' if row % 2 else 'lo'}" for row in range(20)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("x;y\n" + "1,234;1\n2,345;2\n", r"line 2, column 'x': nothing says whether .* `decimal`"),
+        ("x;y\n" + "1,234;1\n2,345;2\n", r"line 2, column 'x': this may be a thousand .* `decimal`"),
         ("x;y\n" + "1,5;1\n2.5;2\n", r"line 2, column 'x': the column mixes decimal commas and points"),
         ("x,y\n" + "1,2\n" * 9 + "unknown,3\n", r"line 11, column 'x': the column holds numbers, but not here"),
         ("x,y\n" + "$1,2\n" * 9 + "1%,3\n", r"line 11, column 'x': the column mixes units"),
@@ -163,7 +163,7 @@ ROWS = [f"{row * 7 % 31},{row},{'hi' if row % 2 else 'lo'}" for row in range(20)
         ("\n".join(["1,2,hi", *ROWS]), "the first line is a row"),
         ("red,round\nred,square\nblue,round\n", "the first line is a row"),
         ("x,z,y\nm,kg,\n" + "\n".join(ROWS), r"line 2, column 'x': the column holds numbers"),
-        ("x,y\0\n1,2\n", "this is no text"),
+        ("x,y\0\n1,2\n", "this is not text"),
     ],
 )
 def test_what_would_be_misread_is_refused_by_line_and_column(content: str, said: str, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_delimiter_tells_thousands_and_the_reading_is_said_to_be_doubtful(tm
 def test_names_that_count_are_names(tmp_path: Path) -> None:
     table = table_of(tmp_path, "0,1,2\n5,6,a\n7,8,b\n")
     assert list(table.columns) == ["0", "1", "2"]
-    assert "taken for the columns' names" in table.doubts[0]
+    assert "read as column names" in table.doubts[0]
 
 
 def test_a_class_may_be_called_na_where_the_study_says_so(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_before_it_is_read(kin
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table({"x": column, "y": column}), path, compression="zstd")
     assert path.stat().st_size < 250_000
-    with pytest.raises(InvalidDataError, match="it holds too much"):
+    with pytest.raises(InvalidDataError, match="it is too large"):
         read_parquet(path, Wanted())
 
 

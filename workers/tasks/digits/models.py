@@ -23,7 +23,7 @@ def build_model(params: DigitsParams) -> nn.Module:
 
 
 def _cnn(hidden: int, activation: type[nn.Module]) -> nn.Module:
-    # A stride instead of pooling: the gradient of max pooling is not deterministic on CUDA.
+    # Strides instead of max pooling, whose gradient is not deterministic on CUDA.
     first, second = CHANNELS
     return nn.Sequential(
         nn.Conv2d(1, first, kernel_size=3, padding=1),

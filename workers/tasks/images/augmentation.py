@@ -1,8 +1,8 @@
-"""Flips and shifts of training images, on their own device, with draws made once an epoch.
+"""Augments training images on their device by flips and shifts, which are drawn once for each epoch.
 
-Alternating flips: an image drawn to be mirrored in the first epoch is mirrored in every other one
-after it, so that two epochs in a row always show both sides. Source: K. Jordan, "94% on CIFAR-10
-in 3.29 Seconds on a Single GPU", arXiv:2404.00498, section 3.6.
+Flips alternate: an image that is mirrored in the first epoch is mirrored in every other epoch, so two consecutive
+epochs always show both sides. Source: K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv:2404.00498,
+section 3.6.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from workers.tasks.randomness import generator
 
 
 def padded(images: Tensor, crop: int) -> Tensor:
-    """Images (n, c, s, s) with `crop` mirrored pixels on each side, for `shown` to cut from."""
+    """Images (n, c, s, s) with `crop` mirrored pixels on each side, as input for `shown`."""
     return functional.pad(images, (crop,) * 4, mode="reflect") if crop else images
 
 
 def draw(size: int, seed: int, epoch: int, *, flip: bool, crop: int) -> Tensor:
-    """(size, 3) int64: for each image, mirrored or not, and the row and column its cut begins at."""
+    """(size, 3) int64: for each image, whether it is mirrored, and the first row and column of its crop."""
     draws = torch.zeros((size, 3), dtype=torch.int64)
     if flip:
         first = torch.randint(2, (size,), generator=generator("flip", seed))
@@ -31,7 +31,7 @@ def draw(size: int, seed: int, epoch: int, *, flip: bool, crop: int) -> Tensor:
 
 
 def shown(images: Tensor, draws: Tensor, side: int) -> Tensor:
-    """Cut and mirror padded images: (batch, c, s, s) -> (batch, c, side, side), channels last in memory."""
+    """Crop and mirror padded images: (batch, c, s, s) -> (batch, c, side, side), channels last in memory."""
     mirrored, row, column = draws.unbind(dim=1)
     along = torch.arange(side, device=images.device)
     columns = torch.where(mirrored[:, None] == 1, side - 1 - along, along) + column[:, None]

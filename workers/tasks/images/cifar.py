@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in their two published formats.
+"""Reads CIFAR-10 and CIFAR-100 in their two published formats.
 
 Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009;
 https://www.cs.toronto.edu/~kriz/cifar.html. Binary: records of one label (CIFAR-100: coarse, then fine) and
@@ -24,7 +24,7 @@ LARGEST_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one format lays a data set out: its files, and where the label stands in each record or dict."""
+    """A format of a data set: its files, and where the label is in each record or dict."""
 
     train: tuple[str, ...]
     test: str
@@ -32,17 +32,17 @@ class Layout:
     label_bytes: int = 0
 
     def locate(self, folder: Path) -> list[Path]:
-        """The training files, then the test file; empty when none is there. Raises MissingDataError for a part."""
+        """The training files, then the test file; empty if none exist. Raises MissingDataError if only some do."""
         files = [folder / name for name in (*self.train, self.test)]
-        lacking = [path for path in files if not path.is_file()]
-        if len(lacking) == len(files):
+        missing = [path for path in files if not path.is_file()]
+        if len(missing) == len(files):
             return []
-        if lacking:
-            raise MissingDataError(folder.name, lacking, f"{folder} holds the other files: unpack the archive again.")
+        if missing:
+            raise MissingDataError(folder.name, missing, f"{folder} holds the other files: unpack the archive again.")
         return files
 
     def read(self, files: list[Path], shape: Shape) -> ImageSet:
-        """Raises InvalidDataError."""
+        """Read the files of `locate`. Raises InvalidDataError."""
         *train, test = [self._part(path) for path in files]
         images, labels = torch.cat([part.images for part in train]), torch.cat([part.labels for part in train])
         return ImageSet(
@@ -68,7 +68,7 @@ PYTHON: Mapping[str, Layout] = {
 def _binary(path: Path, content: bytes, label_bytes: int) -> Part:
     record = label_bytes + PIXEL_BYTES
     if not content or len(content) % record:
-        raise refuse(path, "the file is torn", f"a multiple of {record} bytes", len(content), GET_AGAIN)
+        raise refuse(path, "the file is damaged", f"a multiple of {record} bytes", len(content), GET_AGAIN)
     records = torch.frombuffer(bytearray(content), dtype=torch.uint8).reshape(-1, record)
     return Part(_images(records[:, label_bytes:]), records[:, label_bytes - 1].long())
 

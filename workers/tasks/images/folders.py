@@ -1,7 +1,8 @@
-"""A folder of pictures: one sub-folder for each class, picture files in each, also in its own sub-folders.
+"""Reads a folder of pictures that has one sub-folder for each class.
 
-`NAME/cat/1.png` and so on; or `NAME/train/cat/1.png` with `NAME/test/cat/2.png` (or `val`) for pictures
-to validate on. The classes are the sub-folders of the training pictures by name.
+The pictures are `NAME/cat/1.png` and so on; or `NAME/train/cat/1.png`, with validation pictures in
+`NAME/test/cat/2.png` (or `val`). A class may have nested folders. The classes are the sub-folders of the training
+pictures, sorted by name.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ STRAY = frozenset({"__macosx", "thumbs.db", "desktop.ini", "__pycache__"})
 CHANNELS = 3
 MOST_CLASSES = 1000
 LARGEST_BYTES = 1 << 32
-"""Of all pictures, once they are cut to size."""
+"""Maximum size of all pictures after they are scaled."""
 LAYOUT = "Put one folder for each class there, with .png, .jpg or .webp files in it; or the same under train and test."
 
 Classes = Mapping[str, Sequence[Path]]
-"""The files of each class, both in the order of their names."""
+"""The files of each class; classes and files are sorted by name."""
 
 
 def find(name: str, side: int, data_dir: Path) -> Found:
-    """The folder's files; each picture is to be cut to a square, and scaled to `side` pixels.
+    """The folder's files. Pictures will be cropped to squares and scaled to `side` pixels.
 
     Raises MissingDataError and InvalidDataError.
     """
@@ -51,7 +52,7 @@ def find(name: str, side: int, data_dir: Path) -> Found:
     files = [path for part in (train, test) for paths in part.values() for path in paths]
     size = len(files) * CHANNELS * side**2
     if size > LARGEST_BYTES:
-        raise refuse(root, "it holds too much", f"at most {LARGEST_BYTES} bytes", size, "Choose a smaller side.")
+        raise refuse(root, "it is too large", f"at most {LARGEST_BYTES} bytes", size, "Choose a smaller side.")
     shape = Shape(channels=CHANNELS, side=side, classes=len(train))
     counts = {name: len(paths) + len(test.get(name, ())) for name, paths in train.items()}
     read = partial(_read, train, test, train_root, test_root, shape)
@@ -59,22 +60,22 @@ def find(name: str, side: int, data_dir: Path) -> Found:
 
 
 def _parts(root: Path) -> Mapping[str, Path]:
-    """The folders of the training and of the test pictures by name; empty where the root holds the classes itself.
+    """The folders of the training and the test pictures by name; empty if the root holds the classes itself.
 
-    Raises InvalidDataError for test pictures without training pictures: their folders are no classes.
+    Raises InvalidDataError for a test folder without a training folder, which would otherwise be taken for a class.
     """
-    found = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
-    parts = {name: found[name] for name in (TRAIN_PART, *TEST_PARTS) if name in found}
+    inner = {path.name.lower(): path for path in root.iterdir() if path.is_dir()}
+    parts = {name: inner[name] for name in (TRAIN_PART, *TEST_PARTS) if name in inner}
     if TRAIN_PART in parts:
         return parts
-    if parts and found.keys() <= {*TEST_PARTS, "training", "testing"}:
-        raise refuse(root, "there are no training pictures", "a folder train", ", ".join(sorted(found)), LAYOUT)
+    if parts and inner.keys() <= {*TEST_PARTS, "training", "testing"}:
+        raise refuse(root, "there are no training pictures", "a folder train", ", ".join(sorted(inner)), LAYOUT)
     return {}
 
 
 def _classes(folder: Path, left_out: Counter[str]) -> Classes:
-    """By class. Raises InvalidDataError for a class without a picture."""
-    found: dict[str, Sequence[Path]] = {}
+    """The pictures by class. Raises InvalidDataError for a class without pictures."""
+    classes: dict[str, Sequence[Path]] = {}
     for inner in sorted(folder.iterdir()):
         if is_stray(inner.name):
             left_out[STRAYS] += 1
@@ -82,14 +83,14 @@ def _classes(folder: Path, left_out: Counter[str]) -> Classes:
         if not inner.is_dir():
             left_out["in no class"] += 1
             continue
-        found[inner.name] = sorted(_pictures(inner, left_out))
-        if not found[inner.name]:
+        classes[inner.name] = sorted(_pictures(inner, left_out))
+        if not classes[inner.name]:
             raise refuse(inner, "a class has no image", f"a file ending in {', '.join(ENDINGS)}", 0, LAYOUT)
-    return found
+    return classes
 
 
 def _pictures(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
-    """At any depth. Counts what is left out by its reason."""
+    """The picture files at any depth. Counts other files in `left_out`, by reason."""
     for place, folders, files in os.walk(folder):
         strays = [name for name in (*folders, *files) if is_stray(name)]
         left_out.update({STRAYS: len(strays)} if strays else {})
@@ -104,17 +105,21 @@ def _pictures(folder: Path, left_out: Counter[str]) -> Iterator[Path]:
 
 
 def is_stray(name: str) -> bool:
-    """Whether it is what operating systems and archives leave behind, and plainly no data."""
+    """Whether it is a hidden file, or one that operating systems and archive tools leave behind."""
     return name.startswith(".") or name.lower() in STRAY
 
 
 def _check_classes(train_root: Path, train: Classes, test_root: Path | None, test: Classes) -> None:
     if not 2 <= len(train) <= MOST_CLASSES:
-        raise refuse(train_root, "no fit number of classes", f"2 to {MOST_CLASSES} folders", len(train), LAYOUT)
+        raise refuse(train_root, "wrong number of classes", f"2 to {MOST_CLASSES} folders", len(train), LAYOUT)
     odd = sorted(set(train) ^ set(test)) if test_root is not None else []
     if odd:
         raise refuse(
-            test_root or train_root, "its classes are not those trained on", ", ".join(list(train)[:20]), odd[0], LAYOUT
+            test_root or train_root,
+            "its classes differ from the training classes",
+            ", ".join(list(train)[:20]),
+            odd[0],
+            LAYOUT,
         )
 
 

@@ -1,7 +1,7 @@
-"""The IDX format of MNIST and its kin, plain or gzipped.
+"""Reads the IDX format of MNIST and similar data sets, plain or gzipped.
 
-A big-endian header (two zero bytes, the element type, the number of axes, each axis's length),
-then the elements in C order. Source: http://yann.lecun.com/exdb/mnist/
+A file has a big-endian header (two zero bytes, the element type, the number of axes, the length of each axis), followed
+by the elements in C order. Source: http://yann.lecun.com/exdb/mnist/
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _FILES = (("train-images", 3), ("train-labels", 1), ("t10k-images", 3), ("t10k-l
 
 
 def locate(folder: Path) -> list[Path]:
-    """The four files of a data set; empty when the folder holds none of them. Raises MissingDataError for a part."""
-    found = {(stem, axes): _first(folder, stem, axes) for stem, axes in _FILES}
-    files = [path for path in found.values() if path is not None]
-    if files and len(files) < len(found):
-        lacking = [folder / f"{stem}-idx{axes}-ubyte" for (stem, axes), path in found.items() if path is None]
-        raise MissingDataError(folder.name, lacking, f"{folder} holds the other files: add these, plain or as .gz.")
+    """The four files of a data set; empty if there are none. Raises MissingDataError if some are missing."""
+    paths = {(stem, axes): _first(folder, stem, axes) for stem, axes in _FILES}
+    files = [path for path in paths.values() if path is not None]
+    if files and len(files) < len(paths):
+        missing = [folder / f"{stem}-idx{axes}-ubyte" for (stem, axes), path in paths.items() if path is None]
+        raise MissingDataError(folder.name, missing, f"{folder} holds the other files: add these, plain or as .gz.")
     return files
 
 
 def read(files: list[Path], shape: Shape) -> ImageSet:
-    """Raises InvalidDataError."""
+    """Read the files of `locate`. Raises InvalidDataError."""
     train_images, train_labels, test_images, test_labels = files
     return ImageSet(
         train=checked(_part(train_images, train_labels), shape, train_images),
@@ -45,18 +45,22 @@ def _part(images: Path, labels: Path) -> Part:
 
 
 def read_array(path: Path, axes: int) -> Tensor:
-    """The file's elements, which must be unsigned bytes, as uint8. Raises InvalidDataError."""
+    """The file's elements as uint8. Raises InvalidDataError, also for elements that are not unsigned bytes."""
     content = read_up_to(path, LARGEST_BYTES)
     header = 4 + 4 * axes
     magic = bytes((0, 0, UNSIGNED_BYTE, axes))
     if content[:4] != magic or len(content) < header:
         raise refuse(
-            path, "this is no IDX file of the kind expected", f"a header {magic.hex()}…", content[:4].hex(), GET_AGAIN
+            path,
+            "this is not an IDX file of the expected kind",
+            f"a header {magic.hex()}…",
+            content[:4].hex(),
+            GET_AGAIN,
         )
     lengths = struct.unpack(f">{axes}I", content[4:header])
     if len(content) - header != math.prod(lengths):
         raise refuse(
-            path, "the file is torn", f"{math.prod(lengths)} bytes of elements", len(content) - header, GET_AGAIN
+            path, "the file is damaged", f"{math.prod(lengths)} bytes of elements", len(content) - header, GET_AGAIN
         )
     return torch.frombuffer(bytearray(content), dtype=torch.uint8)[header:].reshape(lengths)
 

@@ -1,4 +1,4 @@
-"""A data set of images in memory, and what must hold of any."""
+"""The types of an image data set, and the checks that each one must pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workers.tasks.files import GET_AGAIN, refuse
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a data set promises of its images: (channels, side, side), labels 0 to classes - 1."""
+    """The shape of a data set's images, (channels, side, side), and its number of classes."""
 
     channels: int
     side: int
@@ -23,7 +23,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """images: (n, channels, side, side) uint8; labels: (n,) int64"""
+    """images: (n, channels, side, side) uint8; labels: (n,) int64, 0 to classes - 1"""
 
     images: Tensor
     labels: Tensor
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """The two parts that a data set is published in; a folder of pictures may have no second one."""
+    """The training and test parts of a data set; a folder of pictures may have no test part."""
 
     train: Part
     test: Part | None
@@ -45,17 +45,17 @@ class Found:
     shape: Shape
     read: Callable[[], ImageSet]
     classes: Mapping[str, int] = field(default_factory=dict)
-    """A folder's classes in the order of their labels, and how many pictures each has."""
+    """The number of pictures by class of a folder, in the order of the labels."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """How many files of a folder are not read, by the reason."""
+    """The number of files of a folder that are not read, by reason."""
 
 
 def checked(part: Part, shape: Shape, source: Path) -> Part:
-    """The part itself. Raises InvalidDataError when images and labels do not fit each other or the data set."""
+    """Return the part. Raises InvalidDataError if its images and labels do not match each other or `shape`."""
     expected = (shape.channels, shape.side, shape.side)
-    found = tuple(part.images.shape[1:])
-    if found != expected:
-        raise refuse(source, "the images have a wrong shape", f"{expected}", found, GET_AGAIN)
+    actual = tuple(part.images.shape[1:])
+    if actual != expected:
+        raise refuse(source, "the images have a wrong shape", f"{expected}", actual, GET_AGAIN)
     images, labels = len(part.images), len(part.labels)
     if images != labels:
         raise refuse(source, "images and labels differ in number", f"{images} labels", labels, GET_AGAIN)

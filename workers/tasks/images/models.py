@@ -1,6 +1,6 @@
 """The three classifiers of images: mlp, cnn, and a small residual network.
 
-Strides and means instead of max pooling, whose gradient is not deterministic on CUDA.
+They use strides and means instead of max pooling, whose gradient is not deterministic on CUDA.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _head(features: int, hidden: int, shape: Shape, activation: type[nn.Module])
 class ResNet(nn.Module):
     """Seven 3x3 convolutions with batch normalisation, in three stages that halve the side: w, 2w, 4w, 4w channels.
 
-    In the spirit of K. Jordan's airbench (arXiv:2404.00498) and D. Page's ResNet-9: shallow, wide, convolutions
-    that begin as the identity where channels meet.
+    Similar to K. Jordan's airbench (arXiv:2404.00498) and D. Page's ResNet-9: shallow and wide, with convolutions
+    initialized as the identity as far as the numbers of channels allow.
     """
 
     def __init__(self, width: int, shape: Shape, activation: type[nn.Module]) -> None:

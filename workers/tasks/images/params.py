@@ -18,33 +18,33 @@ ValidationName = Literal["held_out", "test"]
 class ImagesParams(HeldOutParams):
     """Parameters of the task `images`."""
 
-    data: Annotated[DataName, Field(description="the data set; folder: pictures of your own")] = "fashion_mnist"
+    data: Annotated[DataName, Field(description="the data set; folder: your own pictures")] = "fashion_mnist"
     folder: Annotated[
         FileName, Field(description="with `data: folder`: the folder of class folders, in the data folder")
     ] = "images"
     side: Annotated[
-        int, Field(ge=8, le=512, description="with `data: folder`: pictures are cut to squares of so many pixels")
+        int, Field(ge=8, le=512, description="with `data: folder`: side in pixels of the squares that pictures become")
     ] = 32
     model: Annotated[ModelName, Field(description="the classifier")] = "mlp"
     activation: Annotated[ActivationName, Field(description="between layers")] = "relu"
     hidden: Annotated[int, Field(ge=1, le=8192, description="width of the hidden layer of mlp and cnn")] = 128
     width: Annotated[int, Field(ge=1, le=512, description="channels of the first convolution of cnn and resnet")] = 32
     precision: Annotated[
-        PrecisionName, Field(description="in which the model computes; tf32 needs CUDA; bf16 and fp16 are mixed")
+        PrecisionName, Field(description="precision of the computation; tf32 needs CUDA; bf16 and fp16 are mixed")
     ] = "fp32"
-    flip: Annotated[
-        bool, Field(description="show each training image mirrored every other epoch, the first one drawn")
-    ] = False
+    flip: Annotated[bool, Field(description="mirror each training image in every other epoch, starting at random")] = (
+        False
+    )
     crop: Annotated[
-        int, Field(ge=0, le=8, description="shift training images by up to so many pixels, edges mirrored")
+        int, Field(ge=0, le=8, description="maximum random shift of training images in pixels, edges mirrored")
     ] = 0
     validate_on: Annotated[
         ValidationName,
-        Field(description="a part of the training images held out, or the data set's own test images (all train)"),
+        Field(description="validate on a held-out part of the training images, or on the data set's test images"),
     ] = "held_out"
     validation_fraction: Annotated[
         float, Field(ge=0.05, le=0.5, description="share of the training images held out")
     ] = 0.1
     train_limit: Annotated[
-        int | None, Field(ge=1, le=1_000_000, description="train on so many images, drawn by split_seed; null: on all")
+        int | None, Field(ge=1, le=1_000_000, description="number of training images, drawn by split_seed; null: all")
     ] = None

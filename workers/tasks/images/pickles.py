@@ -1,7 +1,7 @@
-"""Pickled dicts of arrays, read without running what a pickle may ask to run.
+"""Reads pickled dicts of arrays safely, without running code of the pickle.
 
-A pickle names functions to call. Here only the few names that numpy writes for an array of bytes
-are known, and they lead to stand-ins of this file: nothing else of Python can be reached.
+A pickle names functions to call. This reader accepts only the few names that numpy writes for an array of bytes, and
+maps them to replacements in this file, so that a pickle can reach no other Python code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PickledArray:
             raise pickle.UnpicklingError("an array holds something else than unsigned bytes in C order")
 
     def tensor(self) -> Tensor:
-        """Raises ValueError when bytes and shape disagree."""
+        """The array as a tensor. Raises ValueError if bytes and shape disagree."""
         if not isinstance(self.content, bytes | bytearray) or len(self.content) != math.prod(self.shape):
             raise ValueError("an array's bytes do not fill its shape")
         return torch.frombuffer(bytearray(self.content), dtype=torch.uint8).reshape(tuple(self.shape))
@@ -43,7 +43,7 @@ class _PickledType:
         self.code = code.decode("ascii") if isinstance(code, bytes) else code
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment: single bytes have none."""
+        """Ignore byte order and alignment, which single bytes do not have."""
 
 
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> PickledArray:
@@ -53,7 +53,7 @@ def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> PickledArr
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
-    """How protocol 2 writes bytes."""
+    """Decode bytes as protocol 2 writes them."""
     return str(text).encode("latin1")
 
 
@@ -69,18 +69,20 @@ _KNOWN: Mapping[tuple[str, str], Callable[..., Any]] = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no data set needs")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which no data set needs")
         return _KNOWN[module, name]
 
 
 def read_dict(path: Path, content: bytes) -> dict[str, Any]:
-    """The pickled dict, its keys as text. Raises InvalidDataError."""
+    """The pickled dict with text keys. Raises InvalidDataError."""
     try:
-        # Python 2 wrote the published files: its strings are bytes.
+        # The published files were written by Python 2, whose strings are bytes.
         found = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    # A pickle is a program, and a torn or hostile one may raise nearly anything: each of it means the same here.
+    # A pickle is a program, so a damaged or malicious one may raise any exception.
     except Exception as error:  # noqa: BLE001
-        raise refuse(path, f"this pickle is not read: {error}", "a dict of byte arrays", path.name, GET_AGAIN) from None
+        raise refuse(
+            path, f"this pickle cannot be read: {error}", "a dict of byte arrays", path.name, GET_AGAIN
+        ) from None
     if not isinstance(found, dict):
-        raise refuse(path, "this pickle holds no dict", "a dict of byte arrays", type(found).__name__, GET_AGAIN)
+        raise refuse(path, "this pickle is not a dict", "a dict of byte arrays", type(found).__name__, GET_AGAIN)
     return {key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key): found[key] for key in found}

@@ -1,4 +1,4 @@
-"""One picture file as pixels: upright, in three colours, cut to a square."""
+"""Reads a picture file as an upright RGB square."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from workers.tasks.files import GET_AGAIN, refuse
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 GREY = 128
-"""What lies behind transparent pictures: white and black shapes both stand out from it."""
+"""The background of transparent pictures, from which both white and black shapes differ."""
 DEEP = 257
-"""Steps of 16-bit brightness in one of 8 bits."""
+"""The factor between 16-bit and 8-bit brightness."""
 
 
 def read_picture(path: Path, side: int) -> NDArray[np.uint8]:
-    """(3, side, side): the middle square, the first frame of a moving picture. Raises InvalidDataError."""
-    # Only folders need Pillow: all other data sets are read without it.
+    """The centre square, (3, side, side), of the first frame. Raises InvalidDataError."""
+    # Imported late, because only folders of pictures need Pillow.
     from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
-            # A small file that unpacks to gigabytes is warned of first.
+            # Pillow warns about small files that decompress to gigabytes.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as file:
-                # JPEG files are unpacked no larger than they are needed.
+                # Decodes JPEG files at a reduced size if that is enough.
                 file.draft("RGB", (side, side))
                 upright: Any = ImageOps.exif_transpose(file)
                 square = ImageOps.fit(_coloured(upright), (side, side), Image.Resampling.BILINEAR)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         bound = f"a whole {', '.join(FORMATS)}"
-        raise refuse(path, f"this picture is not read: {error}", bound, path.name, GET_AGAIN) from None
+        raise refuse(path, f"this picture cannot be read: {error}", bound, path.name, GET_AGAIN) from None
     return np.asarray(square, dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _coloured(picture: Any) -> Any:
-    """In RGB of 8 bits: 16 bits are scaled, which Pillow would cut off at 255; transparent parts show grey."""
+    """The picture in 8-bit RGB. Scales 16-bit values, which Pillow would clip at 255; transparent parts become grey."""
     from PIL import Image
 
     if picture.mode.startswith("I"):

@@ -1,4 +1,4 @@
-"""The published data sets by name, and the formats they are read in; the first folder that holds one is taken."""
+"""Finds published data sets by name, in the first folder that holds one of their formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.tasks.images.params import PublishedName
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One format: how its files are found in a folder, and read."""
+    """A file format: how its files are found in a folder, and how they are read."""
 
     locate: Callable[[Path], list[Path]]
     read: Callable[[list[Path], Shape], ImageSet]
@@ -24,7 +24,7 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the images are like, and the formats they are published in. Where they lie is the catalogue's to say."""
+    """The shape of a data set's images, and the formats in which it is published. `DATASETS` lists its folders."""
 
     shape: Shape
     formats: tuple[Format, ...]
@@ -46,7 +46,7 @@ SOURCES: Mapping[PublishedName, Source] = {
 
 
 def find(name: PublishedName, data_dir: Path) -> Found:
-    """Raises MissingDataError."""
+    """The files of a data set. Raises MissingDataError."""
     source = SOURCES[name]
     folders = DATASETS[name].places(data_dir)
     for folder in folders:

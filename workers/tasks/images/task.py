@@ -1,4 +1,4 @@
-"""The task `images`: classify the images of a public data set."""
+"""The task `images`: classify the images of a public data set or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from workers.tasks.task import TensorData
 BRIGHTEST = 255.0
 LEAST_TRAIN = 2
 LEAST_SIDE = 8
-"""The resnet shrinks pictures no wider to a single value for each channel."""
+"""The largest side that the resnet reduces to a single value for each channel."""
 NO_TEST = "Hold out training images, or put train and test folders into the folder."
 
 
 class Images(Classification):
-    """Pixels 0 to 255, centred and scaled by each channel's mean and deviation over the training images."""
+    """Image classification. Pixels are normalized by each channel's mean and deviation over the training images."""
 
     name: ClassVar[str] = "images"
     params_model = ImagesParams
     supports_folds: ClassVar[bool] = True
-    # A wide network holds a megabyte for each image.
+    # Small, because a wide network needs a megabyte for each image.
     evaluation_batch: ClassVar[int] = 512
 
     def __init__(self, params: ImagesParams) -> None:
@@ -71,7 +71,7 @@ class Images(Classification):
         return found
 
     def _check_batches(self, train_size: int) -> None:
-        """Raises InvalidValueError where batch normalisation would meet a single value for a channel."""
+        """Raises InvalidValueError if batch normalisation would get a single value for a channel."""
         size = self.params.batch_size
         single = size == 1 or train_size % size == 1
         if single and self.params.model == "resnet" and self._found.shape.side <= LEAST_SIDE:
@@ -107,7 +107,7 @@ class Images(Classification):
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Which images: of a published data set, or a folder's, cut to `side` pixels."""
+    """A published data set, or a folder whose pictures are scaled to `side` pixels."""
 
     data: DataName
     folder: str
@@ -116,7 +116,7 @@ class _Source:
 
 
 def _find(source: _Source) -> Found:
-    """Raises MissingDataError and InvalidDataError."""
+    """The files of a source. Raises MissingDataError and InvalidDataError."""
     if source.data == "folder":
         return folders.find(source.folder, source.side, source.data_dir)
     return find(source.data, source.data_dir)
@@ -124,7 +124,7 @@ def _find(source: _Source) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What decides the tensors that are trained on."""
+    """Everything that determines the training and validation tensors."""
 
     source: _Source
     validate_on: ValidationName
@@ -135,10 +135,10 @@ class _Choice:
     fold: Fold | None
 
 
-# One at a time: a search trains the same data in every trial, and the largest sets fill a small machine.
+# Only one entry: all trials of a search train on the same data, and the largest data sets fill a small machine.
 @lru_cache(maxsize=1)
 def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> tuple[TensorData, tuple[int, ...]]:
-    """The tensors, and how many pictures of each label there are, in all parts together."""
+    """The tensors, and the number of pictures of each label in all parts together."""
     images = _find(choice.source).read()
     train, val = _parts(images, choice)
     _check_content(choice.source, train, val)
@@ -146,7 +146,7 @@ def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> tuple[Tens
     counts = tuple(torch.bincount(torch.cat(parts)).tolist())
     train_images, val_images = (part.images.to(device).float() / BRIGHTEST for part in (train, val))
     deviation, mean = torch.std_mean(train_images, dim=(0, 2, 3), keepdim=True)
-    # A channel that never changes has no deviation to divide by.
+    # A constant channel has a deviation of 0.
     deviation = deviation.clamp_min(1 / BRIGHTEST)
     prepared = TensorData(
         padded((train_images - mean) / deviation, choice.crop),
@@ -158,20 +158,20 @@ def _prepared(files: Stamp, choice: _Choice, device: torch.device) -> tuple[Tens
 
 
 def _check_content(source: _Source, train: Part, val: Part) -> None:
-    """Raises InvalidDataError where nothing can be learnt or judged, whatever the rate."""
+    """Raises InvalidDataError if nothing can be learned or validated, whatever the learning rate."""
     name = source.folder if source.data == "folder" else source.data
-    found = f"{len(train.labels)} to train, {len(val.labels)} to validate"
+    counts = f"{len(train.labels)} to train, {len(val.labels)} to validate"
     if len(train.labels) < LEAST_TRAIN or not len(val.labels):
         bound = f"at least {LEAST_TRAIN} to train and 1 to validate"
         remedy = "Add pictures, or raise validation_fraction or train_limit."
-        raise refuse(name, "there are too few pictures", bound, found, remedy)
+        raise refuse(name, "there are too few pictures", bound, counts, remedy)
     if (train.images == train.images[0]).all():
-        remedy = "Look at the files: their content may lie in a channel that is not shown."
-        raise refuse(name, "all training pictures are the same", "two different ones", found, remedy)
+        remedy = "Check the files: their content may be in a channel that is not read."
+        raise refuse(name, "all training pictures are the same", "two different ones", counts, remedy)
 
 
 def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
-    """The training and the validation part. The images of a smaller `train_limit` are among those of a larger."""
+    """The training and the validation part. A larger `train_limit` includes the images of a smaller one."""
     train, val = split(len(images.train.labels), choice.validation_fraction, choice.split_seed)
     if choice.fold is not None:
         return _fold_parts(images.train, torch.cat([train, val]), choice, choice.fold)
@@ -186,7 +186,7 @@ def _parts(images: ImageSet, choice: _Choice) -> tuple[Part, Part]:
 
 
 def _fold_parts(part: Part, shuffled: Tensor, choice: _Choice, fold: Fold) -> tuple[Part, Part]:
-    """A fold of the training images is held out, whatever else validates; the test part is left alone."""
+    """The parts for a fold, which is taken from the training images; the test part is not used."""
     _, val = split_fold(part.labels.numpy(), fold, choice.split_seed, stratified=True)
     train = shuffled[~torch.isin(shuffled, val)]
     return _chosen(part, train[: choice.train_limit]), _chosen(part, val)

@@ -1,1 +1,1 @@
-"""Tables from CSV and Parquet files, or those that come with scikit-learn: classification and regression."""
+"""Classification and regression on tables: CSV and Parquet files, and data sets of scikit-learn."""

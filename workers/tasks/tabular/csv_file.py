@@ -1,4 +1,4 @@
-"""Tables in CSV: one line of column names, then the rows; comma, semicolon, tab or bar between cells."""
+"""Reads CSV tables: decides which columns are numbers and which are categories."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from workers.tasks.tabular.written_numbers import NEARLY_ALL, Column, Convention
 
 NAMELESS = "(no name)"
 INDEX_NAMES = ("", "Unnamed: 0")
-"""What pandas calls the first column where it writes a frame's index, and where it has read that back."""
+"""The names that pandas gives a data frame's index column when it writes it, and when it reads it back."""
 
 
 def read_csv(path: Path, wanted: Wanted) -> Table:
-    """Raises InvalidDataError."""
+    """Read a table. Raises InvalidDataError."""
     rows = read_rows(path)
     cells = list(zip(*rows.rows, strict=True))
     index: dict[str, str] = {}
@@ -25,7 +25,7 @@ def read_csv(path: Path, wanted: Wanted) -> Table:
         index[rows.names[0]] = "it numbers the rows, as the index of a data frame does"
     check_names(path, rows.names, "the first line")
     if not rows.rows:
-        raise refuse(path, "it holds no row", "at least one", 0, "Put rows under the column names.")
+        raise refuse(path, "it has no rows", "at least one", 0, "Put rows under the column names.")
     chosen = wanted.choose(path, rows.names, index)
     columns = [
         column(name, content, rows.lines)
@@ -35,36 +35,36 @@ def read_csv(path: Path, wanted: Wanted) -> Table:
     doubts = doubts_of_header(path, columns)
     if rows.empty:
         doubts.append(f"{rows.empty} rows without any content are left out")
-    numeric = {one.name for one in columns if one.name not in wanted.categories and one.share >= NEARLY_ALL}
-    marks = frozenset(mark for one in columns if one.name in numeric for mark in one.marks)
+    numeric = {part.name for part in columns if part.name not in wanted.categories and part.share >= NEARLY_ALL}
+    marks = frozenset(mark for part in columns if part.name in numeric for mark in part.marks)
     convention = Convention(str(path), marks, wanted.decimal, "." if rows.delimiter == "," else None)
     read: dict[str, Numbers | Words] = {}
     markers: dict[str, str] = {}
-    for one in columns:
-        if one.name in numeric:
-            read[one.name] = _numbers(path, one, convention)
-            doubts += convention.doubts(one)
+    for part in columns:
+        if part.name in numeric:
+            read[part.name] = _numbers(path, part, convention)
+            doubts += convention.doubts(part)
             continue
-        words, taken = _words(one, as_written=one.name in wanted.categories)
-        read[one.name] = words
-        if taken is not None:
-            markers[one.name] = taken
-        if one.name not in wanted.categories:
-            doubts += doubts_of_words(one.name, words, one.share)
+        words, marker = _words(part, as_written=part.name in wanted.categories)
+        read[part.name] = words
+        if marker is not None:
+            markers[part.name] = marker
+        if part.name not in wanted.categories:
+            doubts += doubts_of_words(part.name, words, part.share)
     return Table(str(path), chosen.target, read, len(rows.rows), chosen.dropped, tuple(doubts), markers)
 
 
-def _numbers(path: Path, one: Column, convention: Convention) -> Numbers:
-    numbers = convention.numbers(one)
-    check_numbers(path, one.name, numbers)
+def _numbers(path: Path, part: Column, convention: Convention) -> Numbers:
+    numbers = convention.numbers(part)
+    check_numbers(path, part.name, numbers)
     return numbers
 
 
-def _words(one: Column, *, as_written: bool) -> tuple[Words, str | None]:
-    """And a cell that counts as missing though it holds text."""
-    words = [(cell.strip() or None) if as_written else word(cell) for cell in one.cells]
-    pairs = zip(one.cells, words, strict=True)
-    return words, next((cell.strip() for cell, found in pairs if found is None and cell.strip()), None)
+def _words(part: Column, *, as_written: bool) -> tuple[Words, str | None]:
+    """The words of a column, and one of the cells, if any, that has text but counts as missing."""
+    words = [(cell.strip() or None) if as_written else word(cell) for cell in part.cells]
+    pairs = zip(part.cells, words, strict=True)
+    return words, next((cell.strip() for cell, value in pairs if value is None and cell.strip()), None)
 
 
 def _is_index(cells: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""From a CSV file's bytes to rows of cells: encoding, delimiter, and lines that do not belong to the table."""
+"""Splits a CSV file into rows of cells: detects the encoding and the delimiter, and checks the header."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.tasks.tabular.table import LARGEST_BYTES, MOST_CELLS
 
 DELIMITERS = ",;\t|"
 LINES_TRIED = 50
-"""Rows that the delimiter is chosen by."""
+"""The number of rows from which the delimiter is detected."""
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -25,40 +25,40 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[,;\t|]*\r?(?:\n|$|(?<=\r))', re.IGNORECASE)
-"""What Excel reads the delimiter from."""
+"""A first line that tells Excel the delimiter."""
 
 Row = tuple[int, list[str]]
-"""The line of the file that the row ends in, 1-based; and its cells."""
+"""The 1-based number of the row's last line in the file, and its cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table as text: the first row names the columns; every row has as many cells as it."""
+    """A table as text. Every row has as many cells as there are names."""
 
     names: list[str]
     rows: list[list[str]]
     lines: list[int]
     delimiter: str
     empty: int
-    """Rows without any content, which are left out."""
+    """Number of rows without any content, which are left out."""
 
 
 def read_rows(path: Path) -> Rows:
-    """Raises InvalidDataError."""
+    """Split a file into rows. Raises InvalidDataError."""
     text = _decoded(path)
-    told = _SEPARATOR_LINE.match(text)
+    separator = _SEPARATOR_LINE.match(text)
     skipped = 0
-    if told is not None:
-        text, skipped = text[told.end() :], 1
-    delimiter = told[1] if told is not None else _delimiter(text)
+    if separator is not None:
+        text, skipped = text[separator.end() :], 1
+    delimiter = separator[1] if separator is not None else _delimiter(text)
     if delimiter in '"\r\n':
-        raise refuse(path, "its first line names no delimiter", "sep=; or another sign", delimiter, "Remove the line.")
+        raise refuse(path, "its first line names no delimiter", "sep=; or similar", delimiter, "Remove the line.")
     filled: list[Row] = []
     empty = cells = 0
     for line, row in _rows(path, text, delimiter, skipped):
         cells += len(row)
         if cells > MOST_CELLS:
-            raise refuse(path, "it holds too much", f"at most {MOST_CELLS} cells", "more", "Name a smaller file.")
+            raise refuse(path, "it is too large", f"at most {MOST_CELLS} cells", "more", "Name a smaller file.")
         if any(cell.strip() for cell in row):
             filled.append((line, row))
         else:
@@ -73,15 +73,18 @@ def _decoded(path: Path) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise refuse(
-            path, "this is no text", "CSV in UTF-8", f"byte {error.start}", "Save it as CSV in UTF-8."
+            path, "this is not text", "CSV in UTF-8", f"byte {error.start}", "Save it as CSV in UTF-8."
         ) from None
     if "\0" in text:
-        raise refuse(path, "this is no text", "CSV in UTF-8", f"a zero at {text.index(chr(0))}", "Save it as UTF-8.")
+        raise refuse(path, "this is not text", "CSV in UTF-8", f"a zero at {text.index(chr(0))}", "Save it as UTF-8.")
     return text
 
 
 def _delimiter(text: str) -> str:
-    """The one that cuts the first lines into the most cells, equally many in each; else the first line's commonest."""
+    """The delimiter that splits the first lines into the most cells, the same number in each.
+
+    If there is none, the delimiter that is most frequent in the first line.
+    """
     best, most = None, 1
     for candidate in DELIMITERS:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=candidate)
@@ -119,9 +122,9 @@ def _checked(path: Path, filled: list[Row], delimiter: str, empty: int) -> Rows:
         raise refuse(path, f"line {first_line} does not name the columns", bound, f"{len(names)} cells", _NAMES_FIRST)
     for line, row in rest:
         if len(row) != len(names):
-            remedy = "Correct the line; a cell that holds the delimiter stands in quotes."
+            remedy = "Correct the line; a cell that contains the delimiter must be quoted."
             raise refuse(path, f"line {line} has another number of cells", f"{len(names)}", len(row), remedy)
     return Rows(names, [row for _, row in rest], [line for line, _ in rest], delimiter, empty)
 
 
-_NAMES_FIRST = "Remove what stands above the columns' names, and give each column one name in the first line."
+_NAMES_FIRST = "Remove everything above the column names, and name each column once in the first line."

@@ -1,4 +1,4 @@
-"""A table as tensors: what is learnt of its columns is learnt from the training rows alone."""
+"""Encodes a table as tensors, with means, deviations and categories of the training rows only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from workers.tasks.tabular.params import GoalName
 from workers.tasks.tabular.table import Numbers, Table, Words
 
 MOST_LEVELS = 64
-"""Categories of a column that get an input of their own, the most frequent first; the others share one."""
+"""The maximum number of categories of a column that get their own input, most frequent first; the rest share one."""
 FLOAT_BYTES = 4
 LARGEST_ENCODED_BYTES = 1 << 31
 MOST_CLASSES = 1000
 MOST_WHOLE_CLASSES = 20
-"""Whole numbers are classes, unless told otherwise, when they are no more than so many different ones."""
+"""By default, a target of whole numbers is a class if it has at most this many different values."""
 
 Rows = NDArray[np.int64]
 
@@ -31,7 +31,7 @@ Rows = NDArray[np.int64]
 class Encoded:
     """inputs: (n, features) float32; targets: (n,), int64 classes or float32 numbers of mean 0 and deviation 1.
 
-    `outputs`: how many classes, 1 for numbers.
+    `outputs`: the number of classes, or 1 for regression.
     """
 
     train_inputs: Tensor
@@ -43,7 +43,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is to be predicted, and on which rows that is judged."""
+    """How to predict the target, and which rows validate."""
 
     goal: GoalName
     validation_fraction: float
@@ -52,7 +52,7 @@ class Question:
 
 
 def encode(table: Table, question: Question) -> Encoded:
-    """Raises InvalidDataError."""
+    """Encode a table. Raises InvalidDataError."""
     target = table.target
     train, val = _split(table, target, question)
     if len(train) < 2 or len(val) < 1:
@@ -63,7 +63,7 @@ def encode(table: Table, question: Question) -> Encoded:
 
 
 def _inputs(table: Table, train: Rows) -> NDArray[np.float32]:
-    """(n, features). Raises InvalidDataError where they would fill the memory, or tell no row from another."""
+    """(n, features). Raises InvalidDataError if they would not fit into memory, or are the same in all rows."""
     parts: list[NDArray[np.float32]] = []
     left = LARGEST_ENCODED_BYTES // FLOAT_BYTES // table.rows
     for name, column in table.columns.items():
@@ -73,7 +73,7 @@ def _inputs(table: Table, train: Rows) -> NDArray[np.float32]:
         if wide > left:
             bound = f"at most {LARGEST_ENCODED_BYTES} bytes of inputs"
             remedy = "Drop columns, or rows; a column of words takes up to 65 inputs."
-            raise refuse(table.source, "it holds too much", bound, f"more, from column {name!r} on", remedy)
+            raise refuse(table.source, "it is too large", bound, f"more, from column {name!r} on", remedy)
         parts.append(_numbers(column, train) if isinstance(column, np.ndarray) else _words(column, train))
         left -= parts[-1].shape[1]
     inputs = np.concatenate(parts, axis=1)
@@ -97,18 +97,18 @@ def _split(table: Table, target: str, question: Question) -> tuple[Rows, Rows]:
 
 
 def _numbers(column: Numbers, train: Rows) -> NDArray[np.float32]:
-    """(n, 1 or 2): scaled, missing ones at the mean; and, if the training rows miss any, whether one is missing."""
+    """(n, 1 or 2): scaled numbers, 0 for missing ones; then, if the training rows miss any, a flag for missing ones."""
     missing = np.isnan(column)
-    known = column[train][~missing[train]]
-    mean, deviation = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
+    present = column[train][~missing[train]]
+    mean, deviation = (present.mean(), present.std()) if len(present) else (0.0, 0.0)
     scaled = np.where(missing, 0.0, (column - mean) / (deviation or 1.0))
     return np.stack([scaled, missing] if missing[train].any() else [scaled], axis=1).astype(np.float32)
 
 
 def _words(column: Words, train: Rows) -> NDArray[np.float32]:
-    """(n, levels + 1): one input for each category of the training rows, missing counted as one; one for the others."""
+    """One-hot encoding, (n, levels + 1): the categories of the training rows, missing included, and one for others."""
     counts = Counter(column[row] for row in train)
-    # Ties by name, so that the order of rows decides nothing.
+    # Ties are ordered by name, so that the order of the rows has no effect.
     ranked = sorted(counts, key=lambda word: (-counts[word], word or ""))[:MOST_LEVELS]
     places = {word: place for place, word in enumerate(ranked)}
     encoded = np.zeros((len(column), len(ranked) + 1), dtype=np.float32)
@@ -139,7 +139,7 @@ def _is_measured(column: Numbers | Words, goal: GoalName) -> bool:
 
 
 def class_counts(table: Table, goal: GoalName) -> dict[str, int] | None:
-    """How many rows each class has; None where the target is measured."""
+    """The number of rows by class; None for regression."""
     column = table.columns[table.target]
     return None if _is_measured(column, goal) else dict(Counter(str(value) for value in column))
 
@@ -159,7 +159,7 @@ def _classes(table: Table, name: str, column: list[str], train: Rows) -> tuple[T
     if not 2 <= len(names) <= MOST_CLASSES:
         raise refuse(
             table.source,
-            f"the target {name!r} has no fit number of classes",
+            f"the target {name!r} has a wrong number of classes",
             f"2 to {MOST_CLASSES}",
             len(names),
             _OTHER,

@@ -1,7 +1,7 @@
 """The three models of tables: linear, mlp, and residual blocks.
 
-The latter after Y. Gorishniy et al., "Revisiting Deep Learning Models for Tabular Data", arXiv:2106.11959; with
-layer instead of batch normalisation, which needs two rows in every batch.
+The residual blocks follow Y. Gorishniy et al., "Revisiting Deep Learning Models for Tabular Data", arXiv:2106.11959,
+but with layer normalisation instead of batch normalisation, which needs at least two rows in every batch.
 """
 
 from __future__ import annotations

@@ -37,17 +37,17 @@ class TabularParams(HeldOutParams):
         list[ColumnName] | None,
         Field(
             max_length=MOST_NAMES,
-            description="columns of a CSV file whose cells are words as written, also `NA`, `none` and numbers",
+            description="columns of a CSV file to read as categories as written, even `NA`, `none` and numbers",
         ),
     ] = None
     decimal: Annotated[
-        DecimalMark | None, Field(description="the decimal mark of a CSV file; null: as the file's numbers show")
+        DecimalMark | None, Field(description="the decimal mark of a CSV file; null: detected from its numbers")
     ] = None
     goal: Annotated[
         GoalName,
-        Field(description="auto: regression if the target holds numbers, unless they are at most 20 whole ones"),
+        Field(description="auto: regression if the target is numeric with over 20 values, or fractions"),
     ] = "auto"
-    model: Annotated[ModelName, Field(description="linear, a plain mlp, or blocks with residuals")] = "mlp"
+    model: Annotated[ModelName, Field(description="linear, a plain mlp, or residual blocks")] = "mlp"
     activation: Annotated[ActivationName, Field(description="between layers; the linear model has none")] = "relu"
     hidden: Annotated[int, Field(ge=1, le=4096, description="width of the hidden layers")] = 64
     layers: Annotated[int, Field(ge=1, le=16, description="hidden layers, or residual blocks")] = 2

@@ -1,4 +1,4 @@
-"""A table by columns, and where one is read from."""
+"""A table by columns, a study's choice of columns, and checks of names and numbers."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from workers.tasks.files import InvalidDataError, refuse
 DecimalMark = Literal[".", ","]
 LARGEST_BYTES = 1 << 30
 LARGEST_NUMBER = 1e100
-"""Far beyond it, squares are infinite, and nothing could be scaled."""
+"""The largest number of a table; the squares of much larger ones are infinite, so they could not be scaled."""
 MOST_COLUMNS = 1 << 14
 MOST_CELLS = 1 << 27
 MISSING = frozenset(
     {"", "?", "na", "n/a", "#n/a", "#n/a n/a", "#na", "#nv", "<na>", "nan", "-nan", "nat", "null", "none"}
 )
-"""How a cell says that it holds nothing, whatever its case."""
+"""Cells that mean a missing value, in lower case."""
 NO_NUMBER = MISSING | {
     *("-", "--", "---", ".", "\u2013", "\u2014", "(null)", "\\n"),
     *("#value!", "#div/0!", "#ref!", "#num!", "#name?", "#null!", "1.#qnan", "-1.#ind"),
 }
-"""The same among numbers, with the errors of spreadsheets."""
+"""Cells that mean a missing value in a column of numbers, including spreadsheet errors."""
 
 Numbers = NDArray[np.float64]
-"""A column of numbers; NaN where one is missing."""
+"""A column of numbers; NaN for missing ones."""
 Words = list[str | None]
-"""A column of categories; None where one is missing."""
+"""A column of categories; None for missing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +46,38 @@ class Table:
     dropped: Mapping[str, str] = field(default_factory=dict)
     """Columns of the file that are left out, and why."""
     doubts: tuple[str, ...] = ()
-    """What may have been misread, one sentence each."""
+    """Sentences about what may have been misread."""
     markers: Mapping[str, str] = field(default_factory=dict)
-    """Of columns of words, a cell that was taken for missing though it holds text."""
+    """For columns of words, a cell with text that counts as missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """How a study asks for a table to be read; empty: as the file says."""
+    """A study's choices for reading a table."""
 
     target: str | None = None
     """None: the last column that is not left out."""
     columns: tuple[str, ...] = ()
-    """The only inputs; none named: all."""
+    """The inputs; empty for all columns."""
     drop: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
-    """Columns whose cells are words as they are written, unless they are empty."""
+    """Columns whose cells are categories exactly as written, unless empty."""
     decimal: DecimalMark | None = None
 
     def choose(self, source: Path | str, names: Sequence[str], index: Mapping[str, str]) -> Chosen:
-        """`index`: columns that number the rows, and why that is known; they are left out.
+        """The target and the columns to drop. `index`: columns to drop because they number the rows, with the reason.
 
-        Raises InvalidDataError for a name that is no column, and where no input is left.
+        Raises InvalidDataError for an unknown column, and if no input is left.
         """
         left = {name: index.get(name, "the parameter `drop` names it") for name in names if self._leaves(name, index)}
         kept = [name for name in names if name not in left]
         for parameter in ("columns", "drop", "categories"):
             for name in getattr(self, parameter):
                 if name not in names or (name in left and parameter != "drop"):
-                    raise _no_column(source, f"the parameter `{parameter}` names no column", name, kept)
+                    raise _no_column(source, f"the parameter `{parameter}` names an unknown column", name, kept)
         target = self.target if self.target is not None else next(reversed(kept), "")
         if target not in kept:
-            raise _no_column(source, "the target is no column", target, kept)
+            raise _no_column(source, "the target is not a column", target, kept)
         if self.columns:
             unnamed = [name for name in kept if name != target and name not in self.columns]
             left |= dict.fromkeys(unnamed, "the parameter `columns` does not name it")
@@ -91,7 +91,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The target's name; and the columns that are neither input nor target, and why."""
+    """The target's name, and the columns that are neither input nor target, with the reason."""
 
     target: str
     dropped: Mapping[str, str]
@@ -102,13 +102,13 @@ def _no_column(source: Path | str, message: str, name: str, names: Sequence[str]
 
 
 def word(cell: str) -> str | None:
-    """What a cell of text holds; None where it says that it holds nothing."""
+    """The word in a text cell; None for a missing value."""
     cell = cell.strip()
     return None if cell.lower() in MISSING else cell
 
 
 def check_names(path: Path, names: Sequence[str], place: str) -> None:
-    """Raises InvalidDataError unless every column has a name of its own, in the file's `place` for it."""
+    """Raises InvalidDataError unless every column has a unique name. `place`: where the file has the names."""
     if len(names) > MOST_COLUMNS:
         raise refuse(
             path, "it has too many columns", f"at most {MOST_COLUMNS}", len(names), "Leave out columns, or join them."
@@ -126,7 +126,7 @@ def check_names(path: Path, names: Sequence[str], place: str) -> None:
 
 
 def check_numbers(path: Path, name: str, numbers: Numbers) -> None:
-    """Raises InvalidDataError for a number that could not be scaled."""
+    """Raises InvalidDataError for a number that is too large to be scaled."""
     large = np.abs(numbers) > LARGEST_NUMBER
     if large.any():
         row = int(large.argmax())

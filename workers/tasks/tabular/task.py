@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lehr.wire.data import DataSummary
-from workers.tasks.classification import share_right
+from workers.tasks.classification import accuracy
 from workers.tasks.files import Stamp
 from workers.tasks.summary import of_table
 from workers.tasks.tabular.encoding import Encoded, Question, class_counts, encode
@@ -23,9 +23,9 @@ from workers.tasks.task import Task, TensorData
 
 
 class Tabular(Task):
-    """Classes are told by cross entropy, numbers by the squared error in units of the training rows' variance.
+    """The loss is cross entropy for classes, and for numbers the squared error divided by the training rows' variance.
 
-    `val_score` is what scikit-learn's `score` gives: the share of right classes, or R².
+    `val_score` is the `score` of scikit-learn: accuracy, or R².
     """
 
     name: ClassVar[str] = "tabular"
@@ -56,7 +56,7 @@ class Tabular(Task):
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         if not targets.is_floating_point():
-            return {"val_score": share_right(outputs, targets)}
+            return {"val_score": accuracy(outputs, targets)}
         predicted, truth = outputs.squeeze(1).cpu().double(), targets.cpu().double()
         return {"val_score": 1 - (predicted - truth).square().sum() / (truth - truth.mean()).square().sum()}
 

@@ -1,8 +1,8 @@
-"""Numbers as spreadsheets write them: which decimal mark a column uses, and what its cells are worth.
+"""Parses numbers as spreadsheets write them, and decides which decimal mark a column uses.
 
-A cell may have a sign, thousands grouped by a comma, a point, a space, an apostrophe or an underscore, an exponent, a
-percent sign or a currency symbol; a negative one may stand in parentheses. `1,234` is 1234 or 1.234: other cells of
-the column, then of the file, decide. Where none does, the table is refused.
+A cell may have a sign, thousands separated by a comma, a point, a space, an apostrophe or an underscore, an exponent, a
+percent sign or a currency symbol; a negative number may be in parentheses. `1,234` is 1234 or 1.234: the other cells of
+the column decide, then those of the file. If they do not, the table is refused.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from workers.tasks.files import InvalidDataError, refuse
 from workers.tasks.tabular.table import NO_NUMBER, DecimalMark, Numbers
 
 NEARLY_ALL = 0.8
-"""From this share of numbers on, a column holds numbers, and the other cells are faults."""
+"""The share of numbers from which a column is numeric, and its other cells are errors."""
 A_FEW = 0.05
-"""From this share of numbers on, a column of words is worth a warning."""
+"""The share of numbers from which a column of words gets a warning."""
 
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _GROUPS = rf"{_SPACES}'\u2019_"
@@ -51,7 +51,7 @@ _OTHER_MARK: Mapping[DecimalMark, DecimalMark] = {".": ",", ",": "."}
 
 
 class Written(NamedTuple):
-    """A cell that reads as a number: its value by decimal mark, None where the mark does not fit; and its unit."""
+    """A cell that is a number: its value for each decimal mark, None if the mark does not fit, and its unit."""
 
     point: float | None
     comma: float | None
@@ -62,26 +62,26 @@ class Written(NamedTuple):
 
 
 def read_number(cell: str) -> Written | None:
-    """None where the cell is no number in any convention. NaN and hexadecimal are none."""
+    """The number in a cell; None if it is not a number in any convention. NaN and hexadecimals do not count."""
     text = cell.strip()
     plain = _PLAIN.fullmatch(text)
     if plain is not None and _THOUSAND_OR_FRACTION.fullmatch(text) is None:
-        # Most cells end here; what follows takes five times as long.
+        # A fast path for most cells; the rest takes five times as long.
         value = float(text)
         return Written(value, value if plain["whole"] else None, "")
     if not text.isascii():
         text = "".join(_ascii(character) for character in text).translate(_MINUS)
     if _INFINITE.fullmatch(text):
         return Written(math.inf, math.inf, "")
-    found = _PARTS.fullmatch(text)
-    if found is None:
+    parts = _PARTS.fullmatch(text)
+    if parts is None:
         return None
-    signs = [part for part in (found["open"], found["outer"], found["inner"]) if part]
-    units = [part for part in (found["before"], found["after"]) if part]
-    if len(signs) > 1 or len(units) > 1 or bool(found["open"]) != bool(found["close"]):
+    signs = [part for part in (parts["open"], parts["outer"], parts["inner"]) if part]
+    units = [part for part in (parts["before"], parts["after"]) if part]
+    if len(signs) > 1 or len(units) > 1 or bool(parts["open"]) != bool(parts["close"]):
         return None
     sign, unit = ("" if signs in ([], ["+"]) else "-"), "".join(units)
-    point, comma = (_value(sign, found["body"], mark, unit) for mark in (".", ","))
+    point, comma = (_value(sign, parts["body"], mark, unit) for mark in (".", ","))
     return None if point is None and comma is None else Written(point, comma, unit)
 
 
@@ -95,19 +95,19 @@ def _value(sign: str, body: str, mark: DecimalMark, unit: str) -> float | None:
     digits = re.sub(rf"[{re.escape(_OTHER_MARK[mark])}{_GROUPS}]", "", body).replace(mark, ".")
     if unit == "%":
         mantissa, _, exponent = digits.lower().partition("e")
-        # Moved in the text: a division would round a second time.
+        # The decimal point is moved in the text, because a division would round a second time.
         digits = f"{mantissa}e{int(exponent or 0) - 2}"
     return float(sign + digits)
 
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of one column: `written` says what each is as a number, None where it is none."""
+    """The cells of one column. `written`: each cell as a number, or None."""
 
     name: str
     cells: Sequence[str]
     lines: Sequence[int]
-    """The line of the file that each cell stands in, 1-based."""
+    """The 1-based line of the file for each cell."""
     written: Sequence[Written | None]
 
     @cached_property
@@ -116,23 +116,23 @@ class Column:
 
     @cached_property
     def share(self) -> float:
-        """Of the cells that hold something, how many are numbers; 1 where none holds anything."""
+        """The share of numbers among the cells with content; 1 if there are none."""
         present = self.present
         return sum(self.written[place] is not None for place in present) / len(present) if present else 1.0
 
     @cached_property
     def marks(self) -> set[DecimalMark]:
-        """The decimal marks that some cell cannot do without."""
-        found: set[DecimalMark] = set()
-        for one in self.written:
-            if one is not None and (one.point is None or one.comma is None):
-                found.add("," if one.point is None else ".")
-        return found
+        """The decimal marks that some cell requires."""
+        marks: set[DecimalMark] = set()
+        for number in self.written:
+            if number is not None and (number.point is None or number.comma is None):
+                marks.add("," if number.point is None else ".")
+        return marks
 
     @cached_property
     def unclear(self) -> int | None:
         """The place of the first cell whose value depends on the decimal mark."""
-        both = (p for p, one in enumerate(self.written) if one is not None and None not in (one.point, one.comma))
+        both = (p for p, number in enumerate(self.written) if number is not None and None not in number[:2])
         return next((place for place in both if self.written[place].point != self.written[place].comma), None)  # type: ignore[union-attr]
 
 
@@ -142,22 +142,22 @@ def column(name: str, cells: Sequence[str], lines: Sequence[int]) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """What is known of how a file writes numbers: its columns' marks together, and what it falls back on."""
+    """How a file writes numbers. `marks`: the decimal marks that its columns require."""
 
     source: str
     marks: frozenset[DecimalMark]
-    told: DecimalMark | None
-    """What the study's parameters say."""
+    chosen: DecimalMark | None
+    """The decimal mark in the study's parameters."""
     usual: DecimalMark | None
-    """The mark that goes with the file's delimiter: a comma between cells leaves the point for decimals."""
+    """The mark that the file's delimiter implies: the point if commas separate the cells."""
 
     def mark(self, of: Column) -> DecimalMark:
-        """Raises InvalidDataError where the column mixes marks, or nothing says which it uses."""
-        if self.told is not None:
-            return self.told
+        """The column's decimal mark. Raises InvalidDataError if it mixes marks, or its mark is ambiguous."""
+        if self.chosen is not None:
+            return self.chosen
         own = of.marks
         if len(own) == 2:
-            first = next(p for p, one in enumerate(of.written) if one is not None and one.point is None)
+            first = next(p for p, number in enumerate(of.written) if number is not None and number.point is None)
             raise self._fault(of, first, "the column mixes decimal commas and points", "one of them", _ONE_MARK)
         if own:
             return next(iter(own))
@@ -167,33 +167,33 @@ class Convention:
         if len(self.marks) == 1:
             return next(iter(self.marks))
         if self.marks or self.usual is None:
-            raise self._fault(of, unclear, "nothing says whether this is a thousand or a fraction", "one", _ONE_MARK)
+            raise self._fault(of, unclear, "this may be a thousand or a fraction", "one of them", _ONE_MARK)
         return self.usual
 
     def numbers(self, of: Column) -> Numbers:
-        """NaN where a cell says that it is missing. Raises InvalidDataError for one that is no number."""
+        """The numbers of a column; NaN for missing ones. Raises InvalidDataError for a cell that is not a number."""
         mark = self.mark(of)
         values = np.full(len(of.cells), math.nan)
         unit: str | None = None
         for place in of.present:
-            one = of.written[place]
-            value = None if one is None else one.value(mark)
-            if one is None or value is None:
+            number = of.written[place]
+            value = None if number is None else number.value(mark)
+            if number is None or value is None:
                 raise self._fault(of, place, "the column holds numbers, but not here", f"like 1{mark}5", _NO_NUMBER)
-            unit = one.unit if unit is None else unit
-            if one.unit != unit:
+            unit = number.unit if unit is None else unit
+            if number.unit != unit:
                 bound = f"{unit!r} after or before each" if unit else "no sign, as in the rows before"
                 raise self._fault(of, place, "the column mixes units", bound, "Write one unit in the whole column.")
             values[place] = value
         return values
 
     def doubts(self, of: Column) -> list[str]:
-        """A number with thousands that could be a fraction, where only the rest of the file says which it is."""
+        """A doubt about a number with thousands that could be a fraction, if only other columns decide which it is."""
         unclear = of.unclear
-        if unclear is None or of.marks or self.told is not None or (mark := self.mark(of)) in of.cells[unclear]:
+        if unclear is None or of.marks or self.chosen is not None or (mark := self.mark(of)) in of.cells[unclear]:
             return []
-        cell, one = of.cells[unclear].strip(), of.written[unclear]
-        value = None if one is None else one.value(mark)
+        cell, number = of.cells[unclear].strip(), of.written[unclear]
+        value = None if number is None else number.value(mark)
         return [f"column {of.name!r}: {cell!r} is read as {value:g}; if that is wrong, give the parameter `decimal`"]
 
     def _fault(self, of: Column, place: int, message: str, bound: str, remedy: str) -> InvalidDataError:

@@ -1,4 +1,4 @@
-"""A text as numbers: one for each character, or for each byte."""
+"""Reads a text and tokenizes it by characters or bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workers.tasks.text.params import STDLIB, TokenName
 
 LARGEST_BYTES = 1 << 30
 MOST_CHARACTERS = 1 << 14
-"""Different characters a vocabulary may hold: beyond, bytes are the better tokens."""
+"""The maximum size of a vocabulary of characters; for larger ones, bytes are better tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Corpus:
 
 
 def load(file: str, tokens: TokenName, data_dir: Path) -> Corpus:
-    """Raises MissingDataError and InvalidDataError."""
+    """The tokens of a file. Raises MissingDataError and InvalidDataError."""
     return _load(stamp(_files(file, data_dir)), tokens)
 
 
@@ -56,7 +56,7 @@ def _load(files: Stamp, tokens: TokenName) -> Corpus:
 
 
 def _characters(content: bytes, source: Path) -> Corpus:
-    """The vocabulary: the text's characters by code point."""
+    """The tokens of a text whose vocabulary is its characters, sorted by code point."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,7 +1,7 @@
 """A small GPT: A. Radford et al., "Language Models are Unsupervised Multitask Learners", 2019.
 
-Pre-normalised blocks, learnt positions, weights drawn with deviation 0.02, and those that write to the
-residual stream divided by sqrt(2 layers).
+Pre-normalised blocks and learned positions. Weights are drawn with standard deviation 0.02, divided by sqrt(2 layers)
+for the layers that write to the residual stream.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from workers.tasks.text.params import TextParams
 
 DEVIATION = 0.02
-# The third backend, memory-efficient attention, sums gradients in an order that changes from run to run.
+# Without memory-efficient attention, which sums gradients in an order that changes from run to run.
 REPEATABLE = [SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]
 
 
@@ -72,7 +72,7 @@ class _Block(nn.Module):
     def _attend(self, stream: Tensor) -> Tensor:
         batch, context, width = stream.shape
         split = self.attention(stream).view(batch, context, 3, self.heads, width // self.heads)
-        # From here on heads are batched: each of the three is (batch, heads, context, head_width).
+        # Each of the three is (batch, heads, context, head_width).
         query, key, value = split.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return mixed.transpose(1, 2).reshape(batch, context, width)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lehr.wire.data import DataSummary
-from workers.tasks.classification import share_right
+from workers.tasks.classification import accuracy
 from workers.tasks.files import refuse
 from workers.tasks.params import PrecisionName
 from workers.tasks.precision import with_precision
@@ -21,11 +21,11 @@ from workers.tasks.text.gpt import Gpt
 from workers.tasks.text.params import TextParams
 
 EVALUATION_TOKENS = 1 << 15
-"""Tokens per forward pass in validation: bounds memory, not the result."""
+"""Tokens per forward pass in validation. Limits memory and does not affect the result."""
 
 
 class Text(Task):
-    """An example is `context` tokens in a row, and their successors; examples do not overlap."""
+    """Next-token prediction. An example is `context` consecutive tokens, and examples do not overlap."""
 
     name: ClassVar[str] = "text"
     params_model = TextParams
@@ -39,7 +39,7 @@ class Text(Task):
         return self.params.precision
 
     def data(self, device: torch.device) -> TensorData:
-        """Inputs and targets (n, context); the text's end is for validation.
+        """Inputs and targets (n, context). The end of the text is the validation part.
 
         Raises MissingDataError and InvalidDataError.
         """
@@ -63,10 +63,10 @@ class Text(Task):
         return functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        return {"val_accuracy": share_right(outputs.flatten(0, 1), targets.flatten())}
+        return {"val_accuracy": accuracy(outputs.flatten(0, 1), targets.flatten())}
 
     def evaluate(self, model: nn.Module, data: TensorData) -> Mapping[str, Tensor]:
-        # The logits of a whole text would fill any memory: means of pieces, weighted by their size.
+        # In pieces, because the logits of a whole text do not fit into memory. The metrics are means over all tokens.
         size = max(1, EVALUATION_TOKENS // self.params.context)
         sums = dict.fromkeys(self.metrics, torch.zeros((), dtype=torch.float64))
         for inputs, targets in zip(data.val_inputs.split(size), data.val_targets.split(size), strict=True):
@@ -76,7 +76,7 @@ class Text(Task):
         return {name: value / len(data.val_targets) for name, value in sums.items()}
 
     def _examples(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Two views of the same tokens, the second one token on. Raises InvalidDataError for too few."""
+        """Two views of the same tokens, the second shifted by one token. Raises InvalidDataError for too few tokens."""
         context = self.params.context
         count = (len(tokens) - 1) // context
         if count < 1:
@@ -85,7 +85,7 @@ class Text(Task):
                 "the training or the validation part is too short for one example",
                 f"at least {context + 1} tokens",
                 len(tokens),
-                "Name a longer text, a shorter context, or another validation_fraction or train_limit.",
+                "Use a longer text, a shorter context, or another validation_fraction or train_limit.",
             )
         inputs, targets = tokens[: count * context], tokens[1 : count * context + 1]
         return inputs.view(count, context), targets.view(count, context)

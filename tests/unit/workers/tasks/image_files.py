@@ -1,4 +1,4 @@
-"""Small data sets of images in the public formats, written without the product's help."""
+"""Writes small image data sets in the public formats, independently of the product's code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Labels = Any
 
 
 def drawn(count: int, shape: tuple[int, ...], classes: int, seed: int = 0) -> tuple[Images, Labels]:
-    """Images that differ by class, and every class in turn."""
+    """Images that differ by class, with the classes in turn."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     images = generator.integers(0, 60, (count, *shape), dtype=np.uint8)
@@ -38,7 +38,7 @@ def write_idx(folder: Path, train: tuple[Images, Labels], test: tuple[Images, La
 
 
 def write_cifar10_binary(folder: Path, batches: list[tuple[Images, Labels]]) -> None:
-    """Five batches to train on and one to test, as records of a label and 3072 bytes."""
+    """Five training batches and one test batch, as records of a label and 3072 bytes."""
     folder.mkdir(parents=True)
     for name, (images, labels) in zip(cifar10_names(".bin"), batches, strict=True):
         records = np.concatenate([labels[:, None], images.reshape(len(images), -1)], axis=1).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""A task that cannot be fused, and whose processes disturb each other as they are told: not at all, or fully."""
+"""A task that cannot be fused, and whose processes train either independently or only one at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SlowParams(TrainingParams):
 
 
 class Branching(nn.Module):
-    """Looks at its values, which vmap has not."""
+    """A model that branches on its values, which vmap cannot do."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Branching(nn.Module):
 
 
 class Slow(Task):
-    """Linear regression, two steps an epoch. Each waits; where `turnstile` names a file, one process at a time."""
+    """Linear regression with two slow steps per epoch. With a file as `turnstile`, one process steps at a time."""
 
     name = "test.slow"
     params_model = SlowParams

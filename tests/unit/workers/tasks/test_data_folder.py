@@ -1,4 +1,4 @@
-"""A worker trains on the data of its own folder, and says what is missing there."""
+"""A worker trains on the data of its own folder, and reports missing data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters of the task `digits`: what is refused, and that the JSON Schema refuses the same."""
+"""Parameters of the task `digits`: the model and its JSON Schema refuse the same values."""
 
 from __future__ import annotations
 
@@ -100,5 +100,5 @@ def test_the_bound_reads_like_an_interval() -> None:
     ("epochs", "fraction", "steps"), [(10, 1.0, 230), (10, 0.25, 69), (10, 0.5, 115), (10, 0.01, 23), (3, 0.5, 46)]
 )
 def test_a_horizon_is_whole_epochs_and_at_least_one(epochs: int, fraction: float, steps: int) -> None:
-    # 1,438 images in batches of 64 are 23 steps an epoch; 2.5 epochs round up to 3.
+    # 1,438 images in batches of 64 are 23 steps per epoch; 2.5 epochs round up to 3.
     assert DigitsParams(epochs=epochs).horizon_steps(1438, fraction) == steps

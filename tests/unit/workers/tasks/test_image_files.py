@@ -1,4 +1,4 @@
-"""Loaders of public image formats: every byte where it belongs, and named errors before training for all else."""
+"""Readers of public image formats: every byte in its place, and clear errors before training for invalid files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -
     folder = tmp_path / "cifar10"
     write_cifar10_python(folder, COLOUR)
     (folder / "data_batch_3").write_bytes(pickle.dumps({b"data": Hostile(), b"labels": [0]}))
-    with pytest.raises(InvalidDataError, match=r"data_batch_3: this pickle is not read: it asks for \w+.mkdir"):
+    with pytest.raises(InvalidDataError, match=r"data_batch_3: this pickle cannot be read: it refers to \w+.mkdir"):
         find("cifar10", tmp_path).read()
     assert not (tmp_path / "run").exists()
 
@@ -81,9 +81,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "this pickle is not read"),
-        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)})[:-40], "this pickle is not read"),
-        (pickle.dumps([1, 2]), "this pickle holds no dict"),
+        (b"", "this pickle cannot be read"),
+        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)})[:-40], "this pickle cannot be read"),
+        (pickle.dumps([1, 2]), "this pickle is not a dict"),
         (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)}), "an entry is missing"),
         (pickle.dumps({b"data": np.zeros((2, 3071), np.uint8), b"labels": [0, 1]}), "a wrong shape"),
         (pickle.dumps({b"data": np.zeros((2, 3072), np.float32), b"labels": [0, 1]}), "unsigned bytes"),
@@ -105,17 +105,19 @@ def test_a_torn_binary_file_is_refused(tmp_path: Path) -> None:
     write_cifar10_binary(tmp_path / "cifar10", COLOUR)
     path = tmp_path / "cifar10" / "test_batch.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InvalidDataError, match=r"test_batch.bin: the file is torn \(allowed: a multiple of 3073 bytes"):
+    with pytest.raises(
+        InvalidDataError, match=r"test_batch.bin: the file is damaged \(allowed: a multiple of 3073 bytes"
+    ):
         find("cifar10", tmp_path).read()
 
 
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        (FIRST_IMAGES, lambda content: content[:-1], "the file is torn"),
-        (FIRST_IMAGES, lambda content: content + b"x", "the file is torn"),
-        (FIRST_IMAGES, lambda content: b"", "no IDX file"),
-        (FIRST_IMAGES, lambda content: b"GIF89a" + content, "no IDX file"),
+        (FIRST_IMAGES, lambda content: content[:-1], "the file is damaged"),
+        (FIRST_IMAGES, lambda content: content + b"x", "the file is damaged"),
+        (FIRST_IMAGES, lambda content: b"", "not an IDX file"),
+        (FIRST_IMAGES, lambda content: b"GIF89a" + content, "not an IDX file"),
         (FIRST_IMAGES, lambda content: idx_bytes(np.zeros((30, 27, 28), np.uint8)), "a wrong shape"),
         (FIRST_IMAGES, lambda content: idx_bytes(np.zeros((31, 28, 28), np.uint8)), "differ in number"),
         (FIRST_LABELS, lambda content: content[:-1] + b"\x0a", r"out of range \(allowed: 0 to 9; got 10\)"),
@@ -138,7 +140,7 @@ def test_a_torn_gzip_file_is_refused(change: Callable[[bytes], bytes], tmp_path:
     write_idx(folder, *GREY, packed=True)
     path = folder / f"{FIRST_IMAGES}.gz"
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(InvalidDataError, match="the gzip file is torn"):
+    with pytest.raises(InvalidDataError, match="the gzip file is damaged"):
         find("mnist", tmp_path).read()
 
 
@@ -148,7 +150,7 @@ def test_a_gzip_file_that_unpacks_to_more_than_memory_is_refused(
     monkeypatch.setattr("workers.tasks.images.idx.LARGEST_BYTES", 10_000)
     write_idx(tmp_path / "mnist", *GREY, packed=True)
     (tmp_path / "mnist" / f"{FIRST_IMAGES}.gz").write_bytes(gzip.compress(bytes(1_000_000)))
-    with pytest.raises(InvalidDataError, match="it holds too much"):
+    with pytest.raises(InvalidDataError, match="it is too large"):
         find("mnist", tmp_path).read()
 
 

@@ -1,4 +1,4 @@
-"""Folders of pictures: every pixel where it belongs, and named errors before training for all else."""
+"""Folders of pictures: every pixel in its place, and clear errors before training for invalid folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLASSES = ("bird", "cat", "dog")
 
 
 def picture(label: int, seed: int, side: int = 16) -> Any:
-    """A picture whose class is plain to see."""
+    """A picture whose class is obvious from its pixels."""
     pixels = np.random.default_rng(seed).integers(0, 60, (side, side, 3), dtype=np.uint8)
     pixels[:, :, label] += 190
     return image.fromarray(pixels)
@@ -123,7 +123,7 @@ def test_an_empty_class_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_with_one_class_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    with pytest.raises(InvalidDataError, match=r"no fit number of classes \(allowed: 2 to 1000 folders; got 0\)"):
+    with pytest.raises(InvalidDataError, match=r"wrong number of classes \(allowed: 2 to 1000 folders; got 0\)"):
         run_of("images", {"data": "folder"}, data_dir=tmp_path)
 
 
@@ -131,7 +131,7 @@ def test_classes_that_differ_between_training_and_test_are_refused(tmp_path: Pat
     write(tmp_path / "images" / "train")
     write(tmp_path / "images" / "test")
     (tmp_path / "images" / "test" / "dog").rename(tmp_path / "images" / "test" / "wolf")
-    with pytest.raises(InvalidDataError, match="images/test: its classes are not those trained on"):
+    with pytest.raises(InvalidDataError, match="images/test: its classes differ from the training classes"):
         run_of("images", {"data": "folder"}, data_dir=tmp_path)
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_picture_is_refused_by_name(content: Any, tmp_path: Path) -> Non
     write(tmp_path / "images")
     path = tmp_path / "images" / "cat" / "3.png"
     path.write_bytes({"torn": path.read_bytes()[:-30], "bomb": _bomb()}.get(content, content))
-    with pytest.raises(InvalidDataError, match=r"cat/3\.png: this picture is not read"):
+    with pytest.raises(InvalidDataError, match=r"cat/3\.png: this picture cannot be read"):
         run_of("images", {"data": "folder"}, data_dir=tmp_path)
 
 
@@ -149,7 +149,7 @@ def test_more_pictures_than_memory_are_refused_before_one_is_read(
 ) -> None:
     write(tmp_path / "images")
     monkeypatch.setattr("workers.tasks.images.folders.LARGEST_BYTES", 70_000)
-    with pytest.raises(InvalidDataError, match=r"holds too much \(allowed: at most 70000 bytes; got 73728\)"):
+    with pytest.raises(InvalidDataError, match=r"is too large \(allowed: at most 70000 bytes; got 73728\)"):
         run_of("images", {"data": "folder"}, data_dir=tmp_path)
 
 
@@ -252,7 +252,7 @@ def test_a_last_batch_of_one_picture_that_cannot_be_normalised_is_refused_with_t
 
 
 def _bomb() -> bytes:
-    """A small PNG that says it has 400 million pixels."""
+    """A small PNG whose header claims 400 million pixels."""
     buffer = io.BytesIO()
     picture(0, 0).save(buffer, "PNG")
     content = buffer.getvalue()

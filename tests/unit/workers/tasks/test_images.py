@@ -1,4 +1,4 @@
-"""The task `images`, on small data sets in the public formats, and on the real ones where they are."""
+"""The task `images`, on small data sets in the public formats, and on the real ones if they are installed."""
 
 from __future__ import annotations
 

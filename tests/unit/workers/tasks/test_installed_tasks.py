@@ -1,4 +1,4 @@
-"""Tasks of other packages: found by entry point, loaded by name, refused with words."""
+"""Tasks of other packages: found by entry point, loaded by name, or refused with a clear error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Odd: ...
 
 @pytest.fixture
 def declare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Install a package whose entry points are these lines."""
+    """Install a package with these lines as entry points."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "their_tasks", raising=False)
     (tmp_path / "their_tasks.py").write_text(CODE)
@@ -95,7 +95,7 @@ def test_no_package_takes_the_place_of_a_task_that_is_built_in(declare: Any) -> 
     ("target", "reason"),
     [
         ("their_tasks:Half", "it has no build_model, loss"),
-        ("their_tasks:Odd", "it is no task"),
+        ("their_tasks:Odd", "it is not a task"),
         ("their_tasks:Needy", "a parameter has no default"),
         ("their_tasks:Missing", "loading it raises AttributeError"),
         ("no_such_module:Task", "loading it raises ModuleNotFoundError"),
@@ -110,7 +110,7 @@ def test_a_task_that_cannot_be_used_is_refused_with_the_reason(declare: Any, tar
 def test_two_packages_with_one_task_name_are_refused(declare: Any) -> None:
     declare("theirs:task = their_tasks:Whole")
     declare("theirs:task = their_tasks:Half", package="others")
-    with pytest.raises(InvalidTaskError, match="several packages have it"):
+    with pytest.raises(InvalidTaskError, match="several packages define it"):
         find_task("theirs:task")
 
 

@@ -1,4 +1,4 @@
-"""Parquet as the source of a table: the same tensors as CSV gives, types obeyed, named errors."""
+"""Parquet tables: the same tensors as from CSV, columns read by their types, and clear errors."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_a_model_learns_from_a_parquet_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "params", "said"),
     [
-        ({"x": [[1], [2]], "y": [1, 2]}, {}, r"column 'x' has an unfit type \(allowed: numbers, .*; got 'list<"),
-        ({"x": [b"1", b"2"], "y": [1, 2]}, {}, "column 'x' has an unfit type"),
+        ({"x": [[1], [2]], "y": [1, 2]}, {}, r"column 'x' has an unsupported type \(allowed: numbers, .*; got 'list<"),
+        ({"x": [b"1", b"2"], "y": [1, 2]}, {}, "column 'x' has an unsupported type"),
         ({"x": [1, 2]}, {}, "the schema does not name the columns"),
-        ({"x": pa.array([], pa.int8()), "y": pa.array([], pa.int8())}, {}, "it holds no row"),
+        ({"x": pa.array([], pa.int8()), "y": pa.array([], pa.int8())}, {}, "it has no rows"),
         ({"x": [1.0, float("inf")], "y": [1, 2]}, {}, "row 2 of column 'x' is too large"),
-        ({"x": [1, 2] * 5, "y": [1, 2] * 5}, {"target": "z"}, r"the target is no column \(allowed: one of x, y;"),
+        ({"x": [1, 2] * 5, "y": [1, 2] * 5}, {"target": "z"}, r"the target is not a column \(allowed: one of x, y;"),
         ({"x": [1, 2] * 5, "y": [1, None] * 5}, {}, "the target 'y' is missing in some rows"),
-        ({"x": [1, 2] * 5, "y": ["a"] * 10}, {}, "no fit number of classes"),
+        ({"x": [1, 2] * 5, "y": ["a"] * 10}, {}, "wrong number of classes"),
     ],
 )
 def test_a_wrong_table_is_refused_before_training(columns: Any, params: Any, said: str, tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ def test_a_wrong_table_is_refused_before_training(columns: Any, params: Any, sai
 def test_a_torn_file_is_refused(cut: int, tmp_path: Path) -> None:
     path = write(tmp_path, {"x": [1, 2], "y": [1, 2]})
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(InvalidDataError, match="no whole Parquet file"):
+    with pytest.raises(InvalidDataError, match="not a complete Parquet file"):
         run_of("tabular", {"file": "table.parquet"}, data_dir=tmp_path)
 
 
 def test_a_file_that_unpacks_to_more_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.tasks.tabular.parquet_file.LARGEST_BYTES", 1000)
     path = write(tmp_path, {"x": [0] * 1000, "y": [0] * 1000})
-    with pytest.raises(InvalidDataError, match="it holds too much"):
+    with pytest.raises(InvalidDataError, match="it is too large"):
         read_parquet(path, Wanted())

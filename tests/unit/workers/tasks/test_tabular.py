@@ -1,4 +1,4 @@
-"""The task `tabular`: CSV files, scikit-learn's own tables, and scikit-learn's models as the measure."""
+"""The task `tabular` on CSV files and scikit-learn's tables, compared with scikit-learn's models."""
 
 from __future__ import annotations
 
@@ -143,13 +143,13 @@ def test_the_goal_follows_from_the_target_unless_it_is_given(
         ("x\n1\n", {}, "does not name the columns"),
         ("x,x\n1,2\n", {}, r"does not name the columns \(allowed: at least two different names; got 'x'\)"),
         ("x,\n1,2\n", {}, "does not name the columns"),
-        ("x,y\n", {}, "it holds no row"),
+        ("x,y\n", {}, "it has no rows"),
         ("x,y\n1,2\n", {}, "too few rows"),
         ("x,y\n1,2\n1,2,3\n", {}, r"line 3 has another number of cells \(allowed: 2; got 3\)"),
         ('x,y\n1,"2\n', {}, "cannot be read"),
-        ("x,y\n1,2\n" * 4, {"target": "z"}, r"the target is no column \(allowed: one of x, y; got 'z'\)"),
+        ("x,y\n1,2\n" * 4, {"target": "z"}, r"the target is not a column \(allowed: one of x, y; got 'z'\)"),
         ("x,y\n1,\n1,2\n1,3\n", {}, "the target 'y' is missing in some rows"),
-        ("x,y\n1,a\n1,a\n1,a\n", {}, r"no fit number of classes \(allowed: 2 to 1000; got 1\)"),
+        ("x,y\n1,a\n1,a\n1,a\n", {}, r"wrong number of classes \(allowed: 2 to 1000; got 1\)"),
         ("x,y\n" + "1,a\n" * 3 + "1,b\n", {"validation_fraction": 0.25, "split_seed": 0}, "has no training row"),
         ("x,y\n1,a\n1,b\n1,a\n", {"goal": "regression"}, "holds no numbers"),
         ("x,y\n" + "1,2\n" * 5, {"goal": "regression"}, "never changes"),
@@ -166,7 +166,7 @@ def test_a_wrong_table_is_refused_before_training(content: str, params: Any, sai
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_bytes(b"PAR1\xff\xfe")
-    with pytest.raises(InvalidDataError, match="this is no text"):
+    with pytest.raises(InvalidDataError, match="this is not text"):
         run_of("tabular", {"file": "table.csv"}, data_dir=tmp_path)
 
 

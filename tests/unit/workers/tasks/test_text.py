@@ -1,4 +1,4 @@
-"""The task `text`, on small files, and on tiny Shakespeare where it is."""
+"""The task `text`, on small files, and on tiny Shakespeare if it is installed."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_every_precision_but_tf32_trains_on_the_cpu_and_none_but_fp32_on_mps() -
 
 
 def test_a_run_is_refused_before_it_trains_where_the_device_lacks_its_precision(folder: Path) -> None:
-    with pytest.raises(InvalidValueError, match=r"does not train in tf32 \(allowed: one of fp32, bf16, fp16 on cpu"):
+    with pytest.raises(InvalidValueError, match=r"does not support tf32 \(allowed: one of fp32, bf16, fp16 on cpu"):
         run_of("images", {**IMAGES, "precision": "tf32"}, data_dir=folder)
 
 
