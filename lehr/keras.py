@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.script.frameworks import kept_at, numbers, require_horizon
+from lehr.script.frameworks import kept_at, numbers, remove, require_horizon, require_one_process
+from lehr.script.ranks import launch
 from lehr.script.trial import ScriptTrial
 
 HORIZON = "Let epochs times steps_per_epoch be trial.horizon_steps."
@@ -29,7 +31,8 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     `folder`: where to save weights and optimizer after each epoch. To go on from what a lost attempt left there, train
     with `model.fit(..., initial_epoch=callback.initial_epoch)`. Each epoch then begins with random numbers of its own,
-    so that a resumed training equals one that was never interrupted.
+    so that a resumed training equals one that was never interrupted. The files are deleted once the trial has its
+    result. A training in several processes is refused.
     """
 
     def __init__(self, trial: ScriptTrial, folder: str | os.PathLike[str] | None = None) -> None:
@@ -37,7 +40,10 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._trial = trial
         self._folder = None if folder is None else Path(folder).absolute()
         self._resumed = None if folder is None else kept_at(trial)
+        self._stem = f"{trial.study_id}-{trial.number}" if self._folder else ""
         self._step = 0
+        if self._folder is not None:
+            trial.at_end(partial(remove, self._folder, f"{self._stem}-*{SUFFIX}"))
 
     @property
     def initial_epoch(self) -> int:
@@ -45,6 +51,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         return 0 if self._resumed is None else int(Path(self._resumed).name.removesuffix(SUFFIX).rsplit("-", 1)[1])
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        require_one_process(launch().processes)
         if self.params.get("steps") is not None:
             require_horizon(self._trial, self.params["epochs"] * self.params["steps"], HORIZON)
         if self.model.steps_per_execution != 1 or self.model.optimizer.gradient_accumulation_steps:
@@ -91,13 +98,12 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     def _save(self, folder: Path, epochs: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        stem = f"{self._trial.study_id}-{self._trial.number}"
-        path, unfinished = folder / f"{stem}-{epochs}{SUFFIX}", folder / f"{stem}-new{SUFFIX}"
+        path, unfinished = folder / f"{self._stem}-{epochs}{SUFFIX}", folder / f"{self._stem}-new{SUFFIX}"
         self.model.save_weights(unfinished, overwrite=True)
         unfinished.replace(path)
         self._trial.saved(path)
         # The server may still name the last but one.
-        (folder / f"{stem}-{epochs - 2}{SUFFIX}").unlink(missing_ok=True)
+        (folder / f"{self._stem}-{epochs - 2}{SUFFIX}").unlink(missing_ok=True)
 
     def _load(self, path: str) -> None:
         if not self.model.built:

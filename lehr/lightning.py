@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from lightning.fabric.utilities.seed import _collect_rng_states, _set_rng_states
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lehr.errors import Fault, InvalidValueError
-from lehr.script.frameworks import Groups, kept_at, numbers, report, require_horizon, require_one_process
+from lehr.script.frameworks import (
+    Groups,
+    kept_at,
+    numbers,
+    remove,
+    report,
+    require_horizon,
+    require_one_process,
+    warn_of_a_checkpoint,
+)
 from lehr.script.trial import ScriptTrial
 
 TRAIN_LOSS = "train_loss"
@@ -32,7 +42,8 @@ class TrialCallback(Callback):
     module logs; `train_loss` is taken for the training's. The last step is always validated.
 
     `folder`: where to save the training after each epoch. To go on from what a lost attempt left there, train with
-    `trainer.fit(..., ckpt_path=callback.checkpoint)`; the random numbers go on as well.
+    `trainer.fit(..., ckpt_path=callback.checkpoint)`; the random numbers go on as well. The file is deleted once the
+    trial has its result.
     """
 
     def __init__(self, trial: ScriptTrial, folder: str | os.PathLike[str] | None = None) -> None:
@@ -40,6 +51,9 @@ class TrialCallback(Callback):
         self._folder = None if folder is None else Path(folder).absolute()
         self._groups: Groups | None = None
         self._random: dict[str, Any] | None = None
+        self._stem = f"{trial.study_id}-{trial.number}" if self._folder else ""
+        if self._folder is not None:
+            trial.at_end(partial(remove, self._folder, f"{self._stem}.*"))
 
     @property
     def checkpoint(self) -> str | None:
@@ -67,6 +81,8 @@ class TrialCallback(Callback):
         require_horizon(self._trial, trainer.estimated_stepping_batches, REMEDY)
         require_one_process(trainer.world_size)
         self._groups = Groups(trainer.optimizers[0])
+        if trainer.global_step == 0:
+            warn_of_a_checkpoint(self.checkpoint, "trainer.fit(..., ckpt_path=callback.checkpoint)")
         if self._random is not None:
             # The loaders that were made before draw the order of the epoch anew.
             _set_rng_states(self._random)
@@ -105,7 +121,7 @@ class TrialCallback(Callback):
         if self._trial.should_stop:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self._trial.study_id}-{self._trial.number}{SUFFIX}"
+        path = folder / f"{self._stem}{SUFFIX}"
         unfinished = path.with_suffix(".new")
         trainer.save_checkpoint(unfinished)
         unfinished.replace(path)

@@ -12,7 +12,15 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from lehr.script.frameworks import Groups, kept_at, numbers, report, require_horizon, require_one_process
+from lehr.script.frameworks import (
+    Groups,
+    kept_at,
+    numbers,
+    report,
+    require_horizon,
+    require_one_process,
+    warn_of_a_checkpoint,
+)
 from lehr.script.trial import ScriptTrial
 
 REMEDY = "Give TrainingArguments max_steps=trial.horizon_steps."
@@ -58,10 +66,8 @@ class TrialCallback(TrainerCallback):
         require_horizon(self._trial, state.max_steps, REMEDY)
         require_one_process(args.world_size)
         self._groups = Groups(kwargs["optimizer"])
-        if state.global_step == 0 and self.checkpoint is not None:
-            log.warning(
-                "an earlier attempt left a checkpoint: train(resume_from_checkpoint=callback.checkpoint) uses it"
-            )
+        if state.global_step == 0:
+            warn_of_a_checkpoint(self.checkpoint, "train(resume_from_checkpoint=callback.checkpoint)")
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

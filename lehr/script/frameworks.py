@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, SupportsFloat
 
 from lehr.errors import Fault, InvalidValueError
@@ -79,3 +80,15 @@ def kept_at(trial: ScriptTrial) -> str | None:
         return trial.checkpoint
     log.warning("the checkpoint %s is not on this machine: the trial begins anew", trial.checkpoint)
     return None
+
+
+def warn_of_a_checkpoint(checkpoint: str | None, call: str) -> None:
+    """Say that a training begins anew, though an earlier attempt left a checkpoint that `call` would use."""
+    if checkpoint is not None:
+        log.warning("this training begins anew, though an earlier attempt left a checkpoint: %s goes on from it", call)
+
+
+def remove(folder: Path, pattern: str) -> None:
+    """Delete the checkpoints of a trial that has its result."""
+    for path in folder.glob(pattern):
+        path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, SupportsFloat, SupportsIndex
 
@@ -62,6 +62,7 @@ class ScriptTrial:
         bounded = [str(bound["metric"]) for bound in lease.study.objective.get("constraints") or ()]
         self._reported = Reported(self.metric, followed, bounded)
         self._ended = False
+        self._at_end: list[Callable[[], object]] = []
         self._keeper.start()
 
     def lr(self, step: int) -> float:
@@ -129,6 +130,12 @@ class ScriptTrial:
         self._require_open()
         self._keeper.put(None, as_checkpoint(checkpoint))
 
+    def at_end(self, action: Callable[[], object]) -> None:
+        """Have this done once the trial has its result, such as removing checkpoints. It is not done for a trial that
+        is given back or lost: another attempt goes on from them.
+        """
+        self._at_end.append(action)
+
     def _require_open(self) -> None:
         if self._keeper.refusal is not None:
             raise self._keeper.refusal
@@ -166,24 +173,34 @@ class ScriptTrial:
         self._ended = True
         try:
             self._keeper.flush()
-            if self._keeper.directive in ("continue", "prune"):
-                self._settle(error)
+            directive = self._keeper.directive
+            if directive == "cancel" or (directive in ("continue", "prune") and self._settle(error)):
+                self._clean_up()
         except (LostLeaseError, NotFoundError):
             log.warning("trial %d was lost: another process has it, or its study is gone", self.number)
         finally:
             self._keeper.close()
 
-    def _settle(self, error: BaseException | None) -> None:
+    def _clean_up(self) -> None:
+        for action in self._at_end:
+            try:
+                action()
+            except OSError as error:
+                log.warning("after trial %d something was left: %s", self.number, error)
+
+    def _settle(self, error: BaseException | None) -> bool:
+        """Whether the trial has its result; else it was given back."""
         never = threading.Event()
         if not isinstance(error, Exception | None) and self._reported.step < self.horizon_steps - 1:
             back = Renewal(trials=[self._keeper.held])
             keep_trying(lambda: self._client.release(self._lease_id, back), never)
-            return
+            return False
         failure = error if isinstance(error, Exception) else self._keeper.refusal
         state, value, text = self._result(failure)
         held = self._keeper.held
         result = TrialFinish(trial=held.trial, attempt=held.attempt, state=state, value=value, error=text)
         keep_trying(lambda: self._client.finish(self._lease_id, FinishBatch(trials=[result])), never)
+        return True
 
     def _result(self, error: Exception | None) -> tuple[FinishState, float | None, str | None]:
         """State, value and error, as the wire has them."""

@@ -15,7 +15,7 @@ import torch
 
 from lehr.client import Client
 from lehr.errors import InvalidValueError
-from lehr.script import ScriptClient
+from lehr.script import ScriptClient, ScriptTrial
 from lehr.script.frameworks import Groups, require_one_process
 from tests.unit.script.test_frameworks import example
 
@@ -171,17 +171,108 @@ def test_keras_has_its_training_loss_as_objective(url: str, client: Client) -> N
 
 
 @pytest.mark.parametrize("kind", ["schedule", "function"])
-def test_keras_refuses_a_rate_that_cannot_be_set(kind: str, tmp_path: Path) -> None:
+def test_keras_refuses_a_rate_that_cannot_be_set(kind: str) -> None:
     import keras
 
     from lehr.keras import TrialCallback
 
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
-    trial: Any = SimpleNamespace(horizon_steps=9, momentum=lambda _: None, checkpoint=None)
-    callback = TrialCallback(trial, tmp_path)
+    trial: Any = SimpleNamespace(horizon_steps=9, momentum=lambda _: None)
+    callback = TrialCallback(trial)
     callback.set_params({"epochs": 3, "steps": 3})
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(schedule if kind == "schedule" else lambda: 0.1), loss="mse")
     callback.set_model(model)
     with pytest.raises(InvalidValueError, match=r"SGD\(learning_rate=0\.1\)"):
         callback.on_train_begin()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "processes"),
+    [
+        ("WORLD_SIZE", "2", 2),
+        ("KERAS_DISTRIBUTION_NUM_PROCESSES", "4", 4),
+        (
+            "TF_CONFIG",
+            '{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker", "index": 0}}',
+            2,
+        ),
+        ("TF_CONFIG", '{"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}}', 3),
+    ],
+)
+def test_keras_refuses_to_train_in_several_processes(
+    variable: str, value: str, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lehr.keras import TrialCallback
+
+    trial: Any = SimpleNamespace(horizon_steps=9, momentum=lambda _: None)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidValueError, match=f"allowed: 1 process; got {processes}"):
+        TrialCallback(trial).on_train_begin()
+
+
+def attempt(scripts: ScriptClient, study: Any, module: Any, horizon: int, *, until: int | None = None) -> ScriptTrial:
+    """Train, or as far as this step and give the trial back."""
+    trial = next(scripts.trials(study, horizon_steps=horizon))
+    with pytest.MonkeyPatch.context() as patched:
+        if until is not None:
+            stopped = property(lambda self: self._ended or self.reported_step >= until)
+            patched.setattr(ScriptTrial, "should_stop", stopped)
+        module.train(trial)
+    trial.end(None if until is None else KeyboardInterrupt())
+    return trial
+
+
+@pytest.mark.parametrize(("framework", "call"), [("lightning", "fit"), ("transformers", "train")])
+def test_a_training_that_begins_anew_beside_a_checkpoint_says_so_once(
+    framework: str,
+    call: str,
+    url: str,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    module, (horizon, until) = example(framework), {"lightning": (20, 10), "transformers": (12, 7)}[framework]
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    study = client.create_study(module.STUDY | {"name": f"anew-{framework}", "budget": {"trials": 1}})
+    original = getattr(module.Trainer, call)
+
+    def without_checkpoint(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        """As a script calls it that knows of no resuming."""
+        keywords.pop("ckpt_path", None)
+        keywords.pop("resume_from_checkpoint", None)
+        return original(self, *arguments, **keywords)
+
+    monkeypatch.setattr(module.Trainer, call, without_checkpoint)
+    with ScriptClient(url) as scripts:
+        attempt(scripts, study, module, horizon, until=until)
+    with ScriptClient(url) as scripts:
+        assert attempt(scripts, study, module, horizon).checkpoint is not None
+    said = [record.getMessage() for record in caplog.records if "begins anew" in record.getMessage()]
+    assert len(said) == 1
+    assert "=callback.checkpoint) goes on from it" in said[0]
+    assert client.trial(study.study_id, 0).state == "COMPLETED"
+
+
+@pytest.mark.parametrize("framework", ["lightning", "keras"])
+def test_checkpoints_are_kept_for_another_attempt_and_deleted_with_the_result(
+    framework: str, url: str, client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = example(framework)
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    (tmp_path / "of-the-user.ckpt").touch()
+    study = client.create_study(module.STUDY | {"name": f"kept-{framework}", "budget": {"trials": 1}})
+
+    def files() -> set[str]:
+        return {path.name for path in tmp_path.iterdir()} - {"of-the-user.ckpt"}
+
+    with ScriptClient(url) as scripts:
+        attempt(scripts, study, module, 20, until=10)
+    assert files()
+    with ScriptClient(url) as scripts:
+        attempt(scripts, study, module, 20)
+    assert client.trial(study.study_id, 0).state == "COMPLETED"
+    assert client.trial(study.study_id, 0).attempt == 2
+    assert files() == set()
+    assert (tmp_path / "of-the-user.ckpt").exists()

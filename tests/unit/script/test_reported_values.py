@@ -238,12 +238,20 @@ def test_a_checkpoint_that_was_saved_is_what_the_next_attempt_gets(
         again.report(0, {"loss": 0.5})
 
 
+TWO_WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
+
+
 @pytest.mark.parametrize(
     ("variables", "arguments", "said"),
     [({"WORLD_SIZE": "2"}, "", "WORLD_SIZE: is above 1"),
      ({"WORLD_SIZE": "2", "RANK": "0"}, "", "leads_all_ranks=True"),
      ({"WORLD_SIZE": "4", "RANK": "3"}, ", leads_all_ranks=True", "RANK: is not the one that asks"),
      ({"WORLD_SIZE": "2", "RANK": "0"}, ", leads_all_ranks=True", ""),
+     ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}, "", "KERAS_DISTRIBUTION_NUM_PROCESSES: is above 1"),
+     ({"TF_CONFIG": TWO_WORKERS}, "", "TF_CONFIG: is above 1"),
+     ({"TF_CONFIG": TWO_WORKERS}, ", leads_all_ranks=True", "TF_CONFIG: is not the one that asks"),
+     ({"TF_CONFIG": TWO_WORKERS.replace('"index": 1', '"index": 0')}, ", leads_all_ranks=True", ""),
+     ({"TF_CONFIG": "no JSON"}, "", ""),
      ({"WORLD_SIZE": "1"}, "", "")],
 )  # fmt: skip
 def test_several_ranks_are_refused_unless_one_asks_for_all(
