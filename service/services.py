@@ -13,7 +13,7 @@ from service.fleet import Fleet
 from service.forecast.forecast_cache import Forecasts
 from service.ledger.claims import Claims
 from service.ledger.finishes import Finishes
-from service.ledger.heartbeats import Beats
+from service.ledger.heartbeats import Heartbeats
 from service.ledger.lifecycle import LeaseTerms
 from service.metrics import Metrics
 from service.search.searcher_cache import Searches
@@ -34,7 +34,7 @@ class Services:
     studies: Studies
     claims: Claims
     claim_threads: CapacityLimiter
-    beats: Beats
+    heartbeats: Heartbeats
     finishes: Finishes
     fleet: Fleet
     admission: Admission
@@ -54,7 +54,7 @@ class Services:
             studies=Studies(database, searches, fleet, new_id, settings.max_trials),
             claims=Claims(database, searches, terms, new_id),
             claim_threads=CapacityLimiter(CLAIM_THREADS),
-            beats=Beats(database, searches, terms),
+            heartbeats=Heartbeats(database, searches, terms),
             finishes=Finishes(database),
             fleet=fleet,
             admission=Admission(database, fleet),

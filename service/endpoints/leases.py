@@ -41,13 +41,13 @@ async def claim(request: Request, claim: Claim, services: Provided, idempotency_
 @router.post("/{lease_id}/renew")
 def renew(lease_id: LeaseId, renewal: Renewal, services: Provided) -> LeaseAnswer:
     """Extend the lease of these trials (the heartbeat)."""
-    return services.beats.renew(lease_id, renewal)
+    return services.heartbeats.renew(lease_id, renewal)
 
 
 @bulk.post("/{lease_id}/report")
 def report(lease_id: LeaseId, batch: ReportBatch, services: Provided) -> LeaseAnswer:
     """Report metrics of running trials. The answer has a directive for each trial."""
-    return services.beats.report(lease_id, batch)
+    return services.heartbeats.report(lease_id, batch)
 
 
 @bulk.post("/{lease_id}/finish")
@@ -61,6 +61,6 @@ def finish(lease_id: LeaseId, batch: FinishBatch, services: Provided) -> LeaseAn
 @router.post("/{lease_id}/release")
 def release(lease_id: LeaseId, renewal: Renewal, services: Provided) -> LeaseAnswer:
     """Return unfinished trials to the queue. Another worker resumes each from its checkpoint."""
-    answer = services.beats.release(lease_id, renewal)
+    answer = services.heartbeats.release(lease_id, renewal)
     services.signal.notify()
     return answer

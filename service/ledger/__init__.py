@@ -1,1 +1,1 @@
-"""The ledger: who runs what. Claims, beats, reports, finishes, and what becomes of lost workers."""
+"""The ledger records which worker runs which trial: claims, heartbeats, reports, results, lost leases, study phases."""

@@ -1,7 +1,7 @@
 """Claims: a worker asks for trials and gets a lease, or nothing.
 
-Highest priority first, then the oldest study; within a study the trials that wait (given back,
-lost, enqueued by a user, of a range test or of the confirmation), then what the search asks for.
+Studies are served by priority, then by age. Within a study, waiting trials come first (released, lost, enqueued by a
+user, or part of a range test or confirmation), then new trials that the search chooses.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from service.store.trials import count_open
 CANDIDATES = 50
 
 MOST_RACES = 25
-"""How often a claim asks again since another server was quicker to make the study's next trial."""
+"""How often a claim asks the search again because another server was faster to create the study's next trial."""
 
-# Statements are built once: building one costs more than running it.
-# A search trial with evaluations is trained by these: it neither runs nor waits for a worker itself.
+# Statements are built once, because building one costs more than running it.
+# A search trial with evaluations is trained through them: no worker runs the search trial itself.
 _IS_TRAINING = and_(TrialRow.study_id == StudyRow.id, IS_OPEN, TrialRow.evaluations.is_(None))
 _RUNNING = select(func.count()).where(_IS_TRAINING, TrialRow.state == "RUNNING").scalar_subquery()
 _WAITS = exists().where(_IS_TRAINING, TrialRow.state == "WAITING")
@@ -52,10 +52,10 @@ STUDIES_WITH_WORK = (
     .order_by(StudyRow.priority.desc(), StudyRow.created_at, StudyRow.id)
     .limit(CANDIDATES)
 )
-"""Ids of the studies that could give a trial of one of these tasks now, in the order of the queue."""
+"""Ids of the studies that have a trial of one of these tasks available now, in queue order."""
 
 STUDY_WITH_WORK = STUDIES_WITH_WORK.where(StudyRow.id == bindparam("study"))
-"""The same of the one study that a training script asks for."""
+"""The same for one study, which a training script has asked for."""
 
 WAITING_TRIALS = (
     select(TrialRow)
@@ -75,9 +75,9 @@ log = structlog.get_logger("lehr.ledger")
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a look under the study's lock came to. `used`: how many of the suggestions became trials.
+    """The outcome of an attempt under the study's lock. `used`: how many of the suggestions became trials.
 
-    `is_outdated`: nothing was leased, and the search must be asked, or asked again, since the study has changed.
+    `is_outdated`: nothing was leased, and the search must be asked (again), because the study has changed.
     """
 
     lease: dict[str, Any] | None = None
@@ -87,20 +87,22 @@ class _Outcome:
 
 @dataclass(frozen=True)
 class Claims:
+    """Gives workers leases on trials."""
+
     database: Database
     searches: Searches
     terms: LeaseTerms
     new_id: Callable[[], str]
 
     def claim(self, claim: Claim, key: str | None) -> dict[str, Any] | None:
-        """A lease as the wire has it, or None when there is nothing to do.
+        """A lease as a JSON document, or None if no trial is available.
 
-        `key`: the claim's idempotency key; a key that this worker used before gets its lease again.
+        `key`: the claim's idempotency key. A key that this worker has used before gets the same lease again.
         """
         try:
             return self._claim_once(claim, key)
         except IntegrityError:
-            # The same claim came twice at once and the other one won: now its lease is there.
+            # The same claim came twice concurrently, and the other one has stored its lease.
             return self._claim_once(claim, key)
 
     def _claim_once(self, claim: Claim, key: str | None) -> dict[str, Any] | None:
@@ -109,15 +111,14 @@ class Claims:
                 return lease.answer
             statement = STUDIES_WITH_WORK if claim.study is None else STUDY_WITH_WORK
             wanted = {"tasks": task_names(claim), "foldable": _foldable(claim), "study": claim.study}
-            found = transaction.connection.execute(statement, wanted)
-            candidates = list(found.scalars())
+            candidates = list(transaction.connection.execute(statement, wanted).scalars())
         for study_id in candidates:
             if (answer := self._claim_from(study_id, claim, key)) is not None:
                 return answer
         return None
 
     def _claim_from(self, study_id: str, claim: Claim, key: str | None) -> dict[str, Any] | None:
-        """A study that cannot be asked fails here, and the claim goes on to the next."""
+        """A lease from this study. If its search raises an error, the study fails, and the claim tries the next one."""
         what = "no schedule could be chosen for the next trial"
         return contained(self.database, study_id, what, lambda: self._lease_or_ask(study_id, claim, key))
 
@@ -141,7 +142,7 @@ class Claims:
             return study is not None and _count_to_ask(transaction, study, claim) > 0
 
     def _ask(self, study_id: str, claim: Claim, *, quickly: bool) -> Asked | None:
-        """Choose the next schedules before the study's lock is taken, which others wait for. Needs the turn."""
+        """Choose the next schedules before taking the study's lock, for which others wait. Needs the search's turn."""
         with self.database.read() as transaction:
             study = transaction.session.get(StudyRow, study_id)
             if study is None or (count := _count_to_ask(transaction, study, claim)) == 0:
@@ -154,7 +155,7 @@ class Claims:
             with self.database.write() as transaction:
                 outcome = self._lease_under_lock(transaction, study_id, claim, key, asked)
         except BaseException:
-            self.searches.forget(study_id)  # it believes that the trials were made
+            self.searches.forget(study_id)  # its state assumes that the trials were created
             raise
         if asked is not None:
             asked.give_back(asked.first + outcome.used)
@@ -167,7 +168,7 @@ class Claims:
         if study is None or study.state not in CLAIMABLE_STATES:
             return _Outcome()
         if study.state in ASKING_STATES and has_rules(study):
-            advance(transaction, study)  # its time may be up
+            advance(transaction, study)  # its time limit may have passed
             if study.state not in CLAIMABLE_STATES:
                 return _Outcome()
         room = _room(transaction, study, claim)
@@ -223,7 +224,7 @@ class Claims:
 
 
 def _room(transaction: Transaction, study: StudyRow, claim: Claim) -> int:
-    """How many trainings the claim may be given. Needs flushed rows."""
+    """How many trainings the claim may get. Needs flushed rows."""
     room = study.parallel - count_open(transaction, study.id, "RUNNING")
     if room <= 0:
         return 0
@@ -233,7 +234,7 @@ def _room(transaction: Transaction, study: StudyRow, claim: Claim) -> int:
 
 
 def _count_to_ask(transaction: Transaction, study: StudyRow, claim: Claim) -> int:
-    """How many trials the search is to be asked for, as far as can be seen without the study's lock."""
+    """How many trials to ask the search for; an estimate made without the study's lock."""
     if study.state not in ASKING_STATES:
         return 0
     room = _room(transaction, study, claim)
@@ -241,7 +242,7 @@ def _count_to_ask(transaction: Transaction, study: StudyRow, claim: Claim) -> in
 
 
 def _still_to_ask(transaction: Transaction, study: StudyRow, room: int) -> int:
-    """How many trials the search is asked for to fill the room that waiting ones leave. Needs flushed rows."""
+    """How many trials to ask the search for, to fill the room that waiting trials leave. Needs flushed rows."""
     if room <= 0 or study.state not in ASKING_STATES or study.is_sweeping:
         return 0
     wanted = min(math.ceil(room / trainings_each(study)), study.budget_trials - study.trials_created)
@@ -249,7 +250,7 @@ def _still_to_ask(transaction: Transaction, study: StudyRow, room: int) -> int:
 
 
 def _objective(study: StudyRow) -> dict[str, Any]:
-    """The study's objective as a worker can measure it: steps to a target are counted here."""
+    """The study's objective as a worker can measure it. The server counts steps to a target itself."""
     objective: dict[str, Any] = study.spec_document["objective"]
     metric, direction = study.spec.objective.reported
     return {**objective, "metric": metric, "direction": direction}
@@ -281,5 +282,5 @@ def task_names(claim: Claim) -> list[str]:
 
 
 def _foldable(claim: Claim) -> list[str]:
-    """The tasks that the worker can train on a fold."""
+    """The tasks that the worker can train on folds."""
     return [task.name for task in claim.worker.tasks if not isinstance(task, str) and task.folds]

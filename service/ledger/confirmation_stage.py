@@ -1,4 +1,4 @@
-"""A study's confirmation in the ledger: the race of its finalists, then the measuring of its answer."""
+"""Runs a study's confirmation in the ledger: the race of its finalists, then the measurement of its answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.get_logger("lehr.ledger")
 def start_confirmation(
     transaction: Transaction, study: StudyRow, confirm: ConfirmSpec, trials: Sequence[SearchTrial]
 ) -> None:
-    """Plan the confirmation of a search with these trials, and enqueue its first runs. Needs the study's lock."""
+    """Plan the confirmation of a search that has these trials, and enqueue its first runs. Needs the study's lock."""
     baseline = study.spec.baseline
     plan = Plan.of(
         trials,
@@ -48,8 +48,8 @@ def start_confirmation(
 
 
 def advance_confirmation(transaction: Transaction, study: StudyRow) -> bool:
-    """Enqueue what comes next; False when nothing does. Needs the study's lock, and no open trials."""
-    if study.confirmation is None:  # it was confirmed before plans were kept
+    """Enqueue the next round; False if there is none. Needs the study's lock, and no open trials."""
+    if study.confirmation is None:  # it was confirmed by a version that did not store plans
         return False
     return _next_round(transaction, study, Plan.from_json(study.confirmation))
 
@@ -77,7 +77,7 @@ def _runs(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
 
 
 def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, dict[int, float]], set[int]]:
-    """The losses of the race so far by number and seed, and who broke down on a seed that another completed."""
+    """The race's losses so far by number and seed, and the finalists that failed on a seed that another completed."""
     direction = study.spec.objective.direction
     losses: dict[int, dict[int, float]] = {}
     failed: list[Run] = []
@@ -85,8 +85,8 @@ def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, d
         if run.seed not in plan.race_seeds:
             continue
         if run.state == "COMPLETED" and run.value is not None:
-            told = run.violation if plan.none_feasible else as_loss(run.value, direction)
-            losses.setdefault(run.confirms, {})[run.seed] = told
+            loss = run.violation if plan.none_feasible else as_loss(run.value, direction)
+            losses.setdefault(run.confirms, {})[run.seed] = loss
         elif run.state in ("DIVERGED", "FAILED"):
             failed.append(Run(run.confirms, run.seed))
     completed = {seed for values in losses.values() for seed in values}
@@ -94,7 +94,7 @@ def _race(study: StudyRow, plan: Plan, runs: Sequence[Any]) -> tuple[dict[int, d
 
 
 def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Sequence[Any]) -> Violations:
-    """How those that take part keep to the constraints: by the race with the search's trial, and by the measuring."""
+    """How much the finalists violate the constraints: in the race with the search's trial, and in the measurement."""
     constraints = study.spec.objective.constraints
     if not constraints:
         return NOTHING_BROKEN
@@ -110,8 +110,8 @@ def _violations(transaction: Transaction, study: StudyRow, plan: Plan, runs: Seq
     return Violations(_of_means(constraints, race), _of_means(constraints, final))
 
 
-def _of_means(constraints: Sequence[Constraint], found: Mapping[int, Sequence[MetricMeans]]) -> dict[int, float]:
-    means = {number: mean_measured(constraints, each) for number, each in found.items()}
+def _of_means(constraints: Sequence[Constraint], measured: Mapping[int, Sequence[MetricMeans]]) -> dict[int, float]:
+    means = {number: mean_measured(constraints, runs) for number, runs in measured.items()}
     return {number: violation(constraints, mean) or 0.0 for number, mean in means.items()}
 
 
@@ -129,7 +129,7 @@ def _enqueue(transaction: Transaction, study: StudyRow, plan: Plan, run: Run) ->
 
 
 def _fold(study: StudyRow, plan: Plan, seed: int) -> int | None:
-    """The folds take turns from seed to seed, the same for all that train on it: so they stay paired."""
+    """Each seed has a fold, in turn. It is the same for all finalists, so that their runs stay paired."""
     if study.folds is None:
         return None
     seeds = plan.final_seeds if seed in plan.final_seeds else plan.race_seeds

@@ -1,4 +1,4 @@
-"""What a completed training counts as in a study with constraints."""
+"""Determines the value and the constraint violation of completed trials in studies with constraints."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ from service.store.tables import ReportRow, StudyRow, TrialRow
 
 
 def judge(transaction: Transaction, study: StudyRow, trial: TrialRow, value: float | None) -> float | None:
-    """Note how a training that has COMPLETED with `value` keeps to the constraints, and return what its value is.
+    """Store how much a training that has COMPLETED with `value` violates the constraints; returns its objective value.
 
-    `value`: of the metric that workers are asked for. Needs the study's lock, and the training's reports kept.
+    `value`: of the metric that workers measure. Needs the study's lock, and the training's reports stored.
     """
     if not study.spec.objective.constraints or trial.purpose == "range_test" or value is None:
         return value
     objective = study.spec.objective
     reports = _reports(transaction, trial)
-    asked, _ = objective.reported
+    metric, _ = objective.reported
     if objective.counts_steps:
         steps, measured = steps_until(objective.constraints, reports)
-        # One that never gets there has taken all its steps, at least.
+        # A training that never reaches the target counts with all its steps.
         value = float(steps or trial.horizon_steps or study.horizon_steps or (reports[-1][0] + 1 if reports else 1))
     else:
-        last = {**(reports[-1][1] if reports else {}), asked: value}
-        measured = {one.metric: last.get(one.metric) for one in objective.constraints}
+        last = {**(reports[-1][1] if reports else {}), metric: value}
+        measured = {constraint.metric: last.get(constraint.metric) for constraint in objective.constraints}
     _note(trial, objective, measured)
     return value
 
 
 def judge_together(study: StudyRow, trial: TrialRow, evaluations: Sequence[TrialRow]) -> None:
-    """The same of a search trial whose evaluations have all COMPLETED: their means keep to the constraints, or not."""
+    """The same for a search trial whose evaluations have all COMPLETED, by the means of their metrics."""
     objective = study.spec.objective
     if objective.constraints:
-        _note(trial, objective, mean_measured(objective.constraints, [one.measured or {} for one in evaluations]))
+        measured = [evaluation.measured or {} for evaluation in evaluations]
+        _note(trial, objective, mean_measured(objective.constraints, measured))
 
 
 def _note(trial: TrialRow, objective: ObjectiveSpec, measured: dict[str, float | None]) -> None:

@@ -1,4 +1,4 @@
-"""When a search believes that going on is not worth it: what it believes is kept with the study."""
+"""Stops a search that has converged. The latest estimate of its convergence is stored with the study."""
 
 from __future__ import annotations
 
@@ -18,33 +18,32 @@ from service.store.tables import StudyRow, TrialRow
 from service.store.trials import is_searched
 
 EVERY = 12
-"""The search is looked at again when a 12th more trials have ended: what it believes changes slowly, and looking takes
-about a tenth of a second."""
+"""Convergence is estimated again after 1/12 more trials have ended: it changes slowly, and an estimate takes 0.1 s."""
 ENDED = ("COMPLETED", "PRUNED", "DIVERGED")
 
 log = structlog.get_logger("lehr.ledger")
 
 
 def reached_convergence(transaction: Transaction, study: StudyRow, _rule: str) -> str | None:
-    """Why the search stops, None while it goes on. Needs the study's lock and flushed rows."""
+    """Why the search stops; None while it continues. Needs the study's lock and flushed rows."""
     query = select(func.count()).where(is_searched(study.id, *ENDED))
     ended = transaction.connection.execute(query).scalar_one()
     seen = (study.convergence or {}).get("trials", 0)
     if ended >= FEWEST and ended - seen >= max(1, ended // EVERY):
-        _look(transaction, study)
+        _estimate_convergence(transaction, study)
     if study.convergence is None:
         return None
-    known = Convergence(**study.convergence)
-    if not known.converged:
+    latest = Convergence(**study.convergence)
+    if not latest.converged:
         return None
     return (
-        f"budget.stop_when: converged after {known.trials} trials: a further one is expected to gain "
-        f"{known.expected_improvement:.3g}, at most {SMALL:g} of the noise {known.noise:.3g} of a training; "
-        f"the believed bound on the regret is {known.regret_bound:.3g}"
+        f"budget.stop_when: converged after {latest.trials} trials: the expected improvement of another trial is "
+        f"{latest.expected_improvement:.3g}, at most {SMALL:g} times the noise of a training ({latest.noise:.3g}); "
+        f"the estimated bound on the regret is {latest.regret_bound:.3g}"
     )
 
 
-def _look(transaction: Transaction, study: StudyRow) -> None:
+def _estimate_convergence(transaction: Transaction, study: StudyRow) -> None:
     query = (
         select(TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
         .where(is_searched(study.id, *ENDED))
@@ -54,13 +53,13 @@ def _look(transaction: Transaction, study: StudyRow) -> None:
     direction = study.spec.objective.direction
     losses = [as_loss(row.value if _counts(row) else None, direction) for row in rows]
     space = searched_space(study).to_space()
-    found = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
-    if found is None:
+    estimate = convergence([schedule_from_dict(row.schedule) for row in rows], losses, space)
+    if estimate is None:
         return
-    study.convergence = asdict(found)
+    study.convergence = asdict(estimate)
     log.info("search_looked_at", study=study.id, **study.convergence)
 
 
 def _counts(row: Any) -> bool:
-    """Whether the trial's value is one to be aimed at."""
+    """Whether the trial's value counts: it COMPLETED and keeps the constraints."""
     return row.state == "COMPLETED" and not is_broken(row.violation)

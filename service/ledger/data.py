@@ -1,4 +1,4 @@
-"""What a study's data is, as the first worker to read it tells: kept with the study, its doubts as warnings."""
+"""Stores the description of a study's data, which the first worker to read it reports, with its doubts as warnings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from service.store.database import Transaction
 
 
 def note_data(transaction: Transaction, fenced: FencedLease, entries: Sequence[TrialReports]) -> None:
-    """The first word counts: every trial of a study has the same data."""
-    told = next((one.data for one in entries if one.data is not None and fenced.holds(one.trial)), None)
-    if told is None:
+    """Store the first description of the data. Later ones are ignored: all trials of a study have the same data."""
+    data = next((entry.data for entry in entries if entry.data is not None and fenced.holds(entry.trial)), None)
+    if data is None:
         return
     study = transaction.known_study(fenced.study_id)
     if study.data is not None:
         return
-    study.data = told.model_dump(mode="json")
-    doubts = [Warning_(code="data_doubtful", field="task.params", message=doubt) for doubt in told.doubts]
-    study.warnings = [*study.warnings, *(doubt.model_dump(mode="json") for doubt in doubts)]
+    study.data = data.model_dump(mode="json")
+    warnings = [Warning_(code="data_doubtful", field="task.params", message=doubt) for doubt in data.doubts]
+    study.warnings = [*study.warnings, *(warning.model_dump(mode="json") for warning in warnings)]
     bump_revision(study)

@@ -1,8 +1,8 @@
-"""Search trials that are evaluated several times: their trainings, and how their result follows from these.
+"""Evaluates search trials on several seeds or folds: creates their trainings, and derives their results from them.
 
-Each training is a trial of the ledger like any other. The search trial itself is never leased: it is WAITING until
-a training of it has begun, RUNNING then, and it ends together with the training that decides it. Its open trainings
-are cancelled at that moment, so it is open for exactly as long as one of them is.
+Each training is a trial in the ledger like any other. The search trial itself is never leased: it is WAITING until its
+first training starts, then RUNNING, and it ends with the training that decides its result. Its remaining trainings are
+then cancelled, so it is open exactly as long as one of them is.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ log = structlog.get_logger("lehr.ledger")
 
 
 def expand_evaluations(transaction: Transaction, study: StudyRow, trials: Sequence[TrialRow]) -> list[TrialRow]:
-    """What is to be trained for these new search trials: themselves, or their evaluations, which are created.
+    """The trainings of these new search trials: the trials themselves, or their evaluations, which it creates.
 
-    Fold by fold, and seed by seed within each.
+    Evaluations are ordered by fold, then by seed.
     """
     count = trainings_each(study)
     if count == 1:
@@ -54,27 +54,27 @@ def expand_evaluations(transaction: Transaction, study: StudyRow, trials: Sequen
 
 
 def _evaluation(study: StudyRow, trial: TrialRow, index: int, now: datetime) -> TrialRow:
-    one = new_trial(study, dict(trial.schedule), purpose="evaluation", origin=trial.origin)
-    one.evaluates = trial.number
-    one.fold = index // study.spec.objective.seeds if study.folds else None
-    one.queued_at = now
+    evaluation = new_trial(study, dict(trial.schedule), purpose="evaluation", origin=trial.origin)
+    evaluation.evaluates = trial.number
+    evaluation.fold = index // study.spec.objective.seeds if study.folds else None
+    evaluation.queued_at = now
     if study.spec.pruner.name == "wilcoxon":
-        # It compares pair by pair, which tells the more the more the two of a pair have in common.
-        one.seed = evaluation_seed(study.spec.sampler.seed, index)
-    return one
+        # It compares trials in pairs of evaluations, which have less noise if a pair shares its seed.
+        evaluation.seed = evaluation_seed(study.spec.sampler.seed, index)
+    return evaluation
 
 
 def start_evaluated_trials(transaction: Transaction, study: StudyRow, leased: Iterable[TrialRow]) -> list[TrialRow]:
-    """The search trials that begin with these trainings."""
-    begun = [trial for trial in _evaluated(transaction, study, leased) if trial.state == "WAITING"]
-    for trial in begun:
+    """Mark as RUNNING the search trials that start with these trainings, and return them."""
+    started = [trial for trial in _evaluated(transaction, study, leased) if trial.state == "WAITING"]
+    for trial in started:
         trial.state = "RUNNING"
         trial.started_at = trial.started_at or transaction.now
-    return begun
+    return started
 
 
 def settle_evaluated_trials(transaction: Transaction, study: StudyRow, ended: Iterable[TrialRow]) -> list[TrialRow]:
-    """Settle the search trials that these trainings decide, with their open trainings; returns all rows changed.
+    """Settle the search trials that these trainings decide, and cancel their open trainings; returns all changed rows.
 
     Needs the study's lock, and the trainings settled.
     """
@@ -87,13 +87,16 @@ def settle_evaluated_trials(transaction: Transaction, study: StudyRow, ended: It
 
 def _settle(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[TrialRow]:
     evaluations = _evaluations(transaction, study, trial.number)
-    values = [one.value for one in evaluations if one.state == "COMPLETED" and one.value is not None]
+    completed = [evaluation for evaluation in evaluations if evaluation.state == "COMPLETED"]
+    values = [evaluation.value for evaluation in completed if evaluation.value is not None]
     summary = summarise(values)
     trial.evaluated = len(values)
     trial.std = summary.std if summary else None
     mean = mean_of(values) if values else None
-    # The first training that says so decides: none of the others can make up for it.
-    failed = next((one for one in evaluations if one.state not in (*OPEN_TRIAL_STATES, "COMPLETED")), None)
+    # The first training that ended otherwise decides the trial's state, whatever the others do.
+    failed = next(
+        (training for training in evaluations if training.state not in (*OPEN_TRIAL_STATES, "COMPLETED")), None
+    )
     if failed is not None:
         value = mean if failed.state == "PRUNED" else None
         settle(transaction, study, trial, failed.state, value=value, error=failed.error)
@@ -105,17 +108,17 @@ def _settle(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[
         log.info("trial_pruned", study=study.id, number=trial.number, evaluated=len(values))
     if trial.state in OPEN_TRIAL_STATES:
         return [trial]
-    rest = [one for one in evaluations if one.state in OPEN_TRIAL_STATES]
-    for one in rest:
-        settle(transaction, study, one, "CANCELLED")
-    return [trial, *rest]
+    remaining = [evaluation for evaluation in evaluations if evaluation.state in OPEN_TRIAL_STATES]
+    for evaluation in remaining:
+        settle(transaction, study, evaluation, "CANCELLED")
+    return [trial, *remaining]
 
 
 def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequence[TrialRow]) -> bool:
     if study.spec.pruner.name != "wilcoxon":
         return False
     best = _best(transaction, study)
-    # One that breaks the constraints is no measure: who is worse, and keeps to them, is the better one.
+    # Without a best trial that keeps the constraints there is no comparison: a worse value may be the better trial.
     return best is not None and is_hopeless(
         _losses(study, evaluations), _losses(study, _evaluations(transaction, study, best))
     )
@@ -123,11 +126,15 @@ def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequenc
 
 def _losses(study: StudyRow, evaluations: Sequence[TrialRow]) -> dict[int, float]:
     direction = study.spec.objective.direction
-    return {index: as_loss(one.value, direction) for index, one in enumerate(evaluations) if one.state == "COMPLETED"}
+    return {
+        index: as_loss(evaluation.value, direction)
+        for index, evaluation in enumerate(evaluations)
+        if evaluation.state == "COMPLETED"
+    }
 
 
 def _best(transaction: Transaction, study: StudyRow) -> int | None:
-    """The number of the search trial that is best so far; None where none keeps to the constraints."""
+    """The number of the best search trial so far; None if no trial keeps the constraints."""
     transaction.flush()
     best = best_completed(transaction, study)
     return None if best is None or is_broken(best.violation) else best.number
@@ -139,8 +146,8 @@ def _evaluations(transaction: Transaction, study: StudyRow, number: int) -> list
 
 
 def _evaluated(transaction: Transaction, study: StudyRow, trainings: Iterable[TrialRow]) -> list[TrialRow]:
-    """The search trials that these are trainings of, each once."""
-    numbers = sorted({one.evaluates for one in trainings if one.evaluates is not None})
+    """The search trials to which these trainings belong, without duplicates."""
+    numbers = sorted({training.evaluates for training in trainings if training.evaluates is not None})
     if not numbers:
         return []
     transaction.flush()

@@ -1,4 +1,4 @@
-"""Keeps what is wrong with one study from every other: the study becomes FAILED, with the reason."""
+"""Contains errors: an unexpected error in one study makes that study FAILED and does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ log = structlog.get_logger("lehr.ledger")
 
 
 def contained(database: Database, study_id: str, what: str, call: Callable[[], T]) -> T | None:
-    """What the call returns; where it raises an error of its own the study fails, and None is returned.
+    """The call's result. If it raises an error, the study fails and None is returned. Not for use in a transaction.
 
-    `what` failed, in the words of the study's reason. What went wrong with the database is raised again. Must not be
-    used inside a transaction.
+    `what`: what failed, for the study's reason. Errors of the database are raised again.
     """
     try:
         return call()
@@ -39,7 +38,7 @@ def contained(database: Database, study_id: str, what: str, call: Callable[[], T
 
 
 def contained_lease(database: Database, lease_id: str, what: str, call: Callable[[], T]) -> T:
-    """The same of a call on a lease, which is made again after the study has failed: its trials are cancelled then."""
+    """The same for a call on a lease. After the study has failed, the call is repeated, with its trials cancelled."""
     try:
         return call()
     except (LostLeaseError, SQLAlchemyError, MemoryError):
@@ -58,18 +57,18 @@ def reason_of(what: str, error: Exception) -> str:
 
 
 def fail_study(database: Database, study_id: str, reason: str) -> None:
-    """End the study as FAILED and cancel its open trials; a finished study stays as it is.
+    """End the study as FAILED and cancel its open trials. A finished study is left unchanged.
 
-    The statements read no document of the study's row, which may be what is broken.
+    The statements read no JSON column of the study's row, because such a column may be what is broken.
     """
-    held = select(STUDIES.c.revision, STUDIES.c.state).where(STUDIES.c.id == study_id).with_for_update()
+    locked = select(STUDIES.c.revision, STUDIES.c.state).where(STUDIES.c.id == study_id).with_for_update()
     is_open = (TRIALS.c.study_id == study_id) & TRIALS.c.state.in_(OPEN_TRIAL_STATES)
     with database.write() as transaction:
-        found = transaction.connection.execute(held).one_or_none()
-        if found is None or found.state in FINISHED_STUDY_STATES:
+        study = transaction.connection.execute(locked).one_or_none()
+        if study is None or study.state in FINISHED_STUDY_STATES:
             return
-        changed = {"revision": found.revision + 1, "finished_at": transaction.now}
-        cancelled = {**changed, "state": "CANCELLED", "ended_revision": found.revision + 1, "directive": None}
+        changed = {"revision": study.revision + 1, "finished_at": transaction.now}
+        cancelled = {**changed, "state": "CANCELLED", "ended_revision": study.revision + 1, "directive": None}
         transaction.connection.execute(update(TRIALS).where(is_open).values(cancelled))
         failed = {**changed, "state": "FAILED", "reason": reason}
         transaction.connection.execute(update(STUDIES).where(STUDIES.c.id == study_id).values(failed))
@@ -77,6 +76,6 @@ def fail_study(database: Database, study_id: str, reason: str) -> None:
 
 
 def close_lease(database: Database, lease_id: str) -> None:
-    """Close a lease whose trials cannot be given back one by one."""
+    """Close a lease whose trials cannot be requeued."""
     with database.write() as transaction:
         transaction.connection.execute(update(LeaseRow).where(LeaseRow.id == lease_id).values(is_open=False))

@@ -1,10 +1,10 @@
-"""Which of the trials that a worker names it still holds: the fence of every call on a lease.
+"""The fence of every call on a lease: checks which of the named trials the worker still holds.
 
-A call speaks for (trial, attempt) under a lease. It is heard only while that trial is RUNNING
-under that lease with that attempt; whatever else it may be, nothing is recorded.
+A call names (trial, attempt) under a lease. It has an effect only while that trial is RUNNING under that lease with
+that attempt. Otherwise nothing is recorded.
 
-Beats and reports are by far the most frequent calls, so the fence is made of a few statements
-built once, which read nothing that they don't look at.
+Heartbeats and reports are by far the most frequent calls, so the fence uses few statements, which are built once and
+read only the columns needed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ LOCK_STUDY_OF_LEASE = (
     .where(LeaseRow.id == bindparam("lease"))
     .with_for_update(of=StudyRow)
 )
-"""Take the lock that everything that writes to the lease's study takes first.
+"""Take the study's lock, which every write to a study takes first.
 
-PostgreSQL may tell of the lease what was true before the lock was waited for: good enough for the
-expiry, which only ever grows, while what counts, the trials, is read afterwards.
+PostgreSQL may return the lease as it was before the wait for the lock. That is good enough for the expiry, which only
+grows. The trials, which decide, are read afterwards.
 """
 
 READ_TRIALS = select(
@@ -44,21 +44,21 @@ READ_TRIALS = select(
     TrialRow.acknowledged_until,
     TrialRow.horizon_fraction,
 ).where(TrialRow.lease_id == bindparam("lease"))
-"""The trials that are or were held under this lease; one that was lost or given back is there no more."""
+"""The trials that are held, or were finished, under this lease. Lost and released trials are no longer under it."""
 
 Standing = Literal["held", "settled", "cancelled", "lost"]
 
 
 @dataclass
 class FencedLease:
-    """A lease under its study's lock, and how each named trial stands."""
+    """A lease under its study's lock, with the standing of each named trial."""
 
     lease_id: str
     study_id: str
     worker_id: str
     expires_at: datetime
     trials: dict[str, Any] = field(default_factory=dict)
-    """The rows of `READ_TRIALS` by id; a named trial that is not under this lease is missing."""
+    """Rows of `READ_TRIALS` by trial id, without named trials that are not under this lease."""
     standings: dict[str, Standing] = field(default_factory=dict)
     to_prune: set[str] = field(default_factory=set)
 
@@ -84,9 +84,9 @@ class FencedLease:
 
 
 def fence(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]) -> FencedLease:
-    """Lock the lease's study and read how each named trial stands.
+    """Lock the lease's study and read the standing of each named trial.
 
-    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+    Raises LostLeaseError if none of them is held, settled or cancelled under this lease.
     """
     lease = transaction.connection.execute(LOCK_STUDY_OF_LEASE, {"lease": lease_id}).one_or_none()
     if lease is None:
@@ -97,20 +97,20 @@ def fence(transaction: Transaction, lease_id: str, named: Sequence[TrialAttempt]
 
 
 def read_standings(transaction: Transaction, fenced: FencedLease, named: Sequence[TrialAttempt]) -> None:
-    """Read how each named trial stands. Needs the study's lock.
+    """Read the standing of each named trial. Needs the study's lock.
 
-    Raises LostLeaseError when none of them is held, settled or cancelled under this lease.
+    Raises LostLeaseError if none of them is held, settled or cancelled under this lease.
     """
     under_lease = {row.id: row for row in transaction.connection.execute(READ_TRIALS, {"lease": fenced.lease_id})}
     fenced.trials = {entry.trial: under_lease[entry.trial] for entry in named if entry.trial in under_lease}
     fenced.standings = {entry.trial: _standing(fenced.trials.get(entry.trial), entry.attempt) for entry in named}
     if all(standing == "lost" for standing in fenced.standings.values()):
-        raise LostLeaseError(f"lease {fenced.lease_id} holds none of these trials any more; nothing was recorded")
+        raise LostLeaseError(f"lease {fenced.lease_id} no longer holds any of these trials; nothing was recorded")
     fenced.to_prune = {trial for trial in fenced.held() if fenced.trials[trial].directive == "prune"}
 
 
 def no_such_lease(lease_id: str) -> LostLeaseError:
-    return LostLeaseError(f"lease {lease_id} holds none of these trials: no such lease is known")
+    return LostLeaseError(f"lease {lease_id} holds none of these trials: there is no such lease")
 
 
 def _standing(row: Any, attempt: int) -> Standing:

@@ -1,4 +1,4 @@
-"""Finishes: the one counted result of each trial."""
+"""Records the results of trials. Each trial gets exactly one."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ log = structlog.get_logger("lehr.ledger")
 
 @dataclass(frozen=True)
 class Finishes:
+    """Handles the worker protocol's finish call."""
+
     database: Database
 
     def finish(self, lease_id: str, batch: FinishBatch) -> LeaseAnswer:
-        """Settle the trials that are held; repeat the answer for those settled before.
+        """Settle the trials that are held, and repeat the answer for those already settled.
 
-        Raises InvalidValueError for a result that contradicts itself (nothing is recorded then),
-        LostLeaseError when every trial named is lost.
+        Raises InvalidValueError for a result that contradicts itself (nothing is then recorded), and LostLeaseError if
+        every named trial is lost.
         """
         check_results(batch)
         what = "the result of a trial could not be counted"
@@ -38,11 +40,11 @@ class Finishes:
     def _finish(self, lease_id: str, batch: FinishBatch) -> LeaseAnswer:
         with self.database.write() as transaction:
             fenced = fence(transaction, lease_id, batch.trials)
-            known = [row.acknowledged_until for row in fenced.trials.values() if row.acknowledged_until is not None]
+            expiries = [row.acknowledged_until for row in fenced.trials.values() if row.acknowledged_until is not None]
             if fenced.held():
                 self._settle_held(transaction, fenced, batch)
-                known.append(fenced.expires_at)
-            return fenced.answer(max(known, default=None))
+                expiries.append(fenced.expires_at)
+            return fenced.answer(max(expiries, default=None))
 
     def _settle_held(self, transaction: Transaction, fenced: FencedLease, batch: FinishBatch) -> None:
         study = transaction.known_study(fenced.study_id)
@@ -62,7 +64,7 @@ class Finishes:
         if entry.progress is not None:
             trial.progress = progress_document(entry.progress, transaction.now)
         trial.execution = None if entry.execution is None else entry.execution.model_dump()
-        # A finish does not extend the lease, and remembers what it answered, so that repeated it says the same.
+        # A finish does not extend the lease. It stores the expiry that it answered, so that a repeat answers the same.
         trial.acknowledged_until = fenced.expires_at
         fenced.standings[entry.trial] = "settled"
         log.info(
@@ -89,7 +91,7 @@ def _contradiction(index: int, entry: TrialFinish) -> Fault | None:
             "a completed trial needs its objective's value",
             "a finite number",
             None,
-            "Send the objective's last value; a run whose loss is not finite is DIVERGED.",
+            "Send the objective's last value, or DIVERGED if the loss is not finite.",
         )
     if entry.state in ("DIVERGED", "FAILED", "CANCELLED") and entry.value is not None:
         return Fault(
@@ -97,6 +99,6 @@ def _contradiction(index: int, entry: TrialFinish) -> Fault | None:
             f"a {entry.state} trial has no value",
             "null",
             entry.value,
-            "Send null; what was measured on the way belongs into reports.",
+            "Send null. Send values measured during the training as reports.",
         )
     return None

@@ -1,4 +1,4 @@
-"""When expired leases may be taken: not before their workers could have renewed them."""
+"""Delays taking back expired leases after an outage, until their workers have had time to renew them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 SHORTEST_STEP, SHORTEST_OUTAGE = 1.0, 3.0
-"""Seconds that a look may be late, and that the two clocks may part, without being taken for anything."""
+"""Seconds by which the two clocks may differ, and by which a check may be late, without any effect."""
 
 
 @dataclass
 class Grace:
-    """Grants one lease's time after a start, an outage, or a step of the database's clock.
+    """A grace period of one lease's duration after a start, an outage, or a step of the database's clock.
 
-    Until then an expired lease does not mean a lost worker: its heartbeats found no server, or the clock has moved
-    past the lease's end. `clock`: seconds that never step.
+    During it, an expired lease does not mean a lost worker: its heartbeats found no server, or the clock jumped past
+    the lease's expiry. `clock`: a monotonic clock, in seconds.
     """
 
     lease_seconds: float
@@ -25,14 +25,14 @@ class Grace:
     _last: tuple[float, datetime] | None = None
 
     def is_over(self, now: datetime) -> bool:
-        """Whether expired leases may be taken. `now`: of the database's clock, read at each look."""
+        """Whether expired leases may be taken back. `now`: the database's clock, read for each check."""
         here = self.clock()
-        if self._last is None or self._is_broken(here - self._last[0], (now - self._last[1]).total_seconds()):
+        if self._last is None or self._is_interrupted(here - self._last[0], (now - self._last[1]).total_seconds()):
             self._until = here + self.lease_seconds
         self._last = here, now
         return here >= self._until
 
-    def _is_broken(self, elapsed: float, elapsed_there: float) -> bool:
+    def _is_interrupted(self, elapsed: float, elapsed_there: float) -> bool:
         was_away = elapsed > max(SHORTEST_OUTAGE, self.lease_seconds / 4)
         has_stepped = abs(elapsed_there - elapsed) > max(SHORTEST_STEP, self.lease_seconds / 8)
         return was_away or has_stepped

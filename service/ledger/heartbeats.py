@@ -1,4 +1,4 @@
-"""What a worker says about its lease while it trains: renew, report, release."""
+"""The calls of a worker that holds a lease: renew (the heartbeat), report, release."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ log = structlog.get_logger("lehr.ledger")
 
 
 @dataclass(frozen=True)
-class Beats:
+class Heartbeats:
+    """Handles the worker protocol's renew, report and release calls."""
+
     database: Database
     searches: Searches
     terms: LeaseTerms
 
     def renew(self, lease_id: str, renewal: Renewal) -> LeaseAnswer:
-        """Raises LostLeaseError when every trial named is lost."""
+        """Extend the lease. Raises LostLeaseError if every named trial is lost."""
         with self.database.write() as transaction:
             fenced = fence(transaction, lease_id, renewal.trials)
             self._extend(transaction, fenced)
@@ -48,9 +50,9 @@ class Beats:
             return fenced.answer()
 
     def report(self, lease_id: str, batch: ReportBatch) -> LeaseAnswer:
-        """Keep the reports of the trials that are held, and say what each is to do next.
+        """Store the reports of the trials that are held, and answer with a directive for each.
 
-        A report is a beat, too. Raises LostLeaseError when every trial named is lost.
+        A report is also a heartbeat. Raises LostLeaseError if every named trial is lost.
         """
         ingested = ingest_reports(self.database, lease_id, batch.trials, self.terms)
         if (
@@ -59,19 +61,19 @@ class Beats:
             and not self._has_more_to_do(ingested, batch)
         ):
             return ingested.answer()
-        # What was ingested is kept by now. Should the rest fail, the worker repeats itself, which changes nothing.
+        # The reports are committed by now. If the rest fails, the worker repeats the call, which is harmless.
         with self.database.write() as transaction:
             fenced = fence(transaction, lease_id, batch.trials)
             note_horizon(transaction, fenced, batch.trials)
             note_progress(transaction, fenced, batch.trials)
             note_data(transaction, fenced, batch.trials)
-            self._judge(transaction, fenced)
+            self._prune(transaction, fenced)
             return fenced.answer()
 
     def release(self, lease_id: str, renewal: Renewal) -> LeaseAnswer:
-        """Take back what a draining worker has not finished. It is no loss of a worker.
+        """Requeue what a draining worker has not finished. This does not count as a lost worker.
 
-        The trials released answer `done`. Raises LostLeaseError when every trial named is lost.
+        The answer for released trials is `done`. Raises LostLeaseError if every named trial is lost.
         """
         with self.database.write() as transaction:
             fenced = fence(transaction, lease_id, renewal.trials)
@@ -93,27 +95,29 @@ class Beats:
             fenced.expires_at = until
 
     def _has_more_to_do(self, ingested: Ingested, batch: ReportBatch) -> bool:
-        """Whether a trial tells how it goes, is the first to tell its study's horizon, or may have to be judged."""
-        tells_progress = any(entry.progress is not None for entry in batch.trials)
-        tells_horizon = ingested.horizon_steps is None and any(
+        """Whether the batch has progress or data to store, gives the study's horizon, or has trials to prune."""
+        has_progress = any(entry.progress is not None for entry in batch.trials)
+        gives_horizon = ingested.horizon_steps is None and any(
             trial.horizon_fraction == 1.0 for trial in ingested.trials
         )
-        judged = any(trial.purpose == "search" and trial.directive is None for trial in ingested.trials)
-        tells_data = any(entry.data is not None for entry in batch.trials)
-        return tells_progress or tells_horizon or tells_data or (judged and self.searches.may_prune(ingested.study_id))
+        is_prunable = any(trial.purpose == "search" and trial.directive is None for trial in ingested.trials)
+        has_data = any(entry.data is not None for entry in batch.trials)
+        if has_progress or gives_horizon or has_data:
+            return True
+        return is_prunable and self.searches.may_prune(ingested.study_id)
 
-    def _judge(self, transaction: Transaction, fenced: FencedLease) -> None:
-        """Ask the search, where it has a pruner, which of the trials it gives up on: none where it cannot tell."""
-        judged = [
+    def _prune(self, transaction: Transaction, fenced: FencedLease) -> None:
+        """Ask the study's pruner, if it has one, which trials to stop. A pruner that raises an error stops none."""
+        candidates = [
             trial
             for trial in fenced.held()
             if fenced.trials[trial].purpose == "search" and trial not in fenced.to_prune
         ]
         parts, study_id = Parts(fenced.study_id), fenced.study_id
-        if not judged or not parts.get("pruner", lambda: self.searches.prunes(transaction, study_id), False):
+        if not candidates or not parts.get("pruner", lambda: self.searches.prunes(transaction, study_id), False):
             return
         study = transaction.known_study(study_id)
-        for trial in transaction.trials(judged):
+        for trial in transaction.trials(candidates):
             if parts.get("pruning", partial(self.searches.should_prune, transaction, study, trial), False):
                 trial.directive = "prune"
                 fenced.to_prune.add(trial.id)
@@ -121,8 +125,8 @@ class Beats:
 
 
 def note_horizon(transaction: Transaction, fenced: FencedLease, entries: Sequence[TrialReports]) -> None:
-    """The first trial over the whole horizon tells the study how long that is."""
-    ingested = [entry for entry in entries if fenced.holds(entry.trial)]
-    whole = [entry.horizon_steps for entry in ingested if fenced.trials[entry.trial].horizon_fraction == 1.0]
-    if whole:
-        transaction.connection.execute(NOTE_HORIZON, {"study": fenced.study_id, "horizon": whole[0]})
+    """Store the study's horizon in steps, from the first trial that trains over the whole horizon."""
+    held = [entry for entry in entries if fenced.holds(entry.trial)]
+    horizons = [entry.horizon_steps for entry in held if fenced.trials[entry.trial].horizon_fraction == 1.0]
+    if horizons:
+        transaction.connection.execute(NOTE_HORIZON, {"study": fenced.study_id, "horizon": horizons[0]})

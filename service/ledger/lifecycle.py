@@ -1,4 +1,4 @@
-"""The ledger's numbers and the few moves that all its parts share."""
+"""The state changes that the ledger's files share: settle a trial, requeue it, close a lease, raise a revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.store.tables import LEASES, LeaseRow, StudyRow, TrialRow
 from service.store.trials import OPEN_TRIAL_STATES
 
 MAX_LOSSES = 3
-"""A trial is leased again after this many lost workers; the next loss fails it."""
+"""A trial is leased again after this many lost workers. The next loss fails it."""
 
 CLAIMABLE_STATES = ("QUEUED", "RUNNING", "STOPPING", "CONFIRMING")
 ASKING_STATES = ("QUEUED", "RUNNING")
@@ -21,7 +21,7 @@ ASKING_STATES = ("QUEUED", "RUNNING")
 
 @dataclass(frozen=True, slots=True)
 class LeaseTerms:
-    """How long a lease lasts without a beat, and how often workers are asked to beat."""
+    """How long a lease lasts without a heartbeat, and how often workers are asked to send one."""
 
     lease_seconds: float = 60.0
     beat_seconds: float = 15.0
@@ -32,7 +32,7 @@ class LeaseTerms:
 
 
 def bump_revision(study: StudyRow, *trials: TrialRow) -> None:
-    """Give the study, and these trials of it, the next revision. Needs the study's lock, and the trials' new states."""
+    """Raise the study's revision, and give it to these trials. Needs the study's lock, and the trials' new states."""
     study.revision += 1
     for trial in trials:
         trial.revision = study.revision
@@ -41,7 +41,7 @@ def bump_revision(study: StudyRow, *trials: TrialRow) -> None:
 
 
 def trainings_each(study: StudyRow) -> int:
-    """Of how many trainings each of its search trials consists."""
+    """How many trainings each of the study's search trials has."""
     return study.spec.objective.evaluations
 
 
@@ -54,7 +54,7 @@ def settle(
     value: float | None = None,
     error: str | None = None,
 ) -> None:
-    """End a trial: its one counted result. Needs the study's lock and an open trial."""
+    """End an open trial with its only result. Needs the study's lock."""
     if trial.state not in OPEN_TRIAL_STATES:
         raise RuntimeError(f"trial {trial.id} is {trial.state} and cannot be settled again")
     trial.state = state
@@ -67,7 +67,7 @@ def settle(
 
 
 def requeue(trial: TrialRow) -> None:
-    """Give a running trial back to the queue; its checkpoint stays."""
+    """Return a running trial to the queue. It keeps its checkpoint."""
     trial.state = "WAITING"
     trial.lease_id = None
     trial.worker_id = None
@@ -85,6 +85,6 @@ CLOSE_IF_EMPTY = (
 
 
 def close_if_empty(transaction: Transaction, lease_id: str) -> None:
-    """Close a lease that holds no trial any more."""
+    """Close the lease if it no longer holds a trial."""
     transaction.flush()
     transaction.connection.execute(CLOSE_IF_EMPTY, {"lease": lease_id})

@@ -1,4 +1,4 @@
-"""Where a lost lease is decided: leases whose time ran out on the database's clock."""
+"""Takes back the trials of leases that have expired by the database's clock."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ log = structlog.get_logger("lehr.ledger")
 def sweep(database: Database) -> int:
     """Take back the trials of every expired lease; returns how many leases were lost.
 
-    A study that somebody else works on is skipped: its leases are found again by the next sweep,
-    and several servers may sweep at once.
+    Studies that another call has locked are skipped until the next sweep, so several servers can sweep at once.
     """
     with database.read() as transaction:
         expired = _expired_leases(transaction)
@@ -39,8 +38,8 @@ def _expired_leases(transaction: Transaction) -> list[tuple[str, str]]:
 
 
 def _take_back_contained(database: Database, lease_id: str, study_id: str) -> bool:
-    """A lease that cannot be taken back fails its study and is closed: the other leases are still to be looked at."""
-    what = "its lost trials could not be given back"
+    """Take back a lease. If that raises an error, the study fails and the lease is closed, and the sweep continues."""
+    what = "its lost trials could not be requeued"
     is_lost = contained(database, study_id, what, lambda: _take_back(database, lease_id, study_id))
     if is_lost is None:
         close_lease(database, lease_id)
@@ -51,7 +50,7 @@ def _take_back(database: Database, lease_id: str, study_id: str) -> bool:
     with database.write() as transaction:
         study = transaction.lock_study(study_id, skip_locked=True)
         lease = transaction.session.get(LeaseRow, lease_id)
-        # A beat may have come between the look and the lock: only the look under the lock counts.
+        # A heartbeat may have come since the expired leases were read, so the expiry is checked again under the lock.
         if study is None or lease is None or not lease.is_open or lease.expires_at >= transaction.now:
             return False
         lose_lease(transaction, study, lease)
@@ -59,7 +58,7 @@ def _take_back(database: Database, lease_id: str, study_id: str) -> bool:
 
 
 def lose_lease(transaction: Transaction, study: StudyRow, lease: LeaseRow) -> None:
-    """Requeue the lease's trials; one that lost too many workers fails. Needs the study's lock."""
+    """Requeue the lease's trials. A trial that has lost too many workers fails. Needs the study's lock."""
     query = select(TrialRow).where(TrialRow.lease_id == lease.id, TrialRow.state == "RUNNING")
     trials = list(transaction.session.execute(query).scalars())
     lease.is_open = False
@@ -70,14 +69,13 @@ def lose_lease(transaction: Transaction, study: StudyRow, lease: LeaseRow) -> No
         else:
             requeue(trial)
         log.warning("trial_lost", study=study.id, number=trial.number, attempt=trial.attempt, losses=trial.losses)
-    bump_revision(
-        study, *trials, *settle_evaluated_trials(transaction, study, [one for one in trials if one.state == "FAILED"])
-    )
+    failed = [trial for trial in trials if trial.state == "FAILED"]
+    bump_revision(study, *trials, *settle_evaluated_trials(transaction, study, failed))
     advance(transaction, study)
 
 
 def _lost_too_often(trial: TrialRow) -> str:
     return (
-        f"its worker was lost {trial.losses} times (at most {MAX_LOSSES} are forgiven), last at step {trial.step}. "
-        "Look into the workers' logs: a trial that kills its process ends so."
+        f"its worker was lost {trial.losses} times (limit: {MAX_LOSSES}), last at step {trial.step}. "
+        "Check the workers' logs: the trial may crash its worker's process."
     )

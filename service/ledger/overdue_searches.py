@@ -1,4 +1,4 @@
-"""Where a search is ended whose time is up while nobody claims from it."""
+"""Stops searches that have passed `budget.max_seconds`, even if no worker calls."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ STARTED = select(StudyRow.id, StudyRow.started_at, StudyRow.spec_document.label(
 
 
 def end_overdue(database: Database) -> int:
-    """Stop every search that has had its `budget.max_seconds`; returns how many. Without it a study of which nobody
-    claims or finishes a trial would go on. A study that somebody else works on is left to the next look.
+    """Stop every search that has passed `budget.max_seconds`; returns how many.
+
+    Claims and finishes check the limit too, but a study may get neither. Studies that another call has locked are
+    skipped until the next check.
     """
     with database.read() as transaction:
         started = transaction.connection.execute(STARTED).all()
@@ -33,7 +35,7 @@ def end_overdue(database: Database) -> int:
 
 
 def _allowed(spec: Any) -> float:
-    """The search's longest time; infinite where it has none, or its row cannot be read."""
+    """The search's time limit in seconds; infinite if it has none, or if its row cannot be read."""
     try:
         allowed = spec["budget"].get("max_seconds")
     except (AttributeError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""A study's range test in the ledger: its sweeps are enqueued, and once they have ended the search begins."""
+"""Runs a study's range test in the ledger: enqueues its sweeps, and starts the search after they have ended."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from service.store.tables import ReportRow, StudyRow, TrialRow
 from service.store.trials import OPEN_TRIAL_STATES, is_searched
 
 MOST_REPORTS = 500
-"""A sweep of more steps reports its mean losses so often: its curve is smoothed over more than these steps anyway."""
-MOST_ERRORS, MOST_ERROR = 3, 500
-"""Of different errors of sweeps, and of the characters of each, that the reason repeats."""
+"""The most reports of a sweep. With more steps, each report has a mean loss: the curve is smoothed more than that."""
+MOST_ERRORS, MOST_ERROR_CHARACTERS = 3, 500
+"""How many different errors of sweeps the reason quotes, and how many characters of each."""
 TRAINED_STATES = ("COMPLETED", "PRUNED", "DIVERGED")
 USUAL_FRACTION = 0.1
-"""Of the horizon, told to workers that don't know of a sweep's own number of steps."""
+"""The fraction of the horizon, for workers that do not support a sweep's own number of steps."""
 
 log = structlog.get_logger("lehr.ledger")
 
 
 def enqueue_sweeps(transaction: Transaction, study: StudyRow) -> None:
-    """Enqueue the sweeps of a study that is being stored; the search waits for them."""
-    asked = study.spec.range_test or RangeTestSpec()
-    schedule = sweep_schedule(asked.low, asked.high).to_dict()
-    for index in range(asked.seeds):
+    """Enqueue the sweeps of a study that is being created. The search waits for them."""
+    spec = study.spec.range_test or RangeTestSpec()
+    schedule = sweep_schedule(spec.low, spec.high).to_dict()
+    for index in range(spec.seeds):
         trial = new_trial(study, schedule, purpose="range_test", origin="range_test")
         trial.seed = draw_seed("range_test", study.spec.sampler.seed, index)
         trial.horizon_fraction = USUAL_FRACTION
@@ -50,13 +50,13 @@ def enqueue_sweeps(transaction: Transaction, study: StudyRow) -> None:
 
 
 def sweep_length(study: StudyRow) -> dict[str, int]:
-    """What a lease tells of a sweep."""
+    """The fields of a leased trial that give a sweep's length."""
     steps = (study.spec.range_test or RangeTestSpec()).steps
     return {"horizon_steps": steps, "report_every_steps": -(-steps // MOST_REPORTS)}
 
 
 def finish_range_test(transaction: Transaction, study: StudyRow) -> None:
-    """Once no sweep is left to do, keep what they found and let the search begin. Needs the study's lock."""
+    """If all sweeps have ended, store their result and let the search start. Needs the study's lock."""
     if _any(transaction, *_of(study, *OPEN_TRIAL_STATES)):
         return
     result = _result(transaction, study)
@@ -64,13 +64,13 @@ def finish_range_test(transaction: Transaction, study: StudyRow) -> None:
     study.is_sweeping = False
     if result.bounds is not None:
         _widen_to_feasible(study, result.bounds)
-        _remember(study)
-    bump_revision(study, *_place_enqueued(transaction, study))
+        _warn_if_not_found(study)
+    bump_revision(study, *_compute_points(transaction, study))
     log.info("range_test_ended", study=study.id, found=result.found, bounds=study.range_test["bounds"])
 
 
 def _result(transaction: Transaction, study: StudyRow) -> RangeResult:
-    """A study that searches all the same has bounds; one whose training code is broken has none."""
+    """The range test's result. If no range was found, the study gets the usual bounds, unless all trainings failed."""
     result = range_test(_sweeps(transaction, study))
     if result.found:
         return result
@@ -78,7 +78,7 @@ def _result(transaction: Transaction, study: StudyRow) -> RangeResult:
     none_ran = not _any(transaction, *_of(study, *TRAINED_STATES, "CANCELLED"))
     if none_ran:
         which = f"all {count} sweeps" if count > 1 else "the sweep"
-        reason = f"{which} of the range test failed: {errors or 'nobody said why'}"
+        reason = f"{which} of the range test failed: {errors or 'no error was reported'}"
     else:
         reason = f"{result.reason}; the sweeps failed: {errors}" if errors else result.reason
     result = result.model_copy(update={"reason": reason})
@@ -95,7 +95,7 @@ def _of(study: StudyRow, *states: str) -> tuple[Any, ...]:
 
 
 def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
-    """Every sweep that has ended, FAILED ones too, whose curve may be whole up to there."""
+    """Every sweep that has ended. FAILED sweeps are included, because their curves may be usable."""
     trials = transaction.session.execute(
         select(TrialRow.id, TrialRow.number, TrialRow.state)
         .where(*_of(study, "COMPLETED", "DIVERGED", "PRUNED", "FAILED"))
@@ -113,11 +113,11 @@ def _sweeps(transaction: Transaction, study: StudyRow) -> list[Sweep]:
 
 
 def _errors(transaction: Transaction, study: StudyRow) -> str:
-    """Why sweeps FAILED, each reason once; empty where none did, or none of them said."""
+    """The different errors of FAILED sweeps; empty if none failed, or none reported an error."""
     query = select(TrialRow.error).where(*_of(study, "FAILED"), TrialRow.error.is_not(None)).order_by(TrialRow.number)
-    errors = transaction.session.execute(query).scalars()
-    told = dict.fromkeys(lines[-1][:MOST_ERROR] for one in errors if (lines := (one or "").strip().splitlines()))
-    return "; ".join(list(told)[:MOST_ERRORS])
+    tracebacks = [(error or "").strip().splitlines() for error in transaction.session.execute(query).scalars()]
+    errors = dict.fromkeys(lines[-1][:MOST_ERROR_CHARACTERS] for lines in tracebacks if lines)
+    return "; ".join(list(errors)[:MOST_ERRORS])
 
 
 def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]], *, diverged: bool) -> Sweep:
@@ -131,7 +131,7 @@ def _sweep(number: int, rows: Sequence[tuple[float, float | None, float | None]]
 
 
 def _widen_to_feasible(study: StudyRow, found: RangeSpec) -> None:
-    """Bounds that leave some family no schedule, because a range of the user's contradicts them, reach up to it."""
+    """Widen the bounds to the user's other ranges if the two leave some family without a valid schedule."""
     try:
         searched_space(study)
     except ValidationError:
@@ -141,14 +141,14 @@ def _widen_to_feasible(study: StudyRow, found: RangeSpec) -> None:
             bounds["low"] = min(bounds["low"], space.peak_lr.high)
         study.range_test = {**(study.range_test or {}), "bounds": bounds}
         message = (
-            f"the range test found {found.low:g} to {found.high:g}, which leaves no valid schedule "
-            f"within space's other ranges; start_lr is searched from {bounds['low']:g} to {bounds['high']:g}. Lower "
+            f"the range test found {found.low:g} to {found.high:g}, which allows no valid schedule within the other "
+            f"ranges of space; start_lr is searched from {bounds['low']:g} to {bounds['high']:g} instead. Lower "
             "space.end_lr.low, or raise space.peak_lr.high"
         )
         _warn(study, Warning_(code="range_test_contradicts", field="space.start_lr", message=message))
 
 
-def _remember(study: StudyRow) -> None:
+def _warn_if_not_found(study: StudyRow) -> None:
     assert study.range_test is not None
     if not study.range_test["found"]:
         reason = study.range_test["reason"]
@@ -159,8 +159,8 @@ def _warn(study: StudyRow, warning: Warning_) -> None:
     study.warnings = [*study.warnings, warning.model_dump(mode="json")]
 
 
-def _place_enqueued(transaction: Transaction, study: StudyRow) -> list[TrialRow]:
-    """Give the schedules that no sampler drew their place in the space, which had no bounds before."""
+def _compute_points(transaction: Transaction, study: StudyRow) -> list[TrialRow]:
+    """Compute the points of schedules that no sampler drew. The space had no bounds when they were enqueued."""
     space = searched_space(study).to_space()
     query = select(TrialRow).where(is_searched(study.id), TrialRow.origin != "sampler")
     trials = list(transaction.session.execute(query).scalars())

@@ -1,11 +1,9 @@
-"""Reports are heard: the most frequent call of all, in as few statements as it can be.
+"""Ingests reports, the most frequent call, in as few statements as possible.
 
-The study is given its next revision, the trials note how far they are, the reports are kept and the
-lease is extended. Noting the progress is the fence as well: it changes only what is held, and tells
-what that was. Where nothing is held, nothing changes.
+It raises the study's revision, updates the trials' steps, stores the reports and extends the lease. The update of the
+trials is also the fence: it changes only trials that are held, and returns them. If none is held, nothing changes.
 
-The statements are plain SQL for the driver: to make them of SQLAlchemy's parts and its rows of their
-answers costs several times what the databases need for them.
+The statements are plain SQL, sent to the driver: SQLAlchemy's overhead would be several times the databases' own time.
 """
 
 from __future__ import annotations
@@ -22,36 +20,36 @@ from service.ledger.lifecycle import LeaseTerms
 from service.store.database import Database
 
 WORTH_EXTENDING = 20
-"""A lease that has more than 19/20 of its time left is not written again: reports may come many times a second."""
+"""A lease with more than 19/20 of its time left is not extended, because reports may come many times a second."""
 
-HEAR_AT_ONCE = """
-WITH told AS MATERIALIZED (
+INGEST_AT_ONCE = """
+WITH sent AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(progress)s::json)
-    AS told (trial text, attempt bigint, horizon_steps bigint, step bigint, checkpoint text)
+    AS sent (trial text, attempt bigint, horizon_steps bigint, step bigint, checkpoint text)
 ), clock AS (
     SELECT coalesce(%(now)s::timestamptz, clock_timestamp()) AS now
 ), study AS (
     UPDATE studies SET revision = revision + 1
     WHERE id = (SELECT study_id FROM leases WHERE id = %(lease)s) AND EXISTS (
-        SELECT FROM trials JOIN told ON trials.id = told.trial AND trials.attempt = told.attempt
+        SELECT FROM trials JOIN sent ON trials.id = sent.trial AND trials.attempt = sent.attempt
         WHERE trials.lease_id = %(lease)s AND trials.state = 'RUNNING'
     )
     RETURNING id, revision, horizon_steps
-), heard AS (
+), held AS (
     UPDATE trials SET
         revision = study.revision,
-        horizon_steps = told.horizon_steps,
-        step = coalesce(told.step, trials.step),
-        checkpoint = coalesce(told.checkpoint, trials.checkpoint)
-    FROM told, study
-    WHERE trials.id = told.trial AND trials.attempt = told.attempt AND trials.study_id = study.id
+        horizon_steps = sent.horizon_steps,
+        step = coalesce(sent.step, trials.step),
+        checkpoint = coalesce(sent.checkpoint, trials.checkpoint)
+    FROM sent, study
+    WHERE trials.id = sent.trial AND trials.attempt = sent.attempt AND trials.study_id = study.id
         AND trials.lease_id = %(lease)s AND trials.state = 'RUNNING'
     RETURNING trials.id, trials.purpose, trials.directive, trials.horizon_fraction
-), kept AS (
+), stored AS (
     INSERT INTO reports (trial_id, step, attempt, epoch, lr, train_loss, metrics)
-    SELECT report.* FROM heard JOIN json_to_recordset(%(reports)s::json) AS report (
+    SELECT report.* FROM held JOIN json_to_recordset(%(reports)s::json) AS report (
         trial text, step bigint, attempt bigint, epoch float8, lr float8, train_loss float8, metrics json
-    ) ON report.trial = heard.id
+    ) ON report.trial = held.id
     ON CONFLICT (trial_id, step) DO UPDATE SET
         attempt = excluded.attempt, epoch = excluded.epoch, lr = excluded.lr,
         train_loss = excluded.train_loss, metrics = excluded.metrics
@@ -63,24 +61,24 @@ WITH told AS MATERIALIZED (
 SELECT
     study.id, study.horizon_steps,
     coalesce((SELECT expires_at FROM extended), (SELECT expires_at FROM leases WHERE id = %(lease)s)),
-    heard.*
-FROM study, heard
+    held.*
+FROM study, held
 """
-"""PostgreSQL does all of it in one statement, which commits by itself.
+"""PostgreSQL does all of this in one statement, which commits on its own.
 
-It takes the study's lock first, since everything else refers to its new revision. Its snapshot may be
-older than that lock, but a row that changed meanwhile is looked at again before it is written, fence
-included (READ COMMITTED: PostgreSQL manual, section 13.2.1).
+It locks the study first, because everything else depends on the new revision. Its snapshot may be older than that lock,
+but PostgreSQL checks the conditions again for rows that have changed since, including the fence (READ COMMITTED:
+PostgreSQL manual, section 13.2.1).
 """
 
 NOTE_PROGRESS = """
 UPDATE trials SET
     revision = (SELECT revision + 1 FROM studies WHERE studies.id = trials.study_id),
-    horizon_steps = json_extract(told.value, '$[2]'),
-    step = coalesce(json_extract(told.value, '$[3]'), step),
-    checkpoint = coalesce(json_extract(told.value, '$[4]'), checkpoint)
-FROM json_each(:progress) AS told
-WHERE trials.id = json_extract(told.value, '$[0]') AND attempt = json_extract(told.value, '$[1]')
+    horizon_steps = json_extract(sent.value, '$[2]'),
+    step = coalesce(json_extract(sent.value, '$[3]'), step),
+    checkpoint = coalesce(json_extract(sent.value, '$[4]'), checkpoint)
+FROM json_each(:progress) AS sent
+WHERE trials.id = json_extract(sent.value, '$[0]') AND attempt = json_extract(sent.value, '$[1]')
     AND lease_id = :lease AND state = 'RUNNING'
 RETURNING trials.id, purpose, directive, horizon_fraction, study_id
 """
@@ -102,11 +100,13 @@ EXTEND_LEASE = "UPDATE leases SET expires_at = :until WHERE id = :lease"
 PROGRESS = ("trial", "attempt", "horizon_steps", "step", "checkpoint")
 REPORT = ("trial", "step", "attempt", "epoch", "lr", "train_loss", "metrics")
 SQLITE_TIME = "%Y-%m-%d %H:%M:%S.%f"
-"""How SQLAlchemy writes a time where the database has no type for it."""
+"""How SQLAlchemy stores a time in a database without a type for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeardTrial:
+class IngestedTrial:
+    """A held trial whose reports were stored."""
+
     id: str
     purpose: str
     directive: str | None
@@ -115,12 +115,12 @@ class HeardTrial:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The trials whose reports were kept, their study and their lease's end."""
+    """The trials whose reports were stored, with their study and the lease's expiry."""
 
     study_id: str
     horizon_steps: int | None
     expires_at: datetime
-    trials: list[HeardTrial]
+    trials: list[IngestedTrial]
 
     def answer(self) -> LeaseAnswer:
         directives: dict[str, Directive] = {
@@ -132,18 +132,18 @@ class Ingested:
 def ingest_reports(
     database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
 ) -> Ingested | None:
-    """Keep the reports of the trials that are held under this lease with this attempt; None when none of them is."""
+    """Store the reports of the trials that are held under this lease with this attempt; None if none is held."""
     if database.commits_at_once:
-        return _hear_at_once(database, lease_id, entries, terms)
-    now = database.known_now or datetime.now(UTC)  # SQLite has no clock but this machine's
+        return _ingest_at_once(database, lease_id, entries, terms)
+    now = database.known_now or datetime.now(UTC)  # SQLite's clock is this machine's clock
     with database.write_plainly() as cursor:
-        return _hear_step_by_step(cursor, lease_id, entries, terms, now)
+        return _ingest_step_by_step(cursor, lease_id, entries, terms, now)
 
 
-def _hear_at_once(
+def _ingest_at_once(
     database: Database, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms
 ) -> Ingested | None:
-    told = {
+    parameters = {
         "lease": lease_id,
         "progress": _documents(PROGRESS, _progress(entries)),
         "reports": _documents(REPORT, _reports(entries)),
@@ -151,33 +151,32 @@ def _hear_at_once(
         "duration": terms.duration,
         "enough": _enough(terms),
     }
-    rows = database.run_at_once(HEAR_AT_ONCE, told)
+    rows = database.run_at_once(INGEST_AT_ONCE, parameters)
     if not rows:
         return None
     study_id, horizon_steps, expires_at, *_ = rows[0]
-    return Ingested(study_id, horizon_steps, expires_at.astimezone(UTC), [HeardTrial(*row[3:]) for row in rows])
+    return Ingested(study_id, horizon_steps, expires_at.astimezone(UTC), [IngestedTrial(*row[3:]) for row in rows])
 
 
-def _hear_step_by_step(
+def _ingest_step_by_step(
     cursor: Any, lease_id: str, entries: Sequence[TrialReports], terms: LeaseTerms, now: datetime
 ) -> Ingested | None:
-    told = {"lease": lease_id, "progress": to_json(_progress(entries)).decode()}
-    rows = cursor.execute(NOTE_PROGRESS, told).fetchall()
+    parameters = {"lease": lease_id, "progress": to_json(_progress(entries)).decode()}
+    rows = cursor.execute(NOTE_PROGRESS, parameters).fetchall()
     if not rows:
         return None
     study_id = rows[0][4]
-    (found,) = cursor.execute(CHANGE_STUDY, {"study": study_id, "lease": lease_id}).fetchall()
-    horizon_steps, ends = found
-    heard = [HeardTrial(*row[:4]) for row in rows]
-    held = {trial.id for trial in heard}
+    ((horizon_steps, expiry),) = cursor.execute(CHANGE_STUDY, {"study": study_id, "lease": lease_id}).fetchall()
+    trials = [IngestedTrial(*row[:4]) for row in rows]
+    held = {trial.id for trial in trials}
     cursor.executemany(
         KEEP_REPORT, [(*row[:-1], to_json(row[-1]).decode()) for row in _reports(entries) if row[0] in held]
     )
-    expires_at = datetime.fromisoformat(ends).replace(tzinfo=UTC)
+    expires_at = datetime.fromisoformat(expiry).replace(tzinfo=UTC)
     if expires_at < now + _enough(terms):
         expires_at = now + terms.duration
         cursor.execute(EXTEND_LEASE, {"lease": lease_id, "until": expires_at.strftime(SQLITE_TIME)})
-    return Ingested(study_id, horizon_steps, expires_at, heard)
+    return Ingested(study_id, horizon_steps, expires_at, trials)
 
 
 def _enough(terms: LeaseTerms) -> timedelta:
@@ -185,7 +184,7 @@ def _enough(terms: LeaseTerms) -> timedelta:
 
 
 def _progress(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
-    """The values of PROGRESS for each trial: (trial, attempt) is heard, or it is not."""
+    """The values of PROGRESS for each trial."""
     return [
         (
             entry.trial,
@@ -199,13 +198,13 @@ def _progress(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
 
 
 def _reports(entries: Sequence[TrialReports]) -> list[tuple[Any, ...]]:
-    """The values of REPORT for each trial and step; the last word on a step counts."""
-    found = {
-        (entry.trial, one.step): (entry.trial, one.step, entry.attempt, one.epoch, one.lr, one.train_loss, one.metrics)
-        for entry in entries
-        for one in entry.reports
-    }
-    return list(found.values())
+    """The values of REPORT for each trial and step. Of several reports on a step, the last one counts."""
+    rows: dict[tuple[str, int], tuple[Any, ...]] = {}
+    for entry in entries:
+        for report in entry.reports:
+            measured = (report.epoch, report.lr, report.train_loss, report.metrics)
+            rows[entry.trial, report.step] = (entry.trial, report.step, entry.attempt, *measured)
+    return list(rows.values())
 
 
 def _documents(names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> str:

@@ -1,8 +1,8 @@
-"""A fair share: how many of a study's free places one claim may take where other workers wait for work.
+"""Fair shares: how many of a study's free places one claim may take while other workers wait for work.
 
-Who waits is a worker that could be given the study's trials, holds no trial of any study and was heard of within
-`WAITING_SECONDS`. A worker that trains does not count: a place kept free for it is one in which nobody trains. So
-whoever is alone, or asks for one trial at a time, is given what it asks for; and whoever asks gets at least one trial.
+A worker waits if it could train the study's trials, holds no trial of any study, and was seen within `WAITING_SECONDS`.
+Workers that train do not count, because a place kept free for them would stay empty. So a worker that is alone, or asks
+for one trial at a time, gets what it asks for, and every claim gets at least one trial.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from service.store.tables import IS_OPEN, LeaseRow, OfferRow, StudyRow, TrialRow
 from service.store.trials import count_open
 
 WAITING_SECONDS = 30
-"""A worker makes itself known when its claim begins, so this is longer than a claim waits: lehr's own 2 seconds."""
+"""A worker is seen when its claim begins, so this must be longer than a claim waits (2 seconds for lehr's workers)."""
 
 _TRAINS = exists().where(TrialRow.lease_id == LeaseRow.id, TrialRow.state == "RUNNING")
 
-# Made so that both databases begin with the few workers that were heard of lately, and the few leases that are open:
-# offers of a task, and leases of a worker, grow with the years.
+# Written so that both databases start from the few recently seen workers and the few open leases: the offers of a task
+# and the leases of a worker grow over the years.
 COUNT_WAITING = select(func.count()).where(
     WorkerRow.last_seen_at >= bindparam("since", type_=WorkerRow.last_seen_at.type),
     WorkerRow.id != bindparam("worker"),
@@ -45,10 +45,10 @@ COUNT_HELD = select(func.count()).where(
 
 
 def fair_share(transaction: Transaction, study: StudyRow, worker_id: str, places: int) -> int:
-    """How many of these free places the worker may be given, at least one of them.
+    """How many of these free places the worker may take; at least one.
 
-    What is left, and what the worker holds of the study, is shared equally with each of those who wait; from its part,
-    rounded up, goes what it holds. Needs the study's lock and flushed rows.
+    The trainings left, plus those that the worker holds, are divided equally among it and the waiting workers. Its
+    part, rounded up, minus what it holds, is the result. Needs the study's lock and flushed rows.
     """
     others = _waiting(transaction, study, worker_id)
     if not others:
@@ -59,15 +59,15 @@ def fair_share(transaction: Transaction, study: StudyRow, worker_id: str, places
 
 
 def _waiting(transaction: Transaction, study: StudyRow, worker_id: str) -> int:
-    """How many other workers wait that could be given the study's trials."""
+    """How many other workers that could train the study's trials wait."""
     since = transaction.now - timedelta(seconds=WAITING_SECONDS)
-    asked = {"since": since, "worker": worker_id, "task": study.task_name, "folded": study.folds is not None}
-    count: int = transaction.connection.execute(COUNT_WAITING, asked).scalar_one()
+    values = {"since": since, "worker": worker_id, "task": study.task_name, "folded": study.folds is not None}
+    count: int = transaction.connection.execute(COUNT_WAITING, values).scalar_one()
     return count
 
 
 def _to_be_asked(transaction: Transaction, study: StudyRow) -> int:
-    """How many trainings the search may still ask for."""
+    """How many trainings the search may still create."""
     if study.state not in ASKING_STATES or study.is_sweeping:
         return 0
     return affordable(transaction, study, study.budget_trials - study.trials_created) * trainings_each(study)

@@ -1,7 +1,7 @@
-"""The rules of a budget beside its trials: when a search has had enough time or steps, or found what suffices.
+"""The budget's stop rules: target value, time, steps, convergence.
 
-A rule is looked at under the study's lock, in the transaction that claims or finishes, so that no trial is
-asked for after the one that reached it. The search then stops as if somebody had said `stop`.
+Rules are checked under the study's lock, in the transaction that claims or finishes, so that no trial is created after
+one that reached a rule. The search then stops as if a user had stopped it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def has_rules(study: StudyRow) -> bool:
 
 
 def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
-    """Which rule is reached, with its bound and the value that reached it; None while none is. Needs flushed rows."""
+    """The rule that is reached, with its bound and the value that reached it; None if none is. Needs flushed rows."""
     checks: dict[str, Callable[[Transaction, StudyRow, Any], str | None]] = {
         "target": _reached_target,
         "max_seconds": _spent_seconds,
@@ -36,15 +36,15 @@ def reason_to_stop(transaction: Transaction, study: StudyRow) -> str | None:
         "stop_when": reached_convergence,
     }
     budget = study.spec.budget
-    asked = ((check, bound) for rule, check in checks.items() if (bound := getattr(budget, rule)) is not None)
-    return next((reason for check, bound in asked if (reason := check(transaction, study, bound)) is not None), None)
+    rules = ((check, bound) for rule, check in checks.items() if (bound := getattr(budget, rule)) is not None)
+    return next((reason for check, bound in rules if (reason := check(transaction, study, bound)) is not None), None)
 
 
 def affordable(transaction: Transaction, study: StudyRow, count: int) -> int:
-    """How many of `count` further trials fit `budget.max_steps`, if those that are open train to their end.
+    """How many of `count` further trials fit into `budget.max_steps`, if all open trials train to their end.
 
-    Until a report has told the horizon nobody knows what a trial costs: then one is open at a time.
-    Needs the study's lock and flushed rows.
+    Until a report has given the horizon, the cost of a trial is unknown, and only one is open at a time. Needs the
+    study's lock and flushed rows.
     """
     allowed: int | None = study.spec.budget.max_steps
     if allowed is None or count <= 0:
@@ -61,13 +61,13 @@ def spent_steps(transaction: Transaction, study: StudyRow) -> int:
 
 
 def committed_steps(transaction: Transaction, study: StudyRow) -> int:
-    """The same, if the trials that wait or run train to their end."""
+    """The same, if the waiting and running trials train to their end."""
     whole = func.coalesce(TrialRow.horizon_steps, study.horizon_steps, 0)
     return _sum(transaction, study, case((TrialRow.state.in_(OPEN_TRIAL_STATES), whole), else_=_done(study)))
 
 
 def _done(study: StudyRow) -> ColumnElement[int]:
-    """Steps count from 0. A training that completed went all the way, reported or not."""
+    """Steps count from 0. A completed training counts with its whole horizon, even if it did not report every step."""
     reported = func.coalesce(TrialRow.step + 1, 0)
     whole = func.coalesce(TrialRow.horizon_steps, study.horizon_steps, reported)
     return case((TrialRow.state == "COMPLETED", whole), else_=reported)
@@ -77,7 +77,7 @@ def _sum(transaction: Transaction, study: StudyRow, steps: ColumnElement[int]) -
     query = select(func.coalesce(func.sum(steps), 0)).where(
         TrialRow.study_id == study.id,
         TrialRow.purpose.in_(("search", "evaluation")),
-        # A trial that is evaluated several times takes no steps itself.
+        # A trial with evaluations takes no steps itself.
         TrialRow.evaluations.is_(None),
     )
     return int(transaction.connection.execute(query).scalar_one())
@@ -101,11 +101,11 @@ def _spent_seconds(transaction: Transaction, study: StudyRow, allowed: float) ->
 
 
 def _spent_steps(transaction: Transaction, study: StudyRow, allowed: int) -> str | None:
-    """Reached when no whole training fits any more, even if those that run ended now."""
+    """Reached once no whole training fits any more, even if the running ones ended now."""
     spent, horizon = spent_steps(transaction, study), study.horizon_steps
     whole = horizon and horizon * trainings_each(study)
     if spent < allowed and (whole is None or spent + whole <= allowed):
         return None
-    each = "a training takes" if whole == horizon else "all trainings of a trial take"
-    left = f", and {each} {whole}" if spent < allowed else ""
-    return f"budget.max_steps: {spent} of {allowed} steps are spent{left}"
+    subject = "a training needs" if whole == horizon else "the trainings of a trial need"
+    needed = f", and {subject} {whole}" if spent < allowed else ""
+    return f"budget.max_steps: {spent} of {allowed} steps are spent{needed}"

@@ -1,4 +1,4 @@
-"""How a study moves on by itself: from its range test to its search to its confirmation to its end."""
+"""Advances a study through its phases: range test, search, confirmation, end."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from service.store.tables import StudyRow, TrialRow
 from service.store.trials import count_by_state, count_open, is_searched, open_trials
 
 LONGEST_ERROR = 500
-"""Characters of a trial's error that a study's reason repeats."""
+"""How many characters of a trial's error a study's reason quotes."""
 EARLY_FAILURES = 10
-"""A study whose first trials all fail, this many of them, ends: its training code is broken."""
+"""A study whose first 10 trials all fail ends, because its training code must be broken."""
 
 log = structlog.get_logger("lehr.ledger")
 
 
 def advance(transaction: Transaction, study: StudyRow) -> None:
-    """Move the study on if nothing of its present stage is left to do. Needs the study's lock.
+    """Start the study's next phase if its current one is complete. Needs the study's lock.
 
-    A study that cannot be moved on becomes FAILED: the call that found out has a result to keep.
+    If that raises an error, the study becomes FAILED, so that the calling transaction can still store its result.
     """
     try:
         _advance(transaction, study)
@@ -44,7 +44,7 @@ def advance(transaction: Transaction, study: StudyRow) -> None:
         log.error("study_broken", study=study.id, exc_info=error)
         if study.state not in FINISHED_STUDY_STATES:
             cancel_open_trials(transaction, study)
-            end(transaction, study, "FAILED", reason_of("the study could not go on", error))
+            end(transaction, study, "FAILED", reason_of("the study could not continue", error))
 
 
 def _advance(transaction: Transaction, study: StudyRow) -> None:
@@ -52,7 +52,7 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
     if study.state in ASKING_STATES and _is_hopeless(transaction, study):
         _fail_early(transaction, study)
         return
-    # Before the sweeps are concluded: a rule may have just cancelled the last that waited.
+    # This comes before the range test is finished, because a rule may cancel the last waiting sweep.
     if study.state in ASKING_STATES and has_rules(study):
         _stop_if_due(transaction, study)
     if study.is_sweeping and study.state in (*ASKING_STATES, "STOPPING"):
@@ -78,20 +78,20 @@ def _advance(transaction: Transaction, study: StudyRow) -> None:
 
 
 def _has_no_range(study: StudyRow) -> bool:
-    """Whether its range test has ended without bounds to search."""
+    """Whether the study's range test has ended without bounds to search."""
     return not study.is_range_test and study.range_test is not None and found_bounds(study) is None
 
 
 def _end_range_test(transaction: Transaction, study: StudyRow) -> None:
     result = RangeResult.model_validate(study.range_test)
     if study.state == "STOPPING" and not result.found:
-        end(transaction, study, "CANCELLED", "stopped before its sweeps had shown anything")
+        end(transaction, study, "CANCELLED", "stopped before its sweeps found a range")
     else:
         end(transaction, study, "COMPLETED" if result.found else "FAILED", None if result.found else result.reason)
 
 
 def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: str | None = None) -> None:
-    """The study's last change of state. Why its search stopped stays its reason, unless there is another."""
+    """End the study in this state. Without a `reason`, it keeps the one for which its search stopped."""
     study.state = state
     study.reason = reason or study.reason
     study.finished_at = transaction.now
@@ -100,7 +100,7 @@ def end(transaction: Transaction, study: StudyRow, state: StudyState, reason: st
 
 
 def cancel_open_trials(transaction: Transaction, study: StudyRow) -> None:
-    """End trials that wait or run, now. Their workers hear it with their next call."""
+    """Cancel all waiting and running trials. Their workers learn of it with their next call."""
     trials = open_trials(transaction, study.id)
     for trial in trials:
         settle(transaction, study, trial, "CANCELLED")
@@ -108,9 +108,9 @@ def cancel_open_trials(transaction: Transaction, study: StudyRow) -> None:
 
 
 def cancel_waiting(transaction: Transaction, study: StudyRow) -> None:
-    """End the trials that wait; evaluations of a search trial that has begun are part of one that runs."""
+    """Cancel the waiting trials, except evaluations of search trials that are running."""
     running = {trial.number for trial in open_trials(transaction, study.id, "RUNNING")}
-    trials = [one for one in open_trials(transaction, study.id, "WAITING") if one.evaluates not in running]
+    trials = [trial for trial in open_trials(transaction, study.id, "WAITING") if trial.evaluates not in running]
     for trial in trials:
         settle(transaction, study, trial, "CANCELLED")
     bump_revision(study, *trials)
@@ -131,10 +131,10 @@ def _stop_if_due(transaction: Transaction, study: StudyRow) -> None:
 def _end_search(transaction: Transaction, study: StudyRow) -> None:
     counts = _count_by_state(transaction, study)
     if not counts.get("COMPLETED"):
-        by_somebody = study.state == "STOPPING" and study.reason is None
+        by_user = study.state == "STOPPING" and study.reason is None
         error = _first_error(transaction, study)
-        outcome = "stopped before any trial had completed" if by_somebody else _why_nothing(counts, error, study.reason)
-        end(transaction, study, "CANCELLED" if by_somebody else "FAILED", outcome)
+        outcome = "stopped before any trial had completed" if by_user else _why_nothing(counts, error, study.reason)
+        end(transaction, study, "CANCELLED" if by_user else "FAILED", outcome)
     elif (confirm := study.spec.confirm) is None:
         end(transaction, study, "COMPLETED")
     else:
@@ -149,7 +149,7 @@ def search_trials(
     numbers: Sequence[int] | None = None,
     states: Sequence[str] = ("COMPLETED",),
 ) -> list[SearchTrial]:
-    """The study's search trials in these states; of these numbers, if any are given."""
+    """The study's search trials in these states, limited to `numbers` if given."""
     query = select(*SEARCHED).where(is_searched(study.id, *states)).order_by(TrialRow.number)
     if numbers is not None:
         query = query.where(TrialRow.number.in_(numbers))
@@ -166,11 +166,11 @@ SEARCHED = (
     TrialRow.violation,
     TrialRow.measured,
 )
-"""What an answer looks at of a search trial."""
+"""The columns of a search trial that an answer needs."""
 
 
 def as_search_trial(row: Any) -> SearchTrial:
-    """From the columns of SEARCHED."""
+    """A search trial from a row with the columns of SEARCHED."""
     schedule = schedule_from_dict(row.schedule)
     return SearchTrial(
         row.number, schedule, row.state, row.value, row.evaluations, row.std, row.violation, row.measured
@@ -193,7 +193,12 @@ def _is_hopeless(transaction: Transaction, study: StudyRow) -> bool:
 def _fail_early(transaction: Transaction, study: StudyRow) -> None:
     cancel_open_trials(transaction, study)
     error = _first_error(transaction, study)
-    end(transaction, study, "FAILED", f"the first {EARLY_FAILURES} trials all failed; the first error ends: {error}")
+    end(
+        transaction,
+        study,
+        "FAILED",
+        f"the first {EARLY_FAILURES} trials all failed; the first error ends with: {error}",
+    )
 
 
 def _first_error(transaction: Transaction, study: StudyRow) -> str:
@@ -211,9 +216,9 @@ def _first_error(transaction: Transaction, study: StudyRow) -> str:
 def _why_nothing(counts: dict[str, int], error: str, rule: str | None) -> str:
     outcome = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
     remedy = (
-        "Lower space.start_lr (and peak_lr): the rates are too high."
+        "Lower space.start_lr (and peak_lr): the learning rates are too high."
         if counts.get("DIVERGED", 0) >= counts.get("FAILED", 0)
-        else f"The first error ends: {error}"
+        else f"The first error ends with: {error}"
     )
     if rule is not None:
         return f"{rule}, and no trial had completed ({outcome}). Raise the bound. {remedy}"

@@ -1,4 +1,4 @@
-"""How trials go, as their workers tell: kept with the trial, the last word alone."""
+"""Stores the latest progress that workers report of their trials."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from service.ledger.fence import FencedLease
 from service.store.database import Transaction
 from service.store.tables import TRIALS
 
-NOTE_PROGRESS = update(TRIALS).where(TRIALS.c.id == bindparam("trial")).values(progress=bindparam("told"))
-"""No new revision: whoever follows a study is not woken for it."""
+NOTE_PROGRESS = update(TRIALS).where(TRIALS.c.id == bindparam("trial")).values(progress=bindparam("latest"))
+"""Does not raise the revision, so that it does not wake clients that follow the study."""
 
 
 def note_progress(transaction: Transaction, fenced: FencedLease, entries: Sequence[TrialAttempt]) -> None:
-    """Keep what was told of the trials that are held. Nothing told, and nothing is asked of the database."""
-    told = [
-        {"trial": entry.trial, "told": progress_document(entry.progress, transaction.now)}
+    """Store the progress of the trials that are held. Runs no query if no entry has progress."""
+    rows = [
+        {"trial": entry.trial, "latest": progress_document(entry.progress, transaction.now)}
         for entry in entries
         if entry.progress is not None and fenced.holds(entry.trial)
     ]
-    if told:
-        transaction.connection.execute(NOTE_PROGRESS, told)
+    if rows:
+        transaction.connection.execute(NOTE_PROGRESS, rows)
 
 
 def progress_document(progress: TrainingProgress, now: datetime) -> dict[str, Any]:

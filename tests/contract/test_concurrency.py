@@ -146,7 +146,7 @@ def _report_while(
     with ThreadPoolExecutor(1) as pool:
         with services.database.write() as transaction:
             transaction.lock_study(study_id)
-            answer = pool.submit(services.beats.report, lease["lease_id"], batch)
+            answer = pool.submit(services.heartbeats.report, lease["lease_id"], batch)
             assert not wait([answer], timeout=0.3).done
             change(transaction, study_id, lease)
         wait([answer])

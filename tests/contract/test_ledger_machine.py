@@ -128,7 +128,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(held=leases)
     def renew(self, held: Held) -> None:
         renewal = Renewal.model_validate({"trials": held.trials})
-        self._speak(held, lambda: self.services.beats.renew(held.answer["lease_id"], renewal))
+        self._speak(held, lambda: self.services.heartbeats.renew(held.answer["lease_id"], renewal))
 
     @rule(held=leases, step=st.integers(0, 3), value=st.floats(0, 1))
     def report(self, held: Held, step: int, value: float) -> None:
@@ -136,7 +136,7 @@ class LedgerMachine(RuleBasedStateMachine):
         entries = [{**trial, "horizon_steps": 4, "reports": [row]} for trial in held.trials]
         heard = self._held_now(held)
         batch = ReportBatch.model_validate({"trials": entries})
-        answer = self._speak(held, lambda: self.services.beats.report(held.answer["lease_id"], batch))
+        answer = self._speak(held, lambda: self.services.heartbeats.report(held.answer["lease_id"], batch))
         if answer is not None:
             for trial in heard:
                 assert answer.trials[trial] in ("continue", "prune")
@@ -163,7 +163,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def release(self, held: Held) -> None:
         renewal = Renewal.model_validate({"trials": held.trials})
         heard = self._held_now(held)
-        answer = self._speak(held, lambda: self.services.beats.release(held.answer["lease_id"], renewal))
+        answer = self._speak(held, lambda: self.services.heartbeats.release(held.answer["lease_id"], renewal))
         if answer is not None:
             assert all(answer.trials[trial] == "done" for trial in heard)
 

@@ -79,7 +79,7 @@ def _break_off_a_report(services: Services, study_id: str, lease: dict[str, Any]
     batch = ReportBatch.model_validate({"trials": [entry]})
 
     def report() -> None:
-        ingest_reports(services.database, lease["lease_id"], batch.trials, services.beats.terms)
+        ingest_reports(services.database, lease["lease_id"], batch.trials, services.heartbeats.terms)
         with services.database.write() as transaction:
             study = transaction.known_study(study_id)
             for held in transaction.trials([trial["trial"]]):

@@ -131,7 +131,7 @@ def test_steps_are_spent_exactly_and_what_pruning_saves_is_spent_again(client: T
         worker.finish(each, value=0.5)
     ended = read(client, study)
     assert ended["state"] == "COMPLETED"
-    assert ended["reason"] == "budget.max_steps: 240 of 250 steps are spent, and a training takes 100"
+    assert ended["reason"] == "budget.max_steps: 240 of 250 steps are spent, and a training needs 100"
 
 
 def test_a_training_longer_than_all_steps_ends_the_search_after_it(client: TestClient, worker: FakeWorker) -> None:
