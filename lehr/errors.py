@@ -74,6 +74,10 @@ class InvalidStudyError(InvalidValueError):
     """A study's specification is invalid."""
 
 
+class TooManyError(InvalidValueError):
+    """Too many requests of this kind."""
+
+
 class NotFoundError(LehrError):
     """The requested object does not exist."""
 

@@ -125,7 +125,7 @@ class Server(uvicorn.Server):
             print(f"lehr server ready on {self._address}", flush=True)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        self._services.signal.close()
+        self._services.end_waits()
         super().handle_exit(sig, frame)
 
 

@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 
 from lehr import __version__
-from service.endpoints import fleet, leases, operations, range_tests, schedules, studies, trials
+from service.endpoints import fleet, leases, looks, operations, range_tests, schedules, studies, trials
 from service.http import problems
 from service.http.metrics_middleware import Measuring
 from service.http.openapi import DescribedApp
@@ -34,6 +34,7 @@ ROUTERS = (
     trials.router,
     schedules.router,
     fleet.router,
+    looks.router,
     operations.router,
 )
 
@@ -47,6 +48,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         services.signal.bind(asyncio.get_running_loop())
+        services.look_signal.bind(asyncio.get_running_loop())
         closing = asyncio.Event()
         sweeper = asyncio.create_task(_sweep(services, closing))
         yield

@@ -46,6 +46,7 @@ class KnownTask:
     workers: int
     folds: bool = False
     folds_are_live: bool = False
+    looks: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Fleet:
                 live=task.is_live,
                 workers=task.workers,
                 folds=task.folds,
+                looks=task.looks,
             )
             for task in known
         )
@@ -143,8 +145,13 @@ class Fleet:
         """A built-in task is what this server knows it to be: no worker's offer changes it."""
         live = [offer.row for offer in offers if offer.is_live]
         task = BUILTIN_TASKS.get(name) or _as_offered(offers[0].row, folds=any(offer.row.folds for offer in offers))
-        folds_are_live = any(row.folds for row in live)
-        return replace(task, is_live=bool(live), workers=len(live), folds_are_live=folds_are_live)
+        return replace(
+            task,
+            is_live=bool(live),
+            workers=len(live),
+            folds_are_live=any(row.folds for row in live),
+            looks=any(row.looks for row in live),
+        )
 
 
 @dataclass(frozen=True)
@@ -210,8 +217,8 @@ def _is_fresh(transaction: Transaction, worker: WorkerInfo, offers: list[TaskOff
     if (row.name, row.device, row.labels) != (worker.name, worker.device, worker.labels):
         return False
     known = transaction.session.execute(select(OfferRow).where(OfferRow.worker_id == worker.id)).scalars()
-    described = {offer.task_name: (offer.params_schema, offer.metrics, offer.folds) for offer in known}
-    return described == {offer.name: (offer.params_schema, offer.metrics, offer.folds) for offer in offers}
+    described = {offer.task_name: (offer.params_schema, offer.metrics, offer.folds, offer.looks) for offer in known}
+    return described == {offer.name: (offer.params_schema, offer.metrics, offer.folds, offer.looks) for offer in offers}
 
 
 def _upsert_worker(transaction: Transaction, worker: WorkerInfo) -> None:
@@ -232,6 +239,7 @@ def _offer_row(worker_id: str, offer: TaskOffer) -> OfferRow:
         params_schema=offer.params_schema,
         metrics=offer.metrics,
         folds=offer.folds,
+        looks=offer.looks,
     )
 
 

@@ -22,6 +22,7 @@ from service.store.database import Clock, Database
 from service.store.identifiers import new_id
 from service.studies.admission import Admission
 from service.studies.commands import Studies
+from service.studies.looks import Looks
 from service.work_signal import WorkSignal
 
 CLAIM_THREADS = 20
@@ -38,10 +39,17 @@ class Services:
     finishes: Finishes
     fleet: Fleet
     admission: Admission
+    looks: Looks
     documents: Documents
     forecasts: Forecasts
     signal: WorkSignal
+    look_signal: WorkSignal
     metrics: Metrics
+
+    def end_waits(self) -> None:
+        """Answer every call that waits: the server ends."""
+        self.signal.close()
+        self.look_signal.close()
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock | None = None) -> Services:
@@ -58,9 +66,11 @@ class Services:
             finishes=Finishes(database),
             fleet=fleet,
             admission=Admission(database, fleet),
+            looks=Looks(database, fleet, new_id),
             documents=Documents(fleet),
             forecasts=Forecasts(),
             signal=WorkSignal(),
+            look_signal=WorkSignal(),
             metrics=Metrics(database),
         )
 

@@ -1,4 +1,4 @@
-"""Wakes the claims that wait for work in this process."""
+"""Wakes the calls that wait for something in this process: claims for work, looks for their answer."""
 
 from __future__ import annotations
 

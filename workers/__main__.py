@@ -92,8 +92,8 @@ def _work(settings: WorkerSettings, drain: Drain, given: Collection[str]) -> int
         with closing(ChildTrainer(settings, Limits.of(settings), progress.measured)) as trainer:
             from workers.assembly import build_loop
 
-            loop, processes = build_loop(settings, trainer, drain, progress)
-            with view(progress, watched), processes:
+            loop, processes, looks = build_loop(settings, trainer, drain, progress)
+            with view(progress, watched), processes, looks:
                 loop.run()
     except ServerError as error:
         log.error("claim_refused", server=masked(settings.server), error=str(error))

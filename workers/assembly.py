@@ -18,6 +18,7 @@ from workers.child.session import Limits
 from workers.lease.allowed_tasks import AllowedTasks
 from workers.lease.drain import Drain
 from workers.lease.extra_processes import ExtraProcesses, Step
+from workers.lease.looks import Looks
 from workers.lease.loop import LeaseLoop
 from workers.monitor.trial_progress import Progress
 from workers.settings import WorkerSettings
@@ -27,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 def build_loop(
     settings: WorkerSettings, trainer: ChildTrainer, drain: Drain, progress: Progress
-) -> tuple[LeaseLoop, ExtraProcesses]:
-    """The worker's lease loop, and its extra training processes, used where several processes are faster.
+) -> tuple[LeaseLoop, ExtraProcesses, Looks]:
+    """The worker's lease loop, its extra training processes, used where several processes are faster, and its looks.
 
     Raises InvalidValueError for a missing device, an invalid URL, or a task that cannot be used.
     """
@@ -52,4 +53,6 @@ def build_loop(
 
     processes = ExtraProcesses(open_process, drain)
     allowed, most = AllowedTasks(trainer, names), settings.trials_per_lease
-    return LeaseLoop(client, worker, allowed, drain, most, progress=progress, want_processes=processes.want), processes
+    loop = LeaseLoop(client, worker, allowed, drain, most, progress=progress, want_processes=processes.want)
+    described = [offer.name for offer in ready.offers if offer.looks]
+    return loop, processes, Looks(client, worker.id, described, settings.data_dir, drain)

@@ -1,22 +1,30 @@
-"""`python -m workers.look PATH`: prints as JSON how a task would read a table or a folder of pictures."""
+"""Prints as JSON how a task would read data, without training.
+
+`python -m workers.look PATH` reads a table or a folder of pictures. `python -m workers.look --task NAME` reads the data
+that the task's parameters name; it takes the parameters as JSON from standard input.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lehr.errors import LehrError
+from lehr.errors import Fault, InvalidValueError, LehrError
 from lehr.wire.data import DataSummary
-from workers.tasks.files import MissingDataError
+from workers.tasks.files import DEFAULT_DATA_DIR, MissingDataError
 from workers.tasks.images import folders
+from workers.tasks.registry import find_task
 from workers.tasks.summary import of_pictures, of_table
 from workers.tasks.tabular.encoding import class_counts
 from workers.tasks.tabular.sources import read_file
 from workers.tasks.tabular.table import Wanted
 
+NICE = 10
 ANY_SIDE = 8
 """The side of the pictures; it has no effect, because pictures are listed and not read."""
 FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "drop", "categories", "decimal")}}
@@ -26,6 +34,8 @@ FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "dro
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the summary. Returns 0, or 2 with an error on stderr when the data cannot be read."""
     given = _parser().parse_args(arguments)
+    if given.task is not None:
+        return _of_task(given.task, given.data_dir)
     wanted = Wanted(given.target, tuple(given.column), tuple(given.drop), tuple(given.categories), given.decimal)
     try:
         print(_with_flags(look(Path(given.path), wanted).model_dump_json()))
@@ -46,6 +56,31 @@ def look(path: Path, wanted: Wanted) -> DataSummary:
     return of_table(table, class_counts(table, "auto"))
 
 
+def look_by(name: str, params: str, data_dir: Path) -> DataSummary:
+    """`params`: the task's parameters, as JSON. Raises what the task raises."""
+    kind = find_task(name)
+    task = kind(kind.params_model.model_validate_json(params))
+    task.data_dir = data_dir
+    found = task.look()
+    if found is None:
+        bound, remedy = "data that the task describes", "Name a file or folder of your own."
+        raise InvalidValueError(Fault("params", "the task does not describe this data", bound, name, remedy))
+    return found
+
+
+def _of_task(name: str, data_dir: Path) -> int:
+    """For a worker: at a low priority, so that training keeps the processor. What the task prints goes to stderr."""
+    os.nice(NICE)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            found = look_by(name, sys.stdin.read(), data_dir)
+    except LehrError as error:
+        print(str(error), file=sys.stderr)
+        return 2
+    print(found.model_dump_json())
+    return 0
+
+
 def _with_flags(text: str) -> str:
     """The text with this program's flags in place of the task's parameters."""
     return re.sub(r"(?:the parameter )?`(\w+)`", lambda name: FLAGS.get(name[1], name[0]), text)
@@ -53,7 +88,9 @@ def _with_flags(text: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m workers.look", description="Show how a task reads a data set.")
-    parser.add_argument("path")
+    parser.add_argument("path", nargs="?", default="")
+    parser.add_argument("--task")
+    parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
     parser.add_argument("--target")
     parser.add_argument("--column", action="append", default=[])
     parser.add_argument("--drop", action="append", default=[])

@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying
 from lehr.client import calls, exchange
 from lehr.client.call import Call, Result
 from lehr.client.calls import TrialOrder
+from lehr.client.looks import AsyncLooks
 from lehr.client.retries import Retry, TransientAnswer, policy
 from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
@@ -30,7 +31,7 @@ from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
-class AsyncClient:
+class AsyncClient(AsyncLooks):
     """An asyncio client of a lehr server.
 
     `url`: the server URL, without `/v1`. `timeout`: seconds to wait for a response; long polls add their own wait.

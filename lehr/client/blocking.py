@@ -13,6 +13,7 @@ from tenacity import Retrying
 from lehr.client import calls, exchange
 from lehr.client.call import Call, Result
 from lehr.client.calls import TrialOrder
+from lehr.client.looks import Looks
 from lehr.client.retries import Retry, TransientAnswer, policy
 from lehr.client.watching import OnChange, Watch
 from lehr.schedules import Schedule
@@ -29,7 +30,7 @@ from lehr.wire.transfer import Transfer, TransferRequest
 from lehr.wire.trials import Curve, Purpose, Trial, TrialState
 
 
-class Client:
+class Client(Looks):
     """A synchronous client of a lehr server. One client can be shared by several threads.
 
     `url`: the server URL, without `/v1`. `timeout`: seconds to wait for a response; long polls add their own wait.

@@ -14,6 +14,7 @@ from lehr.wire.fleet import Task, Worker
 from lehr.wire.forecasts import Forecast
 from lehr.wire.front import Aim, Front
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from lehr.wire.looks import Look, LookAnswer, LookClaim, LookOrder
 from lehr.wire.problems import Page
 from lehr.wire.ranges import RangeTest, RangeTestRequest
 from lehr.wire.schedules import ExportedSchedule, Family, PreviewedSchedule
@@ -46,6 +47,8 @@ _EXPORT = TypeAdapter(ExportedSchedule)
 _TASKS = TypeAdapter(Page[Task])
 _WORKERS = TypeAdapter(Page[Worker])
 _LEASE: TypeAdapter[Lease | None] = TypeAdapter(Lease | None)
+_LOOK = TypeAdapter(Look)
+_ORDER: TypeAdapter[LookOrder | None] = TypeAdapter(LookOrder | None)
 _LEASE_ANSWER = TypeAdapter(LeaseAnswer)
 _NOTHING = TypeAdapter(None)
 _TEXT = TypeAdapter(str)
@@ -182,6 +185,27 @@ def tasks(cursor: str | None) -> Call[Page[Task]]:
 
 def workers(cursor: str | None) -> Call[Page[Worker]]:
     return Call("GET", path("workers"), _WORKERS, params=query(limit=PAGE_SIZE, cursor=cursor))
+
+
+def look(task: str, params: Mapping[str, Any], wait_seconds: float) -> Call[Look]:
+    """Not repeatable: each request that arrives is a look of its own."""
+    body = encode({"params": dict(params), "wait_seconds": wait_seconds})
+    place, wait = path("tasks", task, "look"), wait_seconds
+    return Call("POST", place, _LOOK, body=body, headers=_JSON, repeatable=False, patience_seconds=wait)
+
+
+def find_look(look_id: str) -> Call[Look]:
+    return Call("GET", path("looks", look_id), _LOOK)
+
+
+def claim_look(claim: LookClaim) -> Call[LookOrder | None]:
+    """A repeated claim gets the look again that this worker has not answered yet."""
+    wait = claim.wait_seconds
+    return Call("POST", path("looks", "claim"), _ORDER, body=_model(claim), headers=_JSON, patience_seconds=wait)
+
+
+def answer_look(look_id: str, answer: LookAnswer) -> Call[Look]:
+    return Call("POST", path("looks", look_id, "answer"), _LOOK, body=_model(answer), headers=_JSON)
 
 
 def claim(request: Claim, idempotency_key: str) -> Call[Lease | None]:

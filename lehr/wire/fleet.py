@@ -27,12 +27,13 @@ class Worker(Response):
 
 class Task(Response):
     """A task. `live`: whether a worker that offers it was seen recently. `folds`: whether a worker can hold out a fold
-    of its data.
+    of its data. `looks`: whether a worker describes its data on request.
     """
 
     name: str
     params_schema: dict[str, Any] | None
     metrics: list[str] | None
     folds: bool = False
+    looks: bool = False
     live: bool
     workers: int

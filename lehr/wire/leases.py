@@ -39,12 +39,14 @@ class TaskOffer(Request):
     """A task with the JSON Schema of its parameters and the metrics it reports.
 
     `folds`: whether it can hold out a given fold of its data. Trials with a fold are given only to such workers.
+    `looks`: whether this worker describes its data on request.
     """
 
     name: TaskName
     params_schema: dict[str, Any] | None = None
     metrics: list[MetricName] | None = None
     folds: bool = False
+    looks: bool = False
 
 
 class WorkerInfo(Request):

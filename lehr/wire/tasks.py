@@ -21,8 +21,11 @@ def _bounded(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+TaskParams = Annotated[dict[Text, Any], AfterValidator(_bounded)]
+
+
 class TaskReference(Request):
     """A task by name, with its parameters (at most 64 KiB as JSON)."""
 
     name: TaskName
-    params: Annotated[dict[Text, Any], AfterValidator(_bounded)] = Field(default_factory=dict)
+    params: TaskParams = Field(default_factory=dict)

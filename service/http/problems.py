@@ -28,6 +28,7 @@ from lehr.errors import (
     LehrError,
     LostLeaseError,
     NotFoundError,
+    TooManyError,
     suggest,
 )
 from service.http.strict_json import MAX_FAULTS, MalformedBodyError
@@ -43,6 +44,7 @@ STATUS: dict[type[LehrError], tuple[int, str]] = {
     InvalidScheduleError: (422, "invalid-schedule"),
     InvalidSpaceError: (422, "invalid-space"),
     InvalidStudyError: (422, "invalid-study"),
+    TooManyError: (429, "too-many"),
     InvalidValueError: (422, "invalid-value"),
 }
 """Status and kind of each error class. A subclass comes before its base class."""

@@ -23,6 +23,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime, TypeDecorator
 
+from lehr.wire.looks import LookState
 from lehr.wire.studies import StudyState
 from lehr.wire.trials import TrialState
 from service.store.resolved_spec import ResolvedSpec
@@ -249,6 +250,22 @@ class OfferRow(Base):
     params_schema: Mapped[dict[str, Any] | None]
     metrics: Mapped[list[Any] | None]
     folds: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether it can hold out a fold")
+    looks: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether its data can be looked at")
+
+
+class LookRow(Base):
+    """A request for a worker to describe the data of a task. `service/studies/looks.py` bounds their number and age."""
+
+    __tablename__ = "looks"
+
+    id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
+    task_name: Mapped[str] = mapped_column(String(200))
+    params: Mapped[dict[str, Any]]
+    state: Mapped[LookState] = mapped_column(String(16))
+    worker_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
+    data: Mapped[dict[str, Any] | None] = mapped_column(doc="what the worker saw: lehr.wire.data.DataSummary")
+    error: Mapped[str | None]
+    created_at: Mapped[datetime]
 
 
 IS_OPEN = text("trials.state IN ('WAITING', 'RUNNING')")

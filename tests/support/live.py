@@ -43,7 +43,7 @@ def listening(database_url: str, *, port: int = 0, **changes: Any) -> Iterator[s
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        app.state.services.signal.close()
+        app.state.services.end_waits()
         server.should_exit = True
         thread.join(START_SECONDS)
         assert not thread.is_alive(), "the server did not end"

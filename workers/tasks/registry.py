@@ -64,6 +64,7 @@ def offers(names: Iterable[str]) -> list[TaskOffer]:
             params_schema=task.params_model.model_json_schema(),
             metrics=list(task.metrics),
             folds=task.supports_folds,
+            looks=task.describes_data(),
         )
         for name, task in tasks.items()
     ]

@@ -72,6 +72,16 @@ class Task(ABC):
         """How the task read its data, for users; called after `data`. None for no summary."""
         return None
 
+    @classmethod
+    def describes_data(cls) -> bool:
+        """Whether the task overrides `summary`."""
+        return cls.summary is not Task.summary
+
+    def look(self) -> DataSummary | None:
+        """Describe the data without a training, for users who ask before they post a study."""
+        self.data(torch.device("cpu"))
+        return self.summary()
+
     @abstractmethod
     def build_model(self) -> nn.Module:
         """A new model on the CPU, with weights drawn from torch's global generator, which the trainer seeds."""

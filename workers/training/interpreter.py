@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 
-def interpreter(module: str, function: str, descriptor: int) -> list[str]:
-    """A command that calls `function(descriptor)` of a module, with this process's module search path."""
-    code = f"import sys; sys.path[:] = {sys.path!r}\nfrom {module} import {function}; {function}({descriptor})"
-    return [sys.executable, "-c", code]
+def interpreter(module: str, function: str, argument: int | list[str]) -> list[str]:
+    """A command that exits with `function(argument)` of a module, with this process's module search path."""
+    call = f"from {module} import {function}; sys.exit({function}({argument!r}))"
+    return [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{call}"]

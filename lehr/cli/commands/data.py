@@ -1,13 +1,14 @@
-"""`lehr data`: lists and fetches public data sets, and shows how tasks read local data. Needs no server."""
+"""`lehr data`: public data sets, and how tasks read your own data."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -16,13 +17,18 @@ from lehr.cli.display import output
 from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import JsonOption, err, say
 from lehr.cli.local.process import program_environment, require
-from lehr.cli.settings import DataDirOption, environment
+from lehr.cli.settings import DEFAULT_SERVER, DataDirOption, ServerOption, environment
+from lehr.client import Client
 from lehr.datasets import DATASETS, DEFAULT_DATA_DIR, Dataset, RemoteFile, find_dataset
 from lehr.datasets.fetching import OnBytes
 from lehr.datasets.getting import get as get_dataset
 from lehr.errors import Fault, InvalidValueError, LehrError
 from lehr.terminal import Rows
 from lehr.wire.data import DataSummary
+from lehr.wire.looks import FINISHED_LOOK_STATES
+
+POLL_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 25.0
 
 app = typer.Typer(help="List and fetch public data sets, and look at your own data.", no_args_is_help=True)
 
@@ -81,17 +87,26 @@ def look(
         typer.Option("--categories", help="Column to read as text, also NA, none and numbers. Repeatable."),
     ] = None,
     decimal: Annotated[str | None, typer.Option("--decimal", metavar=".|,", help="Decimal mark.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="tabular|images", help="Ask a worker about FILE in its data folder."),
+    ] = None,
     json: JsonOption = False,
+    server: ServerOption = DEFAULT_SERVER,
 ) -> None:
-    """Show how the tasks `tabular` and `images` would read data on this machine. Nothing is trained."""
+    """Show how the tasks `tabular` and `images` would read data, here or on a worker. Nothing is trained."""
+    if decimal not in (None, ".", ","):
+        raise InvalidValueError(Fault("--decimal", "is not a decimal mark", ". or ,", decimal, "Use . or ,"))
     many = {"--column": column, "--drop": drop, "--categories": categories}
     options = [f"{name}={value}" for name, values in many.items() for value in values or []]
     options += [
         f"{name}={value}" for name, value in (("--target", target), ("--decimal", decimal)) if value is not None
     ]
-    if decimal not in (None, ".", ","):
-        raise InvalidValueError(Fault("--decimal", "is not a decimal mark", ". or ,", decimal, "Use . or ,"))
-    found = _seen([*options, "--", file])
+    if task is None:
+        found = _seen([*options, "--", file])
+    else:
+        named = {"target": target, "columns": column, "drop": drop, "categories": categories, "decimal": decimal}
+        found = _seen_by_a_worker(server, task, file, {name: one for name, one in named.items() if one is not None})
     if json:
         output.document(found.model_dump(mode="json"))
         return
@@ -108,6 +123,22 @@ def _seen(arguments: list[str]) -> DataSummary:
     if done.returncode:
         raise LookError(done.stderr.strip() or f"reading the data failed with exit status {done.returncode}")
     return DataSummary.model_validate_json(done.stdout)
+
+
+def _seen_by_a_worker(server: str, task: str, file: str, named: dict[str, Any]) -> DataSummary:
+    """Raises LookError if the worker cannot read the data, or if no worker answers in time."""
+    params = {"images": {"data": "folder", "folder": file}, "tabular": {"file": file}}.get(task)
+    if params is None:
+        remedy = f"For other tasks, use POST /v1/tasks/{task}/look."
+        raise InvalidValueError(Fault("--task", "has no parameter for FILE", "tabular or images", task, remedy))
+    with Client(server) as client:
+        look = client.look(task, {**params, **named}, wait_seconds=LONGEST_WAIT_SECONDS)
+        while look.state not in FINISHED_LOOK_STATES:
+            time.sleep(POLL_SECONDS)
+            look = client.find_look(look.look_id)
+    if look.data is None:
+        raise LookError(look.error or "the worker sent no data")
+    return look.data
 
 
 def _document(dataset: Dataset, there: Path | None, data_dir: Path) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`lehr data look` shows how tasks would read data, without a server."""
+"""`lehr data look` shows how tasks would read data, here and on a worker."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from lehr.cli.app import app
 from lehr.cli.display.data_lines import data_lines
 from lehr.wire.data import DataSummary
+from tests.unit.cli.conftest import Stub
 
 ROWS = "".join(f"{row},{row % 7 or ''},{row % 5},{'hi' if row % 2 else 'lo'}\n" for row in range(40))
 
@@ -65,3 +66,36 @@ def test_what_cannot_be_read_is_refused_with_the_reason(name: str, tmp_path: Pat
 def test_long_lists_are_cut() -> None:
     summary = DataSummary(source="a", rows=1, classes={f"c{place:02}": 1 for place in range(20)}, classes_count=20)
     assert data_lines(summary)[-1].endswith("c11 1, and 8 more")
+
+
+AGE = {"name": "age", "kind": "numbers", "missing": 0}
+SEEN = {
+    "look_id": "l1", "task": "tabular", "params": {}, "state": "COMPLETED", "error": None,
+    "data": {"source": "people.csv", "rows": 40, "target": "y", "columns": [AGE], "columns_count": 1},
+    "created_at": "2026-01-01T00:00:00Z",
+}  # fmt: skip
+
+
+def test_a_worker_that_has_the_data_is_asked_through_the_server(stub: Stub) -> None:
+    stub.on("POST /v1/tasks/tabular/look", {**SEEN, "state": "WAITING", "data": None})
+    stub.on("GET /v1/looks/l1", {**SEEN, "state": "RUNNING", "data": None}, SEEN)
+    code, shown = look("people.csv", "--task", "tabular", "--drop", "id", "--server", stub.url)
+    assert code == 0, shown
+    assert "people.csv: 40 rows" in shown
+    (asked,) = stub.bodies["POST /v1/tasks/tabular/look"]
+    assert asked["params"] == {"file": "people.csv", "drop": ["id"]}
+
+
+def test_what_the_worker_says_of_data_that_it_cannot_read_is_shown(stub: Stub) -> None:
+    failed = {**SEEN, "state": "FAILED", "data": None, "error": "'none' is not on this machine"}
+    stub.on("POST /v1/tasks/images/look", failed)
+    code, shown = look("none", "--task", "images", "--server", stub.url)
+    assert code == 1
+    assert "'none' is not on this machine" in shown
+    assert stub.bodies["POST /v1/tasks/images/look"][0]["params"] == {"data": "folder", "folder": "none"}
+
+
+def test_a_task_whose_data_have_no_file_is_refused_with_the_call(stub: Stub) -> None:
+    code, shown = look("x", "--task", "my:task", "--server", stub.url)
+    assert code != 0
+    assert "POST /v1/tasks/my:task/look" in " ".join(shown.split())

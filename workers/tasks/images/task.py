@@ -85,6 +85,10 @@ class Images(Classification):
             return of_pictures(self.params.folder, self._found.classes, self._found.left_out)
         return of_pictures(self.params.data, {str(label): count for label, count in enumerate(self._counts)}, {})
 
+    def look(self) -> DataSummary | None:
+        """Only lists the pictures of a folder, without reading them."""
+        return self.summary() if self.params.data == "folder" else super().look()
+
     @property
     def _source(self) -> _Source:
         return _Source(self.params.data, self.params.folder, self.params.side, self.data_dir)
