@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lehr.wire.base import Response, ScheduleDocument
+from lehr.wire.base import Response, ScheduleDocument, Warning_
 from lehr.wire.convergence import Convergence
 from lehr.wire.diagnosis import Finding
 from lehr.wire.front import Front
@@ -111,6 +111,7 @@ class Leaderboard(Response):
     """The families of a study, best first.
 
     `answer`: the trial that won the race on fresh seeds; its family ranks first. Null before the race has ended.
+    `warnings`: the parts that were left out because they failed.
     """
 
     study_id: str
@@ -119,6 +120,7 @@ class Leaderboard(Response):
     direction: Direction
     answer: int | None = None
     items: list[LeaderboardEntry]
+    warnings: list[Warning_] = Field(default_factory=list)
 
 
 class LrCurve(Response):
@@ -133,6 +135,8 @@ class Answer(Response):
     is the bound of the study's constraint on the metric, or the value of the best constant rate if it has none.
 
     `feasibility`: whether it satisfies the study's constraints; null if there are none.
+
+    `warnings`: the parts that were left out because they failed.
     """
 
     study_id: str
@@ -155,3 +159,4 @@ class Answer(Response):
     code: dict[str, str]
     diagnosis: list[Finding] = Field(default_factory=list)
     front: Front | None = None
+    warnings: list[Warning_] = Field(default_factory=list)

@@ -34,6 +34,14 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, frozen=True, defer_build=True)
 
 
+class Warning_(Response):
+    """Something valid but unwise, or a part that was left out: `code` for programs, `message` for people."""
+
+    code: str
+    field: str | None = None
+    message: str
+
+
 def _storable(text: str) -> str:
     """Reject text that PostgreSQL cannot store or UTF-8 cannot encode."""
     if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):

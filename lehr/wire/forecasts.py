@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lehr.wire.base import Request, Response, ScheduleDocument
+from pydantic import Field
+
+from lehr.wire.base import Request, Response, ScheduleDocument, Warning_
 from lehr.wire.horizon import Horizon
 
 
@@ -53,7 +55,8 @@ class SuggestedSchedule(Response):
 
 class Forecast(Response):
     """The predicted losses of a schedule. The first of `losses` is the held-out loss if one is reported; `horizons` and
-    `suggestion` are about this loss, and `knows_enough` is false if its forecast is in doubt.
+    `suggestion` are about this loss, and `knows_enough` is false if its forecast is in doubt. `warnings`: the parts
+    that were left out because they failed.
     """
 
     study_id: str
@@ -63,3 +66,4 @@ class Forecast(Response):
     losses: list[LossForecast]
     horizons: list[HorizonForecast]
     suggestion: SuggestedSchedule | None
+    warnings: list[Warning_] = Field(default_factory=list)

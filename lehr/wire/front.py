@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lehr.wire.base import Response, ScheduleDocument
+from lehr.wire.base import Response, ScheduleDocument, Warning_
 from lehr.wire.objectives import Direction
 
 Aim = Literal["steps", "rate_sensitivity"]
@@ -33,6 +33,7 @@ class Front(Response):
     steps. The first one reaches `target` in the fewest steps.
 
     `reached`: how many of the `examined` trials reached the target. Large studies examine only their best trials.
+    `warnings`: the parts that were left out because they failed.
     """
 
     study_id: str
@@ -44,3 +45,4 @@ class Front(Response):
     items: list[FrontTrial]
     reached: int
     examined: int
+    warnings: list[Warning_] = Field(default_factory=list)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Schedule
-from lehr.wire.base import Id, Request, Response, ScheduleDocument
+from lehr.wire.base import Id, Request, Response, ScheduleDocument, Warning_
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.horizon import MAX_HORIZON_STEPS, Horizon
 
@@ -47,12 +47,15 @@ class Preview(Request):
 
 
 class PreviewedSchedule(Response):
-    """Rates at sampled steps. `momentum`: null unless the schedule sets it. `forecast`: null without a study."""
+    """Rates at sampled steps. `momentum`: null unless the schedule sets it. `forecast`: null without a study.
+    `warnings`: whether the forecast failed.
+    """
 
     step: list[int]
     lr: list[float]
     momentum: list[float] | None
     forecast: LossForecast | None = None
+    warnings: list[Warning_] = Field(default_factory=list)
 
 
 class PreviewedSchedules(Response):

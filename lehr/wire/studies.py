@@ -13,7 +13,7 @@ from lehr.errors import Fault, InvalidSpaceError, InvalidStudyError
 from lehr.schedules import Schedule
 from lehr.space import DEFAULT_END_LR, DEFAULT_START_LR, Range, Space
 from lehr.space.equality import is_among
-from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument
+from lehr.wire.base import ID_PATTERN, Name, Positive, Request, Response, ScheduleDocument, Warning_
 from lehr.wire.convergence import Convergence
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
@@ -196,14 +196,6 @@ class StudySpec(Request):
         return self
 
 
-class Warning_(Response):
-    """Something valid but unwise: `code` for programs, `message` for people."""
-
-    code: str
-    field: str | None = None
-    message: str
-
-
 class Progress(Response):
     """A study's progress. `trials`: the number of trainings by state, including evaluations and confirmation.
     `fraction`: the share of planned trainings that have finished.
@@ -266,11 +258,12 @@ class Study(StudySummary):
 
 
 class StudyDiagnosis(Response):
-    """The problems found in a study so far; no findings if none were detected."""
+    """The problems found in a study so far; no findings if none were detected. `warnings`: the checks that failed."""
 
     study_id: str
     state: StudyState
     findings: list[Finding]
+    warnings: list[Warning_] = Field(default_factory=list)
 
 
 class ResolvedStudy(Response):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lehr.wire.base import Positive, Request, Response, ScheduleDocument
+from lehr.wire.base import Positive, Request, Response, ScheduleDocument, Warning_
 
 Optimizer = Literal["sgd", "nesterov", "adam", "adamw", "rmsprop"]
 BatchRule = Literal["linear", "square_root", "unchanged"]
@@ -59,6 +59,7 @@ class Transfer(Response):
     """The rescaled schedule. `groups`: for muP, the factor for the rates of each kind of weights instead.
 
     `cautions`: what else to change, and where the rules are applied beyond the range they were tested in.
+    `warnings`: the parts that were left out because they failed.
     """
 
     study_id: str
@@ -71,3 +72,4 @@ class Transfer(Response):
     groups: dict[str, float]
     cautions: list[str]
     code: dict[str, str]
+    warnings: list[Warning_] = Field(default_factory=list)

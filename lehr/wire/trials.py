@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from lehr.wire.base import Positive, Request, Response, ScheduleDocument, Text
+from lehr.wire.base import Positive, Request, Response, ScheduleDocument, Text, Warning_
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.objectives import Evaluations
@@ -67,6 +67,7 @@ class Trial(Response):
 
     `diagnosis`: the problems found in the training; empty if there are none, null in lists and until it has ended.
     `forecast`: the predicted final loss while it runs; null in lists.
+    `warnings`: the parts of these two that were left out because they failed.
     `execution`: null until the trial has ended, or if the worker does not send it.
     """
 
@@ -93,6 +94,7 @@ class Trial(Response):
     progress: TrialProgress | None = None
     diagnosis: list[Finding] | None
     forecast: LossForecast | None = None
+    warnings: list[Warning_] = Field(default_factory=list)
     execution: Execution | None = None
     error: str | None
     revision: int

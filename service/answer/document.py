@@ -23,6 +23,7 @@ from lehr.wire.studies import Direction, StudyState
 from service.answer.confirmation import Confirmed, gain_over
 from service.answer.constraints import standings
 from service.answer.finalists import SearchTrial
+from service.parts import Make, directly
 
 FeasibilityCode = Literal["satisfied", "satisfied_in_search", "nothing_feasible", "refuted"]
 
@@ -49,37 +50,47 @@ class ConfirmedResults:
     answer: Confirmed
     baseline: Confirmed | None
     compared: tuple[Confirmed, ...]
-    recommendation: Recommendation
+    recommendation: Recommendation | None
     none_feasible: bool = False
 
 
 def answer(
-    study: StudyFacts, trial: SearchTrial | None, measured: ConfirmedResults | None = None, points: int | None = None
+    study: StudyFacts,
+    trial: SearchTrial | None,
+    measured: ConfirmedResults | None = None,
+    points: int | None = None,
+    make: Make = directly,
 ) -> Answer:
     """The answer document of the study as far as it is; `trial`: its best one so far.
 
     Until a run on fresh seeds has COMPLETED, `confirmation`, `baseline` and `gain` are null: a search's best
     value flatters itself, so it is compared with nothing. `points` >= 1 limits the rates listed (default: all,
     at most 1000); those of an adaptive schedule are in its trial's reports alone, and are left out here.
-    Raises ConflictError while no search trial has COMPLETED.
+    `make`: how the parts are made. Raises ConflictError while no search trial has COMPLETED.
     """
     if trial is None:
         raise ConflictError("No trial of this study has completed yet; ask again when one has.")
-    document = _document(study, trial, points).model_copy(
-        update={"feasibility": feasibility(study.constraints, trial, measured)}
-    )
+    kept = make("feasibility", lambda: feasibility(study.constraints, trial, measured), None)
+    document = _document(study, trial, points, make).model_copy(update={"feasibility": kept})
     if measured is None:
         return document
     found: dict[str, object] = {"recommendation": measured.recommendation}
     if measured.answer.values:
-        baseline, direction = measured.baseline, study.direction
-        found |= {
-            "confirmation": confirmation(measured.answer),
-            "baseline": _baseline_document(baseline) if baseline else None,
-            "gain": _gain(measured.answer, baseline, direction) if baseline else None,
-            "comparisons": [_comparison(measured.answer, other, direction) for other in measured.compared],
-        }
+        found |= _confirmed(measured, study.direction, make)
     return document.model_copy(update=found)
+
+
+def _confirmed(measured: ConfirmedResults, direction: Direction, make: Make) -> dict[str, object]:
+    answered, baseline = measured.answer, measured.baseline
+    compared: list[Comparison] = []
+    return {
+        "confirmation": make("confirmation", lambda: confirmation(answered), None),
+        "baseline": make("baseline", lambda: _baseline_document(baseline) if baseline else None, None),
+        "gain": make("gain", lambda: _gain(answered, baseline, direction) if baseline else None, None),
+        "comparisons": make(
+            "comparisons", lambda: [_comparison(answered, other, direction) for other in measured.compared], compared
+        ),
+    }
 
 
 def rates(schedule: Schedule, horizon_steps: int, points: int | None = None) -> LrCurve:
@@ -91,9 +102,10 @@ def rates(schedule: Schedule, horizon_steps: int, points: int | None = None) -> 
     return LrCurve(step=list(curve.step), value=list(curve.lr))
 
 
-def _document(study: StudyFacts, trial: SearchTrial, points: int | None) -> Answer:
+def _document(study: StudyFacts, trial: SearchTrial, points: int | None, make: Make) -> Answer:
     assert trial.value is not None  # only COMPLETED trials come here
-    horizon = study.horizon_steps
+    horizon, schedule = study.horizon_steps, trial.schedule
+    code: dict[str, str] = {}
     return Answer(
         study_id=study.study_id,
         state=study.state,
@@ -102,13 +114,13 @@ def _document(study: StudyFacts, trial: SearchTrial, points: int | None) -> Answ
         trial=trial.number,
         value=trial.value,
         evaluations=evaluations(trial),
-        schedule=trial.schedule,
+        schedule=schedule,
         horizon_steps=horizon,
         confirmation=None,
         baseline=None,
         gain=None,
-        lr=rates(trial.schedule, horizon, points) if horizon and not trial.schedule.adaptive else None,
-        code={"torch": _code(trial.schedule, horizon)} if horizon else {},
+        lr=make("lr", lambda: rates(schedule, horizon, points) if horizon and not schedule.adaptive else None, None),
+        code=make("code", lambda: {"torch": _code(schedule, horizon)} if horizon else {}, code),
     )
 
 

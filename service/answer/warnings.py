@@ -11,8 +11,9 @@ from lehr.schedules import Schedule
 from lehr.schedules.parameters import Parameter
 from lehr.space.overrides import searched
 from lehr.space.ranges import RATE, WARMUP_FRACTION
+from lehr.wire.base import Warning_
 from lehr.wire.ranges import AUTO, RangeSpec
-from lehr.wire.studies import SpaceSpec, StudySpec, Warning_
+from lehr.wire.studies import SpaceSpec, StudySpec
 from service.answer.convergence import FEWEST
 from service.search.searcher import startup_trials
 

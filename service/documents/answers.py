@@ -11,27 +11,43 @@ from service.answer.finalists import SearchTrial
 from service.answer.leaderboard import COUNTED, leaderboard
 from service.answer.plan import Plan
 from service.answer.recommendation import recommendation
-from service.documents.best import best_trial, confirmed_trials, plan_of
+from service.documents.best import confirmed_trials, known_state, plan_of, require_best
+from service.documents.diagnoses import study_findings
+from service.documents.fronts import answer_front
 from service.documents.studies import convergence_document
 from service.ledger.study_phases import as_search_trial, search_trials
+from service.parts import Parts
 from service.store.database import Transaction
 from service.store.reports import thinned
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
 
-def answer_document(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
+def whole_answer(transaction: Transaction, study: StudyRow, points: int | None) -> Answer:
+    """The answer with its diagnosis and its front. Raises ConflictError while nothing has completed."""
+    parts = Parts(study.id)
+    with parts.required("the answer"):
+        document = answer_document(transaction, study, points, parts)
+        findings = study_findings(transaction, study, parts)
+        baseline = document.baseline.mean if document.baseline else None
+        front = parts.get("front", lambda: answer_front(transaction, study, baseline, parts), None)
+    return document.model_copy(update={"diagnosis": findings, "front": front, "warnings": parts.warnings})
+
+
+def answer_document(transaction: Transaction, study: StudyRow, points: int | None, parts: Parts) -> Answer:
     """The best schedule so far. Raises ConflictError while nothing has completed."""
-    best = best_trial(transaction, study)
-    trial = None if best is None else as_search_trial(best)
-    document = answer(_facts(study), trial, _measured(transaction, study), points)
-    document = document.model_copy(update={"convergence": convergence_document(study)})
+    trial = as_search_trial(require_best(transaction, study))
+    measured = parts.get("confirmation", lambda: _measured(transaction, study, parts), None)
+    document = answer(_facts(study, parts), trial, measured, points, parts.get)
+    convergence = parts.get("convergence", lambda: convergence_document(study), None)
+    document = document.model_copy(update={"convergence": convergence})
     if not document.schedule.adaptive:
         return document
-    lr = _recorded_rates(transaction, study, document, MAX_POINTS if points is None else points)
+    most = MAX_POINTS if points is None else points
+    lr = parts.get("lr", lambda: _recorded_rates(transaction, study, document, most), None)
     return document.model_copy(update={"lr": lr})
 
 
-def _measured(transaction: Transaction, study: StudyRow) -> ConfirmedResults | None:
+def _measured(transaction: Transaction, study: StudyRow, parts: Parts) -> ConfirmedResults | None:
     plan = plan_of(study)
     if plan is None or plan.answer is None:
         return None
@@ -41,7 +57,7 @@ def _measured(transaction: Transaction, study: StudyRow) -> ConfirmedResults | N
         answer=confirmed[plan.answer],
         baseline=confirmed[plan.baseline] if plan.baseline is not None else None,
         compared=tuple(confirmed[number] for number in plan.compared if number != plan.answer),
-        recommendation=recommendation(plan, trials),
+        recommendation=parts.get("recommendation", lambda: recommendation(plan, trials), None),
         none_feasible=plan.none_feasible,
     )
 
@@ -64,29 +80,35 @@ def _recorded_rates(transaction: Transaction, study: StudyRow, answer: Answer, p
 
 def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboard:
     """The families of the study, with what is known so far."""
-    facts, plan = _facts(study), plan_of(study)
-    answered = None if plan is None else plan.answer
-    standing: dict[int, Confirmation | None] = {}
-    if plan is not None:
-        confirmed = confirmed_trials(transaction, study, plan, _trials(transaction, study, plan))
-        standing = {plan.leader: None, **{number: confirmation(each) for number, each in confirmed.items()}}
-    return Leaderboard(
-        study_id=facts.study_id,
-        state=facts.state,
-        metric=facts.metric,
-        direction=facts.direction,
-        answer=answered,
-        items=leaderboard(
-            search_trials(transaction, study, states=COUNTED),
-            study.spec.space.families,
-            facts.direction,
-            standing,
+    parts = Parts(study.id)
+    with parts.required("the leaderboard"):
+        facts, plan = _facts(study, parts), plan_of(study)
+        answered = None if plan is None else plan.answer
+        unknown: dict[int, Confirmation | None] = {}
+        standing = parts.get("confirmation", lambda: _standing(transaction, study, plan), unknown)
+        trials = search_trials(transaction, study, states=COUNTED, make=parts.get)
+        return Leaderboard(
+            study_id=facts.study_id,
+            state=facts.state,
+            metric=facts.metric,
+            direction=facts.direction,
             answer=answered,
-        ),
-    )
+            items=leaderboard(trials, study.spec.space.families, facts.direction, standing, answer=answered),
+            warnings=parts.warnings,
+        )
 
 
-def _facts(study: StudyRow) -> StudyFacts:
+def _standing(transaction: Transaction, study: StudyRow, plan: Plan | None) -> dict[int, Confirmation | None]:
+    """What the race's leader, and what was measured, came to on fresh seeds."""
+    if plan is None:
+        return {}
+    confirmed = confirmed_trials(transaction, study, plan, _trials(transaction, study, plan))
+    return {plan.leader: None, **{number: confirmation(each) for number, each in confirmed.items()}}
+
+
+def _facts(study: StudyRow, parts: Parts) -> StudyFacts:
     spec = study.spec.objective
     constraints = tuple(study.spec.objective.constraints)
-    return StudyFacts(study.id, study.state, spec.metric, spec.direction, study.horizon_steps, constraints)
+    return StudyFacts(
+        study.id, known_state(study, parts), spec.metric, spec.direction, study.horizon_steps, constraints
+    )

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from lehr.errors import ConflictError
 from lehr.schedules import schedule_from_dict
 from lehr.wire.objectives import Evaluations
-from lehr.wire.studies import BestSoFar
+from lehr.wire.studies import BestSoFar, StudyState
 from service.answer.confirmation import Confirmed, ConfirmRun
 from service.answer.constraints import is_broken
 from service.answer.document import confirmation
 from service.answer.finalists import SearchTrial
 from service.answer.plan import Plan
 from service.ledger.study_phases import as_search_trial
+from service.parts import Parts
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 from service.store.trials import OPEN_TRIAL_STATES, best_first, is_searched
+
+STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
+
+
+def known_state(study: StudyRow, parts: Parts) -> StudyState:
+    return parts.get("state", lambda: STATE.validate_python(study.state), "FAILED")
 
 
 def plan_of(study: StudyRow) -> Plan | None:
@@ -38,6 +47,14 @@ def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
     else:
         query = query.where(is_searched(study.id, "COMPLETED")).order_by(*best_first(study))
     return transaction.session.execute(query.limit(1)).scalar_one_or_none()
+
+
+def require_best(transaction: Transaction, study: StudyRow) -> TrialRow:
+    """Raises ConflictError while no trial has completed."""
+    best = best_trial(transaction, study)
+    if best is None:
+        raise ConflictError("No trial of this study has completed yet; ask again when one has.")
+    return best
 
 
 def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | None) -> BestSoFar | None:

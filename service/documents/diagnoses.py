@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
@@ -16,7 +17,7 @@ from service.diagnosis.study import diagnose_study
 from service.diagnosis.study_failed import FailedStudy, study_failed
 from service.diagnosis.training_curve import TrialCurve
 from service.diagnosis.trial import diagnose
-from service.documents.best import best_trial, nothing_feasible
+from service.documents.best import best_trial, known_state, nothing_feasible
 from service.documents.curves import reports
 from service.parts import Parts
 from service.ranges.bounds import searched_space
@@ -32,21 +33,32 @@ MAX_RESULTS = 2000
 """How many trials a diagnosis reads: the best, and the first, which are spread evenly over the space."""
 
 
-def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[Finding] | None:
+def trial_diagnosis(transaction: Transaction, study: StudyRow, trial: TrialRow, parts: Parts) -> list[Finding] | None:
     """The findings about a trial; None until it has ended."""
     if trial.state not in FINISHED_TRIAL_STATES:
         return None
     if trial.state not in ("COMPLETED", "DIVERGED") or trial.purpose == "range_test":
         return []  # a sweep is meant to diverge at its end
-    return _of_trial(transaction, study, trial, _results(transaction, study))
+    none: list[Finding] = []
+    return parts.get(
+        "diagnosis", lambda: _of_trial(transaction, study, trial, _results(transaction, study, parts), parts), none
+    )
 
 
 def study_diagnosis(transaction: Transaction, study: StudyRow) -> StudyDiagnosis:
-    """The findings about a study. If its search cannot be diagnosed, that part is omitted and the error is logged."""
-    failed = [study_failed(_failed_study(transaction, study))] if study.state == "FAILED" else []
+    """The findings about a study."""
+    parts = Parts(study.id)
+    state, findings = known_state(study, parts), study_findings(transaction, study, parts)
+    return StudyDiagnosis(study_id=study.id, state=state, findings=findings, warnings=parts.warnings)
+
+
+def study_findings(transaction: Transaction, study: StudyRow, parts: Parts) -> list[Finding]:
+    """The same, as a part of another document."""
+    failed: list[Finding] = []
+    if study.state == "FAILED":
+        failed = parts.get("diagnosis.study_failed", lambda: [study_failed(_failed_study(transaction, study))], failed)
     none: list[Finding] = []
-    of_search = Parts(study.id).get("diagnosis", lambda: _search_findings(transaction, study), none)
-    return StudyDiagnosis(study_id=study.id, state=study.state, findings=[*failed, *of_search])
+    return [*failed, *parts.get("diagnosis", lambda: _search_findings(transaction, study, parts), none)]
 
 
 def _failed_study(transaction: Transaction, study: StudyRow) -> FailedStudy:
@@ -64,9 +76,9 @@ def _failed_study(transaction: Transaction, study: StudyRow) -> FailedStudy:
     return FailedStudy(study.reason, by_state, dict(transaction.session.execute(errors).all()))
 
 
-def _search_findings(transaction: Transaction, study: StudyRow) -> list[Finding]:
+def _search_findings(transaction: Transaction, study: StudyRow, parts: Parts) -> list[Finding]:
     objective = study.spec.objective
-    results = _results(transaction, study)
+    results = _results(transaction, study, parts)
     best = best_trial(transaction, study)
     facts = StudyResults(
         searched_space(study),
@@ -78,14 +90,16 @@ def _search_findings(transaction: Transaction, study: StudyRow) -> list[Finding]
     )
     of_best: list[Finding] = []
     if best is not None:
-        findings = _of_trial(transaction, study, best, results)
-        of_best = [finding.model_copy(update={"trial": best.number}) for finding in findings]
-    return diagnose_study(facts, of_best)
+        of_best = parts.get("diagnosis.best", lambda: _of_trial(transaction, study, best, results, parts), of_best)
+        of_best = [finding.model_copy(update={"trial": best.number}) for finding in of_best]
+    return diagnose_study(facts, of_best, parts.get)
 
 
-def _of_trial(transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result]) -> list[Finding]:
+def _of_trial(
+    transaction: Transaction, study: StudyRow, trial: TrialRow, results: list[Result], parts: Parts
+) -> list[Finding]:
     curve = _curve(transaction, study, trial)
-    return diagnose(curve, _neighbours(study, trial, results)) if curve is not None else []
+    return diagnose(curve, _neighbours(study, trial, results), parts.get) if curve is not None else []
 
 
 def _neighbours(study: StudyRow, trial: TrialRow, results: list[Result]) -> Neighbours:
@@ -117,7 +131,7 @@ def _curve(transaction: Transaction, study: StudyRow, trial: TrialRow) -> TrialC
     )
 
 
-def _results(transaction: Transaction, study: StudyRow) -> list[Result]:
+def _results(transaction: Transaction, study: StudyRow, parts: Parts) -> list[Result]:
     falling = study.spec.objective.direction == "maximize"
     best = TrialRow.value.desc() if falling else TrialRow.value.asc()
     chosen = {
@@ -125,7 +139,8 @@ def _results(transaction: Transaction, study: StudyRow) -> list[Result]:
         for order in (TrialRow.number.asc(), best.nulls_last())
         for row in transaction.session.execute(_ended(study, order)).all()
     }
-    return [_result(row) for _, row in sorted(chosen.items())]
+    made = (parts.get("trials", partial(_result, row), None) for _, row in sorted(chosen.items()))
+    return [result for result in made if result is not None]
 
 
 def _result(row: Any) -> Result:

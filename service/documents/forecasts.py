@@ -5,9 +5,11 @@ from __future__ import annotations
 from lehr.errors import ConflictError
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire import forecasts as wire
-from service.documents.best import best_trial
-from service.forecast.forecast_cache import Forecasts, StudyForecasts
+from lehr.wire.base import Warning_
+from service.documents.best import require_best
+from service.forecast.forecast_cache import NOT_MADE, Forecasts, StudyForecasts
 from service.forecast.forecaster import LONGEST, Doubt, Forecast, Forecaster
+from service.parts import Parts
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 
@@ -18,40 +20,67 @@ def forecast_document(
     transaction: Transaction, study: StudyRow, request: wire.ForecastRequest, forecasts: Forecasts
 ) -> wire.Forecast:
     """Raises ConflictError where the best schedule or the study's horizon is asked for and there is none yet."""
-    schedule = request.schedule or _best(transaction, study)
-    horizon = request.horizon_steps or study.horizon_steps
-    if horizon is None:
-        raise ConflictError("The study's horizon is not known before its first report; name horizon_steps.")
-    found = forecasts.of(transaction, study)
-    losses = [loss_document(found, name, found.foresee(name, schedule, horizon)) for name in found.known]
-    return wire.Forecast(
-        study_id=study.id,
-        schedule=schedule,
-        horizon_steps=horizon,
-        knows_enough=losses[0].doubt is None,
-        losses=losses,
-        horizons=_horizons(found, schedule, horizon),
-        suggestion=_suggestion(found),
-    )
+    parts = Parts(study.id)
+    with parts.required("the forecast"):
+        schedule = request.schedule or schedule_from_dict(require_best(transaction, study).schedule)
+        horizon = request.horizon_steps or study.horizon_steps
+        if horizon is None:
+            raise ConflictError("The study's horizon is not known before its first report; name horizon_steps.")
+        found = _known(transaction, study, forecasts, parts)
+        losses = [_foreseen(found, name, schedule, horizon, parts) for name in found.known]
+        no_horizons: list[wire.HorizonForecast] = []
+        return wire.Forecast(
+            study_id=study.id,
+            schedule=schedule,
+            horizon_steps=horizon,
+            knows_enough=losses[0].doubt is None,
+            losses=losses,
+            horizons=parts.get("horizons", lambda: _horizons(found, schedule, horizon), no_horizons),
+            suggestion=parts.get("suggestion", lambda: _suggestion(found), None),
+            warnings=parts.warnings,
+        )
 
 
 def running_forecast(
-    transaction: Transaction, study: StudyRow, trial: TrialRow, forecasts: Forecasts
+    transaction: Transaction, study: StudyRow, trial: TrialRow, forecasts: Forecasts, parts: Parts
 ) -> wire.LossForecast | None:
     """Of a running trial's last held-out loss; None for one that does not run."""
     if trial.state != "RUNNING":
         return None
-    name, told = forecasts.running(transaction, study, trial)
-    return loss_document(forecasts.of(transaction, study), name, told)
+
+    def followed() -> wire.LossForecast:
+        name, told = forecasts.running(transaction, study, trial)
+        return loss_document(_known(transaction, study, forecasts, parts), name, told)
+
+    return parts.get("forecast", followed, None)
 
 
 def previewed(
     transaction: Transaction, study: StudyRow, schedules: list[Schedule], horizon: int, forecasts: Forecasts
-) -> list[wire.LossForecast]:
-    """Of the held-out loss of each of the schedules."""
+) -> tuple[list[wire.LossForecast | None], list[Warning_]]:
+    """Of the held-out loss of each of the schedules, and what is missing of these."""
+    parts = Parts(study.id)
+
+    def foreseen() -> list[wire.LossForecast | None]:
+        found = _known(transaction, study, forecasts, parts)
+        return [_foreseen(found, found.held_out, schedule, horizon, parts) for schedule in schedules]
+
+    unknown: list[wire.LossForecast | None] = [None] * len(schedules)
+    return parts.get("forecast", foreseen, unknown), parts.warnings
+
+
+def _known(transaction: Transaction, study: StudyRow, forecasts: Forecasts, parts: Parts) -> StudyForecasts:
     found = forecasts.of(transaction, study)
-    name = found.held_out
-    return [loss_document(found, name, found.foresee(name, schedule, horizon)) for schedule in schedules]
+    parts.missing += found.missing
+    return found
+
+
+def _foreseen(found: StudyForecasts, name: str, schedule: Schedule, horizon: int, parts: Parts) -> wire.LossForecast:
+    return parts.get(
+        f"losses.{name}",
+        lambda: loss_document(found, name, found.foresee(name, schedule, horizon)),
+        loss_document(found, name, NOT_MADE),
+    )
 
 
 def loss_document(found: StudyForecasts, name: str, told: Forecast | Doubt) -> wire.LossForecast:
@@ -81,10 +110,3 @@ def _suggestion(found: StudyForecasts) -> wire.SuggestedSchedule | None:
         return None
     schedule, told = found.suggestion
     return wire.SuggestedSchedule(schedule=schedule, value=told.value, interval90=(told.low, told.high))
-
-
-def _best(transaction: Transaction, study: StudyRow) -> Schedule:
-    best = best_trial(transaction, study)
-    if best is None:
-        raise ConflictError("No trial of this study has completed yet; name a schedule, or ask again when one has.")
-    return schedule_from_dict(best.schedule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from statistics import fmean, median
 from typing import Any
 
@@ -17,6 +17,8 @@ from service.answer.constraints import is_broken
 from service.answer.finalists import SearchTrial, is_baseline
 from service.answer.pareto import pareto_front
 from service.answer.sensitivity import Sensitivity
+from service.documents.best import known_state
+from service.parts import Parts
 from service.store.database import Transaction
 from service.store.reports import metric_of
 from service.store.tables import ReportRow, StudyRow, TrialRow
@@ -30,27 +32,32 @@ LAST_DIGITS = 1e-12
 """Relative. SQLite reads a stored number to within its last digit, and a target is often a value that was reported."""
 
 
-def front_document(transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim] = ("steps",)) -> Front:
+def front_document(
+    transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim], parts: Parts
+) -> Front:
     """Of the trials that keep to the study's constraints. The metric is the one that tasks report."""
     metric, direction = study.spec.objective.reported
     trials = _best(transaction, study)
     steps = _steps(transaction, study, [row.number for row in trials], target)
-    sensitivity = _sensitivities(_told(transaction, study), study.spec.objective.direction)
-    reached = [
-        FrontTrial(
-            trial=row.number,
-            schedule=schedule_from_dict(row.schedule),
-            value=value,
-            steps=fmean(steps[row.number]),
-            rate_sensitivity=sensitivity.get(row.number),
-        )
-        for row in trials
-        if (value := _value(study, row, metric)) is not None
-        and len(steps.get(row.number, ())) == (row.evaluations or 1)  # all its trainings must get there
-    ]
+    unknown: Mapping[int, float | None] = {}
+    sensitivity = parts.get(
+        "rate_sensitivity",
+        lambda: _sensitivities(_told(transaction, study), study.spec.objective.direction),
+        unknown,
+    )
+
+    def front_trial(row: Any) -> FrontTrial | None:
+        value, needed = _value(study, row, metric), steps.get(row.number, ())
+        if value is None or len(needed) != (row.evaluations or 1):  # all its trainings must get there
+            return None
+        schedule, cost = schedule_from_dict(row.schedule), sensitivity.get(row.number)
+        return FrontTrial(trial=row.number, schedule=schedule, value=value, steps=fmean(needed), rate_sensitivity=cost)
+
+    made = [parts.get("trials", partial(front_trial, row), None) for row in trials]
+    reached = [trial for trial in made if trial is not None]
     return Front(
         study_id=study.id,
-        state=study.state,
+        state=known_state(study, parts),
         metric=metric,
         direction=direction,
         target=target,
@@ -58,13 +65,17 @@ def front_document(transaction: Transaction, study: StudyRow, target: float, aim
         items=pareto_front(reached, direction, aims),
         reached=len(reached),
         examined=len(trials),
+        warnings=parts.warnings,
     )
 
 
-def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None) -> Front | None:
+def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None, parts: Parts) -> Front | None:
     """The front of an answer, in both aims, at `default_target`. None while nothing has completed."""
     target = default_target(transaction, study, baseline)
-    return None if target is None else front_document(transaction, study, target, BOTH)
+    if target is None:
+        return None
+    # The answer names what is missing of both.
+    return front_document(transaction, study, target, BOTH, parts).model_copy(update={"warnings": []})
 
 
 def default_target(transaction: Transaction, study: StudyRow, baseline: float | None) -> float | None:

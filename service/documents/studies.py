@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from lehr.schedules import schedule_from_dict
 from lehr.wire import convergence as wire
+from lehr.wire.base import Warning_
 from lehr.wire.data import DataSummary
 from lehr.wire.diagnosis import Finding
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.ranges import RangeResult, RangeTest, RangeTestSpec
-from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudyState, StudySummary, Warning_
+from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudySummary
 from lehr.wire.trials import Curve, Fold, Trial
 from service.answer.convergence import METHOD, Convergence
 from service.answer.warnings import warnings_after
-from service.documents.best import best_document, best_trial, evaluations_of, nothing_feasible
+from service.documents.best import best_document, best_trial, evaluations_of, known_state, nothing_feasible
 from service.documents.curves import reports
 from service.documents.progress import count_trainings, progress, unknown_progress
 from service.fleet import Fleet, KnownTask
@@ -30,8 +29,6 @@ from service.store.studies import find_study
 from service.store.tables import StudyRow, TrialRow
 from service.store.trials import count_by_state
 from service.studies.validation import NOT_OFFERED, waiting_reason
-
-STATE: TypeAdapter[StudyState] = TypeAdapter(StudyState)
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,21 @@ class Documents:
         waits = waits_because is not None
         none: list[Warning_] = []
         warnings = parts.get("warnings", lambda: _standing_warnings(row, waits=waits) + _best_warnings(row, best), none)
-        return Study(
+        document = Study(
             spec=parts.get("spec", lambda: _readable_spec(row), {}),
             warnings=warnings,
             **_facts(parts, row, count_trainings(transaction, [row.id]).get(row.id, {})),
             best=parts.get("best", lambda: best_document(transaction, row, best), None),
             convergence=parts.get("convergence", lambda: convergence_document(row), None),
             range_test=parts.get("range_test", lambda: _range_result(row), None),
-            reason=row.reason or _unreadable(parts) or waits_because,
-            data=None if row.data is None else DataSummary.model_validate(row.data),
+            reason=row.reason or waits_because,
+            data=parts.get("data", lambda: _data(row), None),
+        )
+        return document.model_copy(
+            update={
+                "warnings": [*document.warnings, *parts.warnings],
+                "reason": row.reason or _unreadable(parts) or waits_because,
+            }
         )
 
     def summaries(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[StudySummary]:
@@ -86,7 +89,7 @@ def _facts(parts: Parts, row: StudyRow, counts: dict[str, int]) -> dict[str, Any
     return {
         "study_id": row.id,
         "name": row.name,
-        "state": parts.get("state", lambda: STATE.validate_python(row.state), "FAILED"),
+        "state": known_state(row, parts),
         "progress": parts.get("progress", lambda: progress(row, counts), unknown_progress(counts)),
         "horizon_steps": row.horizon_steps,
         "revision": row.revision,
@@ -106,6 +109,10 @@ def _readable_spec(row: StudyRow) -> dict[str, Any]:
     """Raises pydantic.ValidationError where it cannot be parsed."""
     _ = row.spec
     return row.spec_document
+
+
+def _data(row: StudyRow) -> DataSummary | None:
+    return None if row.data is None else DataSummary.model_validate(row.data)
 
 
 def _range_result(row: StudyRow) -> RangeResult | None:
@@ -174,7 +181,11 @@ def trial_documents(study: StudyRow, rows: Sequence[TrialRow]) -> list[Trial]:
 
 
 def trial_document(
-    study: StudyRow, row: TrialRow, diagnosis: list[Finding] | None = None, forecast: LossForecast | None = None
+    study: StudyRow,
+    row: TrialRow,
+    diagnosis: list[Finding] | None = None,
+    forecast: LossForecast | None = None,
+    warnings: Sequence[Warning_] = (),
 ) -> Trial:
     made = {
         "trial": row.id,
@@ -183,6 +194,7 @@ def trial_document(
         "evaluations": evaluations_of(row),
         "diagnosis": diagnosis,
         "forecast": forecast,
+        "warnings": list(warnings),
     }
     return Trial.model_validate({**{name: getattr(row, name) for name in Trial.model_fields.keys() - made}, **made})
 

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from lehr.errors import ConflictError, NotFoundError
 from lehr.wire.problems import Page
-from lehr.wire.ranges import RangeTest, RangeTestRequest
+from lehr.wire.ranges import RangeResult, RangeTest, RangeTestRequest
 from lehr.wire.studies import StudyState
 from service.documents.studies import range_test_documents
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.negotiation import JSON, SVG, negotiate
 from service.http.pagination import DEFAULT_LIMIT, fill, page
 from service.http.strict_json import StrictRoute
+from service.parts import Parts
 from service.ranges.picture import picture
 from service.services import Provided, Services
 from service.store.studies import find_study
@@ -70,7 +71,14 @@ def get_range_test(study_id: StudyId, http: Request, services: Provided) -> Any:
         return Response(document.model_dump_json(), media_type=JSON, headers={"Vary": "Accept"})
     if document.result is None:
         raise ConflictError("the sweeps of this range test have not ended; request its plot after they have")
-    return Response(picture(document.result, document.name).encode(), media_type=SVG, headers={"Vary": "Accept"})
+    return Response(_picture(document, document.result).encode(), media_type=SVG, headers={"Vary": "Accept"})
+
+
+def _picture(document: RangeTest, result: RangeResult) -> str:
+    """The plot, or one that says that it failed."""
+    message = "the plot failed; the server's log has the error"
+    without = picture(result.model_copy(update={"curve": None, "reason": message}), document.name)
+    return Parts(document.range_test_id).get("picture", lambda: picture(result, document.name), without)
 
 
 def _size(study: StudyRow) -> int:
@@ -78,7 +86,7 @@ def _size(study: StudyRow) -> int:
 
 
 def _document(services: Services, study_id: str) -> RangeTest:
-    with services.database.read() as transaction:
+    with services.database.read() as transaction, Parts(study_id).required("the range test"):
         study = find_study(transaction, study_id)
         if study.spec.range_test is None:
             raise NotFoundError(f"study {study_id} has no range test: its space.start_lr is a range")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from lehr.schedules import FAMILIES, Curve, Schedule, family_json_schema
 from lehr.schedules.portable import export as export_schedule
 from lehr.schedules.portable.picture import Line, describe, picture, specimen, thumbnail
+from lehr.wire.base import Warning_
 from lehr.wire.forecasts import LossForecast
 from lehr.wire.problems import Page
 from lehr.wire.schedules import (
@@ -61,9 +62,9 @@ def preview(request: Preview, http: Request, services: Provided) -> Any:
         return Response(content, media_type=SVG, headers={"Vary": "Accept"})
     previews = [_rates(schedule, request) for schedule in request.asked]
     if request.study_id is not None:
-        forecasts = _forecasts(services, request.study_id, request)
+        forecasts, warnings = _forecasts(services, request.study_id, request)
         previews = [
-            preview.model_copy(update={"forecast": forecast})
+            preview.model_copy(update={"forecast": forecast, "warnings": warnings})
             for preview, forecast in zip(previews, forecasts, strict=True)
         ]
     answer: PreviewedSchedule | PreviewedSchedules
@@ -84,7 +85,7 @@ def export(request: ExportRequest) -> Any:
     )
 
 
-def _forecasts(services: Services, study_id: str, request: Preview) -> list[LossForecast]:
+def _forecasts(services: Services, study_id: str, request: Preview) -> tuple[list[LossForecast | None], list[Warning_]]:
     with services.database.read() as transaction:
         study = find_study(transaction, study_id)
         return previewed(transaction, study, request.asked, request.horizon_steps, services.forecasts)

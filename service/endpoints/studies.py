@@ -7,19 +7,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from lehr.errors import ConflictError
+from lehr.schedules import schedule_from_dict
 from lehr.wire.answers import Answer, Leaderboard
 from lehr.wire.forecasts import Forecast, ForecastRequest
 from lehr.wire.front import Aim, Front
 from lehr.wire.problems import Page
 from lehr.wire.studies import ResolvedStudy, Study, StudyDiagnosis, StudySpec, StudyState, StudySummary
 from lehr.wire.transfer import Transfer, TransferRequest
-from service.documents.answers import answer_document, leaderboard_document
+from service.documents.answers import answer_document, leaderboard_document, whole_answer
+from service.documents.best import require_best
 from service.documents.diagnoses import study_diagnosis
 from service.documents.forecasts import forecast_document
-from service.documents.fronts import answer_front, default_target, front_document
+from service.documents.fronts import default_target, front_document
 from service.endpoints.parameters import Cursor, IdempotencyKey, Limit, StudyId
 from service.http.pagination import DEFAULT_LIMIT, page
 from service.http.strict_json import StrictRoute
+from service.parts import Parts
 from service.services import Provided, Services
 from service.store.database import Transaction
 from service.store.studies import find_study
@@ -116,13 +119,7 @@ def get_best(
 ) -> Any:
     """Get the answer: the best schedule so far, which is confirmed once the study is COMPLETED."""
     with services.database.read() as transaction:
-        study = find_study(transaction, study_id)
-        answer = answer_document(transaction, study, points)
-        additions = {
-            "diagnosis": study_diagnosis(transaction, study).findings,
-            "front": answer_front(transaction, study, answer.baseline.mean if answer.baseline else None),
-        }
-        return answer.model_copy(update=additions)
+        return whole_answer(transaction, find_study(transaction, study_id), points)
 
 
 @router.get("/{study_id}/diagnosis", response_model=StudyDiagnosis)
@@ -148,15 +145,16 @@ def get_front(
     ] = None,
 ) -> Any:
     """Get the Pareto front: the trials that reach a target soonest, and those with better values for more steps."""
-    with services.database.read() as transaction:
+    parts = Parts(study_id)
+    with services.database.read() as transaction, parts.required("the front"):
         study = find_study(transaction, study_id)
-        target = _answer_target(transaction, study) if target is None else target
-        return front_document(transaction, study, target, tuple(aim or ("steps",)))
+        target = _answer_target(transaction, study, parts) if target is None else target
+        return front_document(transaction, study, target, tuple(aim or ("steps",)), parts)
 
 
-def _answer_target(transaction: Transaction, study: StudyRow) -> float:
+def _answer_target(transaction: Transaction, study: StudyRow, parts: Parts) -> float:
     """Raises ConflictError while no trial has completed."""
-    answer = answer_document(transaction, study, None)
+    answer = answer_document(transaction, study, 1, parts)
     target = default_target(transaction, study, answer.baseline.mean if answer.baseline else None)
     if target is None:
         raise ConflictError("This study has no default target yet; set `target` (lehr front: --target).")
@@ -175,11 +173,14 @@ def forecast(study_id: StudyId, request: ForecastRequest, services: Provided) ->
 def transfer_best(study_id: StudyId, request: TransferRequest, services: Provided) -> Any:
     """Rescale the best schedule to another horizon, batch size or width. Names the rules applied and their sources."""
     require_target(request)
-    with services.database.read() as transaction:
+    parts = Parts(study_id)
+    with services.database.read() as transaction, parts.required("the transfer"):
         study = find_study(transaction, study_id)
-        best = answer_document(transaction, study, points=1)
-    origin = setting(request, study.spec.task.params, best.horizon_steps)
-    return transfer(study_id, best.trial, best.schedule, origin, request)
+        best = require_best(transaction, study)
+        schedule, params = schedule_from_dict(best.schedule), study.spec.task.params
+    known = setting(request, params, study.horizon_steps)
+    moved = transfer(study_id, best.number, schedule, known, request, make=parts.get)
+    return moved.model_copy(update={"warnings": parts.warnings})
 
 
 @router.get("/{study_id}/leaderboard", response_model=Leaderboard)

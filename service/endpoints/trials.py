@@ -18,6 +18,7 @@ from service.documents.studies import curve, trial_document, trial_documents
 from service.endpoints.parameters import Cursor, Limit, StudyId, TrialNumber
 from service.http.pagination import DEFAULT_LIMIT, decode_cursor, encode_cursor
 from service.http.strict_json import StrictRoute
+from service.parts import Parts
 from service.services import Provided
 from service.store.studies import find_study
 from service.store.tables import StudyRow, TrialRow
@@ -56,7 +57,8 @@ def list_trials(
                 "Remove order or after.",
             )
         )
-    with services.database.read() as transaction:
+    parts = Parts(f"study {study_id}")
+    with services.database.read() as transaction, parts.required("the trials", InvalidValueError):
         study = find_study(transaction, study_id)
         query = select(TrialRow).where(TrialRow.study_id == study_id)
         if state:
@@ -84,10 +86,12 @@ def enqueue_trial(study_id: StudyId, request: EnqueueTrial, services: Provided, 
 @router.get("/{number}", response_model=Trial)
 def get_trial(study_id: StudyId, number: TrialNumber, services: Provided) -> Any:
     """Get a trial: schedule, state, value, attempts, timings, error, and its diagnosis, or a forecast while it runs."""
-    with services.database.read() as transaction:
+    parts = Parts(f"trial {number} of study {study_id}")
+    with services.database.read() as transaction, parts.required("the trial"):
         trial, study = find_trial(transaction, study_id, number), find_study(transaction, study_id)
-        forecast = running_forecast(transaction, study, trial, services.forecasts)
-        return trial_document(study, trial, trial_diagnosis(transaction, study, trial), forecast)
+        forecast = running_forecast(transaction, study, trial, services.forecasts, parts)
+        diagnosis = trial_diagnosis(transaction, study, trial, parts)
+        return trial_document(study, trial, diagnosis, forecast, parts.warnings)
 
 
 @router.get("/{number}/curve", response_model=Curve)
@@ -98,7 +102,8 @@ def get_curve(
     max_points: Annotated[int, Query(ge=1, le=100_000, description="at most this many steps")] = CURVE_POINTS,
 ) -> Any:
     """Get what the trial has reported: step, learning rate, training loss, metrics."""
-    with services.database.read() as transaction:
+    parts = Parts(f"trial {number} of study {study_id}")
+    with services.database.read() as transaction, parts.required("the curve"):
         return curve(transaction, find_trial(transaction, study_id, number), max_points)
 
 

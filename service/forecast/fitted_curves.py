@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from lehr.schedules import Schedule, schedule_from_dict
 from lehr.wire.base import LARGEST_VALUE
+from service.parts import Parts
 from service.search.law import Array, LossCurve
 from service.store.database import Transaction
 from service.store.reports import thinned
@@ -33,7 +35,7 @@ def held_out_loss(study: StudyRow) -> str:
     return str(objective.metric) if is_loss else VAL_LOSS
 
 
-def completed_curves(transaction: Transaction, study: StudyRow) -> dict[str, list[LossCurve]]:
+def completed_curves(transaction: Transaction, study: StudyRow, parts: Parts) -> dict[str, list[LossCurve]]:
     """The whole curves of each loss, of completed search trials over the study's horizon, each schedule once."""
     names = (held_out_loss(study), TRAIN_LOSS)
     found: dict[str, list[LossCurve]] = {name: [] for name in names}
@@ -45,10 +47,14 @@ def completed_curves(transaction: Transaction, study: StudyRow) -> dict[str, lis
     for trial in trials:
         rows = reports.get(trial.id, [])
         for name in names:
-            curve = loss_curve(schedule_from_dict(trial.schedule), horizon, rows, name)
+            curve = parts.get("trials", partial(_curve_of, trial, horizon, rows, name), None)
             if curve is not None and curve.steps[-1] + 1 >= WHOLE * horizon:
                 found[name].append(curve)
     return found
+
+
+def _curve_of(trial: Any, horizon: int, rows: Sequence[Any], name: str) -> LossCurve | None:
+    return loss_curve(schedule_from_dict(trial.schedule), horizon, rows, name)
 
 
 def loss_curve(schedule: Schedule, horizon: int, rows: Sequence[Any], name: str) -> LossCurve | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from sqlalchemy import func, select
 
@@ -14,6 +14,7 @@ from lehr.space import Space
 from service.forecast.fitted_curves import completed_curves, held_out_loss, loss_curve, rates_of, read_reports
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.forecast.suggestion import suggest
+from service.parts import Parts
 from service.ranges.bounds import searched_space
 from service.search.law import LossCurve
 from service.store.database import Transaction
@@ -21,16 +22,18 @@ from service.store.tables import StudyRow, TrialRow
 from service.store.trials import is_searched
 
 CAPACITY = 128
+NOT_MADE = Doubt("not_made", "the forecast failed; the server's log has the error")
 
 Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class StudyForecasts:
-    """What a study knows: by the loss's name, the held-out one first."""
+    """What a study knows: by the loss's name, the held-out one first. `missing`: the parts that failed."""
 
     space: Space
     known: dict[str, Forecaster | Doubt]
+    missing: tuple[str, ...] = ()
 
     @property
     def held_out(self) -> str:
@@ -70,7 +73,9 @@ class Forecasts:
             kept = self._kept.get(study.id)
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        found = StudyForecasts(searched_space(study).to_space(), _known(transaction, study))
+        parts = Parts(study.id)
+        known = _known(transaction, study, parts)
+        found = StudyForecasts(searched_space(study).to_space(), known, tuple(parts.missing))
         with self._guard:
             self._kept[study.id] = (stamp, found)
             self._kept.move_to_end(study.id)
@@ -90,13 +95,17 @@ class Forecasts:
         return name, forecasts.follow(name, curve)
 
 
-def _known(transaction: Transaction, study: StudyRow) -> dict[str, Forecaster | Doubt]:
-    curves, held_out = completed_curves(transaction, study), held_out_loss(study)
+def _known(transaction: Transaction, study: StudyRow, parts: Parts) -> dict[str, Forecaster | Doubt]:
+    curves, held_out = completed_curves(transaction, study, parts), held_out_loss(study)
     horizon = study.horizon_steps
     if horizon is None:
         none = Doubt("few_curves", "no training has reported yet, so that the study's horizon is not known")
         return dict.fromkeys(curves, none)
-    known = {name: Forecaster.of(each, horizon) for name, each in curves.items()}
+    unfitted: Forecaster | Doubt = NOT_MADE
+    known = {
+        name: parts.get(f"losses.{name}", partial(Forecaster.of, each, horizon), unfitted)
+        for name, each in curves.items()
+    }
     others = [each for name, each in curves.items() if name != held_out]
     if not curves[held_out] and any(others):
         message = f"no report carries {held_out}, and the objective {study.spec.objective.metric} is no loss"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lehr.wire.base import Warning_
 from lehr.wire.leases import TrialReports
-from lehr.wire.studies import Warning_
 from service.ledger.fence import FencedLease
 from service.ledger.lifecycle import bump_revision
 from service.store.database import Transaction

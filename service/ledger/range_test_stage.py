@@ -11,8 +11,8 @@ from sqlalchemy import exists, select
 
 from lehr.errors import InvalidSpaceError
 from lehr.schedules import schedule_from_dict
+from lehr.wire.base import Warning_
 from lehr.wire.ranges import RangeResult, RangeSpec, RangeTestSpec
-from lehr.wire.studies import Warning_
 from service.ledger.lifecycle import bump_revision
 from service.ranges.bounds import searched_space
 from service.ranges.loss_by_rate import Sweep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from service.ledger.failing import reason_of
 from service.ledger.lifecycle import ASKING_STATES, bump_revision, settle
 from service.ledger.range_test_stage import finish_range_test
 from service.ledger.stop_rules import has_rules, reason_to_stop
+from service.parts import Make, directly
 from service.ranges.bounds import found_bounds
 from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
@@ -148,12 +150,14 @@ def search_trials(
     study: StudyRow,
     numbers: Sequence[int] | None = None,
     states: Sequence[str] = ("COMPLETED",),
+    make: Make = directly,
 ) -> list[SearchTrial]:
-    """The study's search trials in these states, limited to `numbers` if given."""
+    """The study's search trials in these states, limited to `numbers` if given. `make` reads each."""
     query = select(*SEARCHED).where(is_searched(study.id, *states)).order_by(TrialRow.number)
     if numbers is not None:
         query = query.where(TrialRow.number.in_(numbers))
-    return [as_search_trial(row) for row in transaction.session.execute(query)]
+    trials = [make("trials", partial(as_search_trial, row), None) for row in transaction.session.execute(query)]
+    return [trial for trial in trials if trial is not None]
 
 
 SEARCHED = (

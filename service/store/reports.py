@@ -46,7 +46,7 @@ def _is_kept(place: ColumnElement[int], last: Any, intervals: int) -> ColumnElem
 
 
 class metric_of(FunctionElement[float]):
-    """`metric_of(ReportRow.metrics, name)`: a metric of a report; NULL where it has none.
+    """`metric_of(ReportRow.metrics, name)`: a metric of a report; NULL where it has none, or no number.
 
     A name may have any characters, which SQLite's paths to a part of a document may not.
     """
@@ -58,10 +58,12 @@ class metric_of(FunctionElement[float]):
 @compiles(metric_of, "sqlite")
 def _metric_in_sqlite(element: metric_of, compiler: Any, **options: Any) -> str:
     metrics, name = (compiler.process(one, **options) for one in element.clauses)
-    return f"(SELECT value FROM json_each(CASE WHEN json_valid({metrics}) THEN {metrics} END) WHERE key = {name})"
+    document = f"CASE WHEN json_valid({metrics}) THEN {metrics} END"
+    return f"(SELECT value FROM json_each({document}) WHERE key = {name} AND type IN ('integer', 'real'))"
 
 
 @compiles(metric_of, "postgresql")
 def _metric_in_postgresql(element: metric_of, compiler: Any, **options: Any) -> str:
     metrics, name = (compiler.process(one, **options) for one in element.clauses)
-    return f"CAST({metrics} ->> CAST({name} AS TEXT) AS DOUBLE PRECISION)"
+    number = f"CAST({metrics} ->> CAST({name} AS TEXT) AS DOUBLE PRECISION)"
+    return f"CASE json_typeof({metrics} -> CAST({name} AS TEXT)) WHEN 'number' THEN {number} END"

@@ -13,9 +13,10 @@ import jsonschema
 from lehr.errors import Fault, InvalidStudyError, nearest, suggest
 from lehr.schedules import Schedule
 from lehr.space.equality import is_among
+from lehr.wire.base import Warning_
 from lehr.wire.objectives import ObjectiveSpec
 from lehr.wire.ranges import AUTO, RangeTestSpec
-from lehr.wire.studies import StudySpec, Warning_
+from lehr.wire.studies import StudySpec
 from service.answer.warnings import warnings_before
 from service.fleet import KnownTask
 from service.offers.applied_schemas import TooMuchWorkError, parameter_errors

@@ -9,6 +9,7 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.schedules import Schedule
 from lehr.schedules.portable import torch_code
 from lehr.wire.transfer import Rescaling, Transfer, TransferRequest
+from service.parts import Make, directly
 from service.transfer.origin import Setting
 from service.transfer.rescaled import rescaled
 from service.transfer.rules import (
@@ -33,7 +34,15 @@ def require_target(request: TransferRequest) -> None:
         raise InvalidValueError(Fault("", "asks for no transfer", bound, None, "Give at least one of them."))
 
 
-def transfer(study_id: str, trial: int, schedule: Schedule, known: Setting, request: TransferRequest) -> Transfer:
+def transfer(
+    study_id: str,
+    trial: int,
+    schedule: Schedule,
+    known: Setting,
+    request: TransferRequest,
+    *,
+    make: Make = directly,
+) -> Transfer:
     """Each rule's factor multiplies every rate; the shape goes over the new horizon as it is.
 
     A larger batch makes equally many epochs in fewer steps: the horizon follows it unless the request names one.
@@ -43,7 +52,7 @@ def transfer(study_id: str, trial: int, schedule: Schedule, known: Setting, requ
     changes = [*_batch(known, request), *_horizon(known, request, horizon), *_width(known, request)]
     factor = math.prod(change.factor for change in changes)
     moved = rescaled(schedule, factor)
-    groups = {}
+    groups, no_code = {}, dict[str, str]()
     if request.width is not None and known.width is not None and request.width_rule == "mup":
         groups = mup_groups(known.optimizer, request.width / known.width)
     return Transfer(
@@ -56,7 +65,7 @@ def transfer(study_id: str, trial: int, schedule: Schedule, known: Setting, requ
         rescalings=changes,
         groups=groups,
         cautions=list(_cautions(known, request, changes)),
-        code={} if moved.adaptive else {"torch": torch_code(moved, horizon)},
+        code=make("code", lambda: {} if moved.adaptive else {"torch": torch_code(moved, horizon)}, no_code),
     )
 
 

@@ -90,7 +90,8 @@ def test_the_other_trials_have_their_say(client: TestClient, worker: FakeWorker)
 def test_a_study_tells_the_bound_its_best_trials_crowd_at(client: TestClient, worker: FakeWorker) -> None:
     space = {"families": ["constant"], "start_lr": {"low": 1e-3, "high": 1.0}}
     study = create(client, task=UNKNOWN_TASK, space=space, budget={"trials": 12, "parallel": 1})
-    assert get(client, study, "diagnosis") == {"study_id": study["study_id"], "state": "QUEUED", "findings": []}
+    nothing = {"study_id": study["study_id"], "state": "QUEUED", "findings": [], "warnings": []}
+    assert get(client, study, "diagnosis") == nothing
     for number in range(12):
         rate = 10 ** (-0.05 * number)
         schedule = {"family": "constant", "start_lr": rate, "end_lr": rate}

@@ -17,6 +17,7 @@ from lehr.cli.inputs.study_names import find_study
 from lehr.cli.settings import ServerOption
 from lehr.client import Client
 from lehr.wire.diagnosis import Finding
+from lehr.wire.studies import StudyDiagnosis
 
 
 def diagnose(
@@ -30,7 +31,9 @@ def diagnose(
     """Report what is wrong with a study, or with one of its trials, and how to fix it."""
     with Client(server) as client:
         study_id = find_study(client, study).study_id
-        findings = client.diagnosis(study_id).findings if trial is None else client.trial(study_id, trial).diagnosis
+        found = client.diagnosis(study_id) if trial is None else client.trial(study_id, trial)
+    findings = found.findings if isinstance(found, StudyDiagnosis) else found.diagnosis
+    output.warn(found.warnings)
     if json:
         output.document(None if findings is None else [finding.model_dump(mode="json") for finding in findings])
     elif findings is None:

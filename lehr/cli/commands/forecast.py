@@ -69,6 +69,7 @@ def _show(found: Forecast) -> None:
         known = f"{loss.curves} trainings" if loss.doubt is None else "not known"
         table.add_row(loss.name, number(loss.value), Text(interval(loss.interval90)), known)
     output.show(table)
+    output.warn(found.warnings)
     for loss in found.losses:
         if loss.doubt is not None:
             say(f"{loss.name} is not known: {loss.doubt.message}", "yellow")

@@ -39,4 +39,5 @@ def front(
         return
     if found.items:
         output.show(front_table(found))
+    output.warn(found.warnings)
     say(f"{found.reached} of {found.examined} trials reached {found.metric} {found.target:g}")

@@ -24,6 +24,7 @@ def leaderboard(study: StudyArgument, json: JsonOption = False, server: ServerOp
         output.document(board.model_dump(mode="json"))
         return
     output.show(board_table(board))
+    output.warn(board.warnings)
     counts = {entry.equal_budget.trials for entry in board.items if entry.equal_budget}
     first = "" if board.answer is None else f"the answer, trial {board.answer}, comes first; the others are "
     if counts:

@@ -36,7 +36,9 @@ def status(
             _show_running(client, found)
             show_reasons(client, found)
             if found.best is not None:
-                show_findings(client.diagnosis(found.study_id).findings)
+                diagnosis = client.diagnosis(found.study_id)
+                show_findings(diagnosis.findings)
+                output.warn(diagnosis.warnings)
             return
         studies = list(client.studies())
     if json:

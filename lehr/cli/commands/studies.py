@@ -18,9 +18,9 @@ from lehr.cli.inputs.flags import naming
 from lehr.cli.inputs.study_file import read_study
 from lehr.cli.inputs.study_names import find_study, find_whole_study
 from lehr.cli.settings import ServerOption
-from lehr.client import Client
+from lehr.client import Client, ServerConflictError
 from lehr.client.exchange import masked
-from lehr.errors import ConflictError, Fault, InvalidValueError
+from lehr.errors import Fault, InvalidValueError
 from lehr.schedules.portable import export
 from lehr.wire.answers import Answer
 from lehr.wire.studies import Study
@@ -47,7 +47,7 @@ def submit(
             _validate(client, spec, json)
             return
         study = client.create_study(spec)
-        _warn(study.warnings)
+        output.warn(study.warnings)
         output.hint(f"study {study.name} is {study.state}; follow it with:", _again("watch", study, server))
         if not watch:
             output.document(study.model_dump(mode="json")) if json else output.write(study.study_id)
@@ -106,7 +106,7 @@ def _write_code(answer: Answer, framework: str) -> None:
 
 def _validate(client: Client, spec: dict[str, Any], json: bool) -> None:
     resolved = client.create_study(spec, validate_only=True)
-    _warn(resolved.warnings)
+    output.warn(resolved.warnings)
     say("the study is valid; nothing was created")
     if json:
         output.document(resolved.model_dump(mode="json"))
@@ -135,8 +135,8 @@ def _conclude(study: Study, server: str, json: bool) -> None:
             with Client(server) as client:
                 _show_answer(client.best(study.study_id, points=PICTURE_POINTS))
             output.hint("for the complete answer, run:", f"{_again('best', study, server)} --json")
-        except ConflictError:
-            say(f"study {study.name} is {study.state}: no trial completed")
+        except ServerConflictError as error:
+            say(f"study {study.name} is {study.state}: {error.problem.get('detail')}")
     if study.state == "COMPLETED" and study.reason:
         say(f"the search stopped before using all its trials: {study.reason}")
     if study.state != "COMPLETED":
@@ -147,6 +147,7 @@ def _conclude(study: Study, server: str, json: bool) -> None:
 def _show_answer(answer: Answer) -> None:
     output.show(tables.answer_details(answer))
     show_findings(answer.diagnosis)
+    output.warn(answer.warnings)
     # On one line, so that it can be pasted.
     output.write(dumps(answer.schedule.to_dict()))
 
@@ -154,9 +155,3 @@ def _show_answer(answer: Answer) -> None:
 def _again(command: str, study: Study, server: str) -> str:
     flag = "" if server == settings.DEFAULT_SERVER else f" --server {masked(server)}"
     return f"lehr {command} {study.study_id}{flag}"
-
-
-def _warn(warnings: list[Any]) -> None:
-    for warning in warnings:
-        place = f"{warning.field}: " if warning.field else ""
-        say(f"warning: {place}{warning.message}", "yellow")

@@ -104,6 +104,7 @@ def _show(moved: Transfer) -> None:
     output.show(table)
     for name, factor in moved.groups.items():
         output.show(Text(f"{name}: {factor:.4g} times the original's rates"))
+    output.warn(moved.warnings)
     for caution in moved.cautions:
         say(f"caution: {caution}", "yellow")
     output.write(dumps(moved.schedule.to_dict()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from lehr.errors import Fault
 from lehr.terminal import CleanConsole, clean, escape_json
+from lehr.wire.base import Warning_
 
 PIPE_WIDTH = 140
 """The width of tables in files and pipes, which have none of their own."""
@@ -53,6 +55,13 @@ def document(value: Any) -> None:
 def say(message: str, style: str = "") -> None:
     """Print a message. Square brackets are not markup: they appear in bounds."""
     err.print(Text(message, style=style), soft_wrap=not err.is_terminal)
+
+
+def warn(warnings: Iterable[Warning_]) -> None:
+    """What an answer warns of, each with what it is about."""
+    for warning in warnings:
+        place = f"{warning.field}: " if warning.field else ""
+        say(f"warning: {place}{warning.message}", "yellow")
 
 
 def hint(message: str, command: str) -> None:

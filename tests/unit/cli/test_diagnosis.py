@@ -28,6 +28,31 @@ def test_what_is_wrong_is_told_with_its_remedy_and_its_numbers(stub: Stub) -> No
     assert json.loads(lehr("diagnose", "s1", "--json", "--server", stub.url).stdout) == [FINDING]
 
 
+LEFT_OUT = {"code": "part_left_out", "field": "diagnosis.rate_too_low", "message": "the server's log says why"}
+
+
+def test_what_is_missing_of_an_answer_is_told_on_stderr(stub: Stub) -> None:
+    document = {"study_id": "s1", "state": "COMPLETED", "metric": "val_loss", "direction": "minimize", "items": []}
+    schedule, losses = ANSWER["schedule"], [{"name": "val_loss", **dict.fromkeys(("value", "interval90", "error"))}]
+    losses[0] |= {"curves": 0, "doubt": {"code": "not_made", "message": "it could not be made"}}
+    forecast = {"knows_enough": False, "horizons": [], "suggestion": None, "losses": losses}
+    best = {"trial": 2, "value": 0.97, "schedule": schedule}
+    missing = {"warnings": [LEFT_OUT]}
+    stub.on("GET /v1/studies/s1", study(best=best))
+    stub.on("GET /v1/studies/s1/trials/3", trial(3, diagnosis=[], **missing))
+    stub.on("GET /v1/studies/s1/diagnosis", document | {"findings": []} | missing)
+    stub.on("GET /v1/studies/s1/best", ANSWER | missing)
+    stub.on("GET /v1/studies/s1/leaderboard", document | missing)
+    stub.on("GET /v1/studies/s1/front", document | {"target": 0.1, "reached": 0, "examined": 0} | missing)
+    forecast |= {"study_id": "s1", "schedule": schedule, "horizon_steps": 100}
+    stub.on("POST /v1/studies/s1/forecast", forecast | missing)
+    for command in ("diagnose", "diagnose --trial 3", "status", "best", "leaderboard", "front", "forecast"):
+        name, *options = command.split()
+        shown = lehr(name, "s1", *options, "--server", stub.url)
+        assert shown.exit_code == 0, shown.output
+        assert "warning: diagnosis.rate_too_low: the server's log says why" in shown.stderr, command
+
+
 def test_a_trials_diagnosis_is_findings_or_health_or_not_yet(stub: Stub) -> None:
     stub.on("GET /v1/studies/s1", study())
     stub.on("GET /v1/studies/s1/trials/3", trial(3, diagnosis=[FINDING]), trial(3, diagnosis=[]), trial(3))
