@@ -1,6 +1,6 @@
-"""A trial in Keras: `model.fit(..., callbacks=[TrialCallback(trial)])`.
+"""A Keras callback that runs a trial: `model.fit(..., callbacks=[TrialCallback(trial)])`.
 
-Imports keras, and is imported by nothing else of lehr.
+Imports keras; no other module of lehr imports this one.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from lehr.script.frameworks import kept_at, numbers, remove, require_horizon, re
 from lehr.script.ranks import launch
 from lehr.script.trial import ScriptTrial
 
-HORIZON = "Let epochs times steps_per_epoch be trial.horizon_steps."
+HORIZON = "Set epochs and steps_per_epoch so that their product is trial.horizon_steps."
 SUFFIX = ".weights.h5"
 
 
 class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Trains with the trial's rates, reports each epoch, and stops the fit where the trial should.
+    """Trains with the trial's rates, reports after each epoch, and stops the fit when the trial should stop.
 
-    It sets the rate before each batch (Keras keeps it in 32 bits) and, where the schedule cycles it, the momentum or
-    `beta_1`. An optimizer whose rate is a LearningRateSchedule is refused. Metrics have Keras' names: `val_loss`,
+    It sets the rate before each batch (Keras stores it in 32 bits) and, if the schedule cycles it, the momentum or
+    `beta_1`. An optimizer whose rate is a LearningRateSchedule is rejected. Metrics have Keras' names: `val_loss`,
     `accuracy`, …; `loss` is the training loss.
 
-    `folder`: where to save weights and optimizer after each epoch. To go on from what a lost attempt left there, train
-    with `model.fit(..., initial_epoch=callback.initial_epoch)`. Each epoch then begins with random numbers of its own,
-    so that a resumed training equals one that was never interrupted. The files are deleted once the trial has its
-    result. A training in several processes is refused.
+    `folder`: where to save weights and optimizer state after each epoch. To resume after a lost attempt, train with
+    `model.fit(..., initial_epoch=callback.initial_epoch)`. Each epoch is then seeded separately, so that a resumed
+    training equals an uninterrupted one. The files are deleted once the trial has its result. Distributed training is
+    rejected.
     """
 
     def __init__(self, trial: ScriptTrial, folder: str | os.PathLike[str] | None = None) -> None:
@@ -47,7 +47,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     @property
     def initial_epoch(self) -> int:
-        """How many epochs an earlier attempt has done, whose checkpoint is here; else 0."""
+        """The number of epochs in the checkpoint of an earlier attempt; 0 if there is none on this machine."""
         return 0 if self._resumed is None else int(Path(self._resumed).name.removesuffix(SUFFIX).rsplit("-", 1)[1])
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -55,7 +55,8 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self.params.get("steps") is not None:
             require_horizon(self._trial, self.params["epochs"] * self.params["steps"], HORIZON)
         if self.model.steps_per_execution != 1 or self.model.optimizer.gradient_accumulation_steps:
-            raise _refuse("batches are not steps of the optimizer", "one step a batch", "Leave both settings out.")
+            remedy = "Remove steps_per_execution and gradient_accumulation_steps."
+            raise _refuse("does not take one step for each batch", "one step per batch", remedy)
         if self._trial.momentum(0) is not None:
             self._require_momentum()
         self._require_settable_rate()
@@ -66,7 +67,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._folder is None:
             return
         if self._step == 0 and epoch != self.initial_epoch:
-            remedy = "Give fit initial_epoch=callback.initial_epoch."
+            remedy = "Call fit with initial_epoch=callback.initial_epoch."
             fault = Fault("initial_epoch", "is not that of the checkpoint", str(self.initial_epoch), epoch, remedy)
             raise InvalidValueError(fault)
         if self._step == 0 and epoch:
@@ -76,7 +77,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         optimizer = self.model.optimizer
         if hasattr(self.model, "jax_state_sync"):
-            # JAX trains on a copy of the variables: let it begin anew from what is set here.
+            # JAX trains on a copy of the variables; this makes it reload the values set here.
             self.model.jax_state_sync()
         optimizer.learning_rate = self._trial.lr(self._step)
         momentum = self._trial.momentum(self._step)
@@ -92,7 +93,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         metrics = numbers(logs or {})
         if not self._trial.should_stop:
             self._trial.report(self._step - 1, metrics, train_loss=(logs or {}).get("loss"), epoch=epoch + 1)
-        # Nothing is left to evaluate after the last epoch: who resumes from there would have no value.
+        # Not after the last epoch: a training resumed from there would have nothing left to evaluate, and no value.
         if self._folder is not None and self._step < self._trial.horizon_steps and not self._trial.should_stop:
             self._save(self._folder, epoch + 1)
 
@@ -102,13 +103,13 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self.model.save_weights(unfinished, overwrite=True)
         unfinished.replace(path)
         self._trial.saved(path)
-        # The server may still name the last but one.
+        # The previous checkpoint is kept, since the server may still refer to it.
         (folder / f"{self._stem}-{epochs - 2}{SUFFIX}").unlink(missing_ok=True)
 
     def _load(self, path: str) -> None:
         if not self.model.built:
-            remedy = "Build it, or give it a keras.Input, before fit."
-            raise _refuse("a checkpoint cannot be loaded into a model that is not built", "a built model", remedy)
+            remedy = "Call model.build, or add a keras.Input, before fit."
+            raise _refuse("cannot load a checkpoint, since the model is not built", "a built model", remedy)
         self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(path)
 
@@ -117,19 +118,19 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         try:
             optimizer.learning_rate = float(optimizer.learning_rate)
         except (TypeError, AttributeError):
-            remedy = "Give the optimizer a number, such as SGD(learning_rate=0.1): the trial's rates replace it."
-            bound = "a number"
-            raise _refuse(
-                "its rate is a LearningRateSchedule or a function, which cannot be set", bound, remedy
-            ) from None
+            remedy = "Use a number, such as SGD(learning_rate=0.1); the trial's rates replace it."
+            message = "has a LearningRateSchedule or a function as its rate, which cannot be set"
+            raise _refuse(message, "a number as the rate", remedy) from None
 
     def _require_momentum(self) -> None:
         if not getattr(self.model.optimizer, _momentum_name(self.model.optimizer), 0.0):
-            raise _refuse("it has no momentum to cycle", "SGD(momentum=0.9), Adam, …", "Give it momentum.")
+            remedy = "Use an optimizer with momentum."
+            raise _refuse("has no momentum to cycle", "SGD(momentum=0.9), Adam, …", remedy)
         if keras.backend.backend() != "torch" and not self.model.run_eagerly:
-            # A compiled step has the momentum of its first call for ever.
-            remedy = "Compile the model with run_eagerly=True, or leave the family one_cycle out of the space."
-            raise _refuse("its momentum cannot change in a compiled step", "the torch backend, or eager steps", remedy)
+            # A compiled step keeps the momentum of its first call.
+            remedy = "Compile the model with run_eagerly=True, or remove the family one_cycle from the space."
+            message = "cannot change its momentum in a compiled step"
+            raise _refuse(message, "the torch backend, or eager execution", remedy)
 
 
 def _momentum_name(optimizer: Any) -> str:

@@ -1,6 +1,6 @@
-"""A trial in Lightning's Trainer: `Trainer(..., callbacks=[TrialCallback(trial)])`.
+"""A Lightning callback that runs a trial: `Trainer(..., callbacks=[TrialCallback(trial)])`.
 
-Imports lightning, and is imported by nothing else of lehr.
+Imports lightning; no other module of lehr imports this one.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ from lehr.script.frameworks import (
 from lehr.script.trial import ScriptTrial
 
 TRAIN_LOSS = "train_loss"
-REMEDY = "Give the Trainer max_steps=trial.horizon_steps, and max_epochs=-1 unless they are enough."
+REMEDY = "Create the Trainer with max_steps=trial.horizon_steps and max_epochs=-1."
 SUFFIX = ".ckpt"
 
 log = logging.getLogger("lehr.script")
 
 
 class TrialCallback(Callback):
-    """Trains with the trial's rates, reports validations (or epochs where there are none), and stops where it should.
+    """Trains with the trial's rates, reports after each validation (or epoch, without validation), and stops when the
+    trial should stop.
 
-    It sets the rate, and the momentum or first beta where the schedule cycles it, before each batch; a scheduler of
-    `configure_optimizers` has no say. Parameter groups keep the ratios of their rates. Metrics are those that the
-    module logs; `train_loss` is taken for the training's. The last step is always validated.
+    It sets the rate, and the momentum or first beta if the schedule cycles it, before each batch; a scheduler from
+    `configure_optimizers` has no effect. Parameter groups keep the ratios of their rates. Metrics are those that the
+    module logs; `train_loss` is used as the training loss. The last step is always validated.
 
-    `folder`: where to save the training after each epoch. To go on from what a lost attempt left there, train with
-    `trainer.fit(..., ckpt_path=callback.checkpoint)`; the random numbers go on as well. The file is deleted once the
-    trial has its result.
+    `folder`: where to save the training after each epoch. To resume after a lost attempt, train with
+    `trainer.fit(..., ckpt_path=callback.checkpoint)`; the random state is restored as well. The file is deleted once
+    the trial has its result.
     """
 
     def __init__(self, trial: ScriptTrial, folder: str | os.PathLike[str] | None = None) -> None:
@@ -57,14 +58,14 @@ class TrialCallback(Callback):
 
     @property
     def checkpoint(self) -> str | None:
-        """The last checkpoint of an earlier attempt; None for a first attempt, or where it cannot be read here."""
+        """The last checkpoint of an earlier attempt; None if there is none on this machine."""
         return kept_at(self._trial)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the Trainer saves with its checkpoints: where the random numbers are."""
+        """The random state, which the Trainer saves with its checkpoints."""
         states = _collect_rng_states()
         if "numpy" in states:
-            # As plain numbers: a checkpoint that holds arrays is not loaded without trust in it.
+            # As plain numbers, since a checkpoint with arrays cannot be loaded with weights_only.
             name, keys, *rest = states["numpy"]
             states["numpy"] = (name, keys.tolist(), *rest)
         return {"random": states}
@@ -76,7 +77,7 @@ class TrialCallback(Callback):
         if len(trainer.optimizers) != 1:
             remedy = "Set the rates in the module, with trial.lr(step)."
             raise InvalidValueError(
-                Fault("optimizers", "one rate is for one optimizer", "1 optimizer", len(trainer.optimizers), remedy)
+                Fault("optimizers", "must be a single one", "1 optimizer", len(trainer.optimizers), remedy)
             )
         require_horizon(self._trial, trainer.estimated_stepping_batches, REMEDY)
         require_one_process(trainer.world_size)
@@ -84,7 +85,7 @@ class TrialCallback(Callback):
         if trainer.global_step == 0:
             warn_of_a_checkpoint(self.checkpoint, "trainer.fit(..., ckpt_path=callback.checkpoint)")
         if self._random is not None:
-            # The loaders that were made before draw the order of the epoch anew.
+            # Data loaders created before this draw the epoch's order again.
             _set_rng_states(self._random)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -95,7 +96,7 @@ class TrialCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # A Trainer that is asked to stop validates first, in the middle of an epoch as well.
+        # A Trainer that is asked to stop validates first, even in the middle of an epoch.
         if self._trial.should_stop or trainer.global_step >= self._trial.horizon_steps:
             trainer.should_stop = True
 
@@ -106,15 +107,15 @@ class TrialCallback(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.enable_validation:
             self._report(trainer)
-        # Nothing is left to validate after the last step: who resumes from there would have no value.
+        # Not after the last step: a training resumed from there would have nothing left to validate, and no value.
         if self._folder is not None and trainer.global_step < self._trial.horizon_steps:
             self._save(trainer, self._folder)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         last = trainer.global_step - 1
         if not self._trial.should_stop and self._trial.reported_step < last:
-            remedy = "Let check_val_every_n_epoch be 1, and no min_epochs beyond the horizon."
-            message, bound = "was not validated: an earlier value would be taken for the last", f"step {last}"
+            remedy = "Set check_val_every_n_epoch=1, and no min_epochs beyond the horizon."
+            message, bound = "was not validated, so an earlier value would count as the last", f"step {last}"
             raise InvalidValueError(Fault("the last step", message, bound, self._trial.reported_step, remedy))
 
     def _save(self, trainer: Trainer, folder: Path) -> None:

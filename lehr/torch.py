@@ -1,4 +1,4 @@
-"""A schedule as a live scheduler of torch: the one module of lehr that imports torch, and which nothing else imports.
+"""`ScheduleLR`: runs a schedule as a torch scheduler. The only module of lehr that imports torch; no other imports it.
 
 from lehr.schedules import Cosine
 from lehr.torch import ScheduleLR
@@ -24,25 +24,25 @@ from lehr.schedules.portable.closed_form import compiled
 from lehr.schedules.sampling import progress_at
 
 COMPILED = ("_lr_at", "_momentum_at")
-"""Functions made from the schedule, which no pickle can hold."""
+"""Functions compiled from the schedule, which cannot be pickled."""
 
 log = logging.getLogger("lehr.torch")
 
 
 class ScheduleLR(LRScheduler):
-    """Gives each parameter group the rate of its step and, where the schedule cycles it, the momentum.
+    """Sets the rate of each parameter group at each step and, if the schedule cycles it, the momentum.
 
-    `horizon_steps`: how many optimizer steps the training takes; from the last one on the rate stays. Adam and
-    its kin get the momentum as their first beta; an optimizer that reads neither is left alone, which is logged.
+    `horizon_steps`: the number of optimizer steps of the training; after the last one, the rate stays constant. Adam
+    and its variants get the momentum as their first beta; for an optimizer without either, a warning is logged.
 
-    `factors`: what the rate is multiplied by for each parameter group. By default the group of the highest rate has
-    the schedule's rate and the others keep their ratios to it, which is logged as a warning; `factors=[1.0, …]` gives
-    all of them one rate. A group that is added later keeps the rate that it comes with.
+    `factors`: the factor of the rate for each parameter group. By default, the group with the highest rate gets the
+    schedule's rate and the others keep their ratios to it, which is logged as a warning; `factors=[1.0, …]` gives all
+    groups the same rate. Groups added later keep their own rate.
 
-    Each rate is computed from its step alone, so that a loaded state goes on where it was saved, whether the
-    optimizer's own state is loaded before, afterwards or not at all.
+    Each rate is computed from its step alone, so that a loaded state continues where it was saved, whether the
+    optimizer's state is loaded before, afterwards or not at all.
 
-    Raises InvalidValueError for a horizon out of its bounds or factors of another number than the groups,
+    Raises InvalidValueError if the horizon is out of bounds or the number of factors is not that of the groups, and
     InvalidScheduleError for an adaptive schedule.
     """
 
@@ -63,23 +63,23 @@ class ScheduleLR(LRScheduler):
         if self._momentum_at is not None:
             reads = [set_momentum(group, self._momentum_at(0)) for group in optimizer.param_groups]
             if not all(reads):
-                log.warning("%s has no momentum to cycle: the schedule sets its rates alone", type(optimizer).__name__)
+                log.warning("%s has no momentum to cycle: the schedule only sets its rates", type(optimizer).__name__)
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | torch.Tensor]:
-        """The rate of each group at the present step."""
+        """The rate of each group at the current step."""
         rate = self._lr_at(self.last_epoch)
         later = self.optimizer.param_groups[len(self.factors) :]
         return [*(rate * factor for factor in self.factors), *(group["lr"] for group in later)]
 
     def get_last_lr(self) -> list[float | torch.Tensor]:
-        """The rate that each group has."""
+        """The rate that each group currently has."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self, epoch: int | None = None) -> None:
-        """Move on by one step, or to the step `epoch`."""
+        """Advance by one step, or to the step `epoch`."""
         if self._step_count < 2 or epoch is not None:
-            # torch's own way counts the first steps, and warns where the schedule is stepped before its optimizer.
+            # torch's implementation counts the first steps and warns if the schedule is stepped before its optimizer.
             super().step(epoch)
         else:
             self._step_count += 1
@@ -87,7 +87,7 @@ class ScheduleLR(LRScheduler):
         self._set()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands, and what the schedule is, all of it plain JSON values."""
+        """The current step and the schedule, as plain JSON values."""
         return {
             "schedule": self.schedule.to_dict(),
             "horizon_steps": self.horizon_steps,
@@ -97,10 +97,10 @@ class ScheduleLR(LRScheduler):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the state was saved.
+        """Continue from a saved state.
 
-        The schedule, the horizon and factors that were given stay those of this scheduler; ratios that the groups
-        kept are the saved ones.
+        The schedule, the horizon and explicit factors remain those of this scheduler; without explicit factors, the
+        saved ratios of the groups are restored.
         """
         self.last_epoch = state_dict["last_epoch"]
         self._step_count = state_dict["_step_count"]
@@ -127,7 +127,7 @@ class ScheduleLR(LRScheduler):
 
 
 def _kept_ratios(optimizer: Optimizer) -> list[float]:
-    """The ratios of the rates that the groups were made with, whatever an earlier scheduler has set since."""
+    """The ratios of the groups' initial rates, regardless of what an earlier scheduler has set since."""
     rates = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
     ratios = list(group_ratios(rates))
     if set(ratios) != {1.0}:
@@ -138,9 +138,9 @@ def _kept_ratios(optimizer: Optimizer) -> list[float]:
 def _checked(factors: Sequence[float], optimizer: Optimizer) -> list[float]:
     if len(factors) != len(optimizer.param_groups):
         bound = f"{len(optimizer.param_groups)} numbers"
-        remedy = "Give one factor for each parameter group."
-        raise InvalidValueError(Fault("factors", "are not as many as the groups", bound, factors, remedy))
+        remedy = "Pass one factor for each parameter group."
+        raise InvalidValueError(Fault("factors", "do not match the number of groups", bound, factors, remedy))
     if not all(0 <= factor < math.inf for factor in factors):
-        remedy = "Give 1 for the schedule's rate, 0 for a group that is not trained."
+        remedy = "Use 1 for the schedule's rate, 0 for a group that is not trained."
         raise InvalidValueError(Fault("factors", "are out of bounds", "finite numbers >= 0", factors, remedy))
     return [float(factor) for factor in factors]

@@ -1,6 +1,6 @@
-"""A trial in the Trainer of transformers: `Trainer(..., callbacks=[TrialCallback(trial)])`.
+"""A callback that runs a trial in the Trainer of transformers: `Trainer(..., callbacks=[TrialCallback(trial)])`.
 
-Imports transformers, and is imported by nothing else of lehr.
+Imports transformers; no other module of lehr imports this one.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from lehr.script.frameworks import (
 )
 from lehr.script.trial import ScriptTrial
 
-REMEDY = "Give TrainingArguments max_steps=trial.horizon_steps."
+REMEDY = "Set max_steps=trial.horizon_steps in TrainingArguments."
 OWNER = "lehr-trial.txt"
-"""The file in a checkpoint that says whose it is: trials may have been given one output_dir."""
+"""The file in a checkpoint that names its trial, since several trials may share an output_dir."""
 NEVER = "no"
-"""The eval_strategy of a Trainer that does not evaluate by itself."""
+"""The eval_strategy of a Trainer that does not evaluate."""
 
 log = logging.getLogger("lehr.script")
 
 
 class TrialCallback(TrainerCallback):
-    """Trains with the trial's rates, reports each evaluation, and stops the Trainer where the trial should.
+    """Trains with the trial's rates, reports after each evaluation, and stops the Trainer when the trial should stop.
 
-    It sets the rate, and the momentum or first beta where the schedule cycles it, before each step of the optimizer;
-    the Trainer's own scheduler has no say. Parameter groups keep the ratios of their rates. Metrics have the Trainer's
-    names: `eval_loss`, `eval_accuracy`, …. The last step is always evaluated. With `eval_strategy="no"` it reports the
+    It sets the rate, and the momentum or first beta if the schedule cycles it, before each optimizer step; the
+    Trainer's own scheduler has no effect. Parameter groups keep the ratios of their rates. Metrics have the Trainer's
+    names: `eval_loss`, `eval_accuracy`, …. The last step is always evaluated. With `eval_strategy="no"`, it reports the
     logged `loss`.
 
-    Checkpoints that the Trainer saves are remembered with the trial. To go on from the one that a lost attempt left,
-    train with `trainer.train(resume_from_checkpoint=callback.checkpoint)`, in an `output_dir` of each trial's own.
+    Checkpoints saved by the Trainer are recorded with the trial. To resume after a lost attempt, train with
+    `trainer.train(resume_from_checkpoint=callback.checkpoint)`, with a separate `output_dir` for each trial.
     """
 
     def __init__(self, trial: ScriptTrial) -> None:
@@ -50,14 +50,14 @@ class TrialCallback(TrainerCallback):
 
     @property
     def checkpoint(self) -> str | None:
-        """The last checkpoint of an earlier attempt; None for a first attempt, or where it cannot be read here."""
+        """The last checkpoint of an earlier attempt; None if there is none on this machine."""
         kept = kept_at(self._trial)
         if kept is None:
             return None
         owner = Path(kept) / OWNER
         if owner.is_file() and owner.read_text() == self._identity():
             return kept
-        log.warning("the checkpoint %s was replaced by another trial's: the trial begins anew", kept)
+        log.warning("the checkpoint %s was overwritten by another trial: the trial starts from scratch", kept)
         return None
 
     def on_train_begin(
@@ -78,7 +78,7 @@ class TrialCallback(TrainerCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # The Trainer logs what its own scheduler thinks the rate was; accelerate wraps that scheduler.
+        # The Trainer logs the rate from its own scheduler, which accelerate wraps; this makes it log the actual rates.
         assert self._groups is not None
         scheduler = getattr(kwargs["lr_scheduler"], "scheduler", kwargs["lr_scheduler"])
         scheduler._last_lr = self._groups.rates()
@@ -90,14 +90,14 @@ class TrialCallback(TrainerCallback):
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        # Called where max_steps ends an epoch as well. What was evaluated some steps before is not the trial's value.
+        # Also called when max_steps ends an epoch early. An evaluation some steps before is not the trial's value.
         is_unreported = self._trial.reported_step < state.global_step - 1
         if state.global_step >= state.max_steps and is_unreported and not self._trial.should_stop:
             control.should_log = True
             control.should_evaluate = args.eval_strategy != NEVER
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        # Nothing is left to evaluate after the last step: who resumes from there would have no value.
+        # Not after the last step: a training resumed from there would have nothing left to evaluate, and no value.
         if self._trial.should_stop or args.save_only_model or state.global_step >= state.max_steps:
             return
         folder = Path(args.output_dir or "").absolute() / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"

@@ -1,4 +1,4 @@
-"""Trials for a training script of one's own: it asks for them, trains with their rates, and reports.
+"""Runs a study's trials in your own training script: get trials, train with their rates, and report metrics.
 
 from lehr.script import ScriptClient
 

@@ -1,4 +1,4 @@
-"""Where a training script gets its trials from."""
+"""`ScriptClient`: gets trials from the server for a training script."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lehr.wire.leases import Claim, Lease, TaskOffer, WorkerInfo
 from lehr.wire.studies import FINISHED_STUDY_STATES, Study, StudySpec
 
 CLAIM_WAIT_SECONDS = 2.0
-"""How long the server holds a claim when there is no work: how soon a study that others finish is noticed."""
+"""How long the server holds a claim without work, and so how soon a study finished by others is noticed."""
 
 log = logging.getLogger("lehr.script")
 
@@ -35,18 +35,18 @@ HorizonSteps = SupportsIndex | Callable[[Mapping[str, Any]], SupportsIndex]
 class ScriptClient:
     """A training script's connection to a lehr server. Any number of processes may share a study.
 
-    `url`: of the server, without `/v1`. `device`: what the script trains on, for people to see. `leads_all_ranks`: this
-    is rank 0 of several processes for one training, and sends the others what each trial is; without it, a process with
-    a `WORLD_SIZE` above 1 is refused with InvalidValueError.
+    `url`: the server URL, without `/v1`. `device`: the device to show in lists of workers. `leads_all_ranks`: this
+    process is rank 0 of a distributed training and sends each trial to the other ranks; without it, a `WORLD_SIZE`
+    above 1 raises InvalidValueError.
 
-    As a context manager it ends a trial that is still open: an exception is the trial's failure, and
-    goes on to the script's end; Ctrl-C and `sys.exit` give the trial back.
+    As a context manager, it ends a trial that is still open: an exception fails the trial and propagates; Ctrl-C and
+    `sys.exit` release the trial for another attempt.
     """
 
     def __init__(self, url: str = DEFAULT_URL, *, device: str = "script", leads_all_ranks: bool = False) -> None:
         require_one_asker(leads_all_ranks=leads_all_ranks)
         self._url = url
-        # Calls are repeated here, for as long as it takes.
+        # Retries are done here, without a limit.
         self._client = Client(url, retry=None)
         self._worker_id = f"s-{uuid.uuid4().hex[:12]}"
         self._device = device
@@ -66,11 +66,11 @@ class ScriptClient:
             self._client.close()
 
     def close(self) -> None:
-        """Give back a trial that is still open, and let the connections go. The client is of no use afterwards."""
+        """Release a trial that is still open, and close the connections. The client cannot be used afterwards."""
         self.__exit__(None, None, None)
 
     def _leave(self, error: BaseException | None = None) -> None:
-        """End a trial that is still open: the script went on without having asked for the next one."""
+        """End a trial that is still open because the script left the loop over trials."""
         if self._trial is not None:
             self._trial.end(error or GeneratorExit())
 
@@ -83,22 +83,22 @@ class ScriptClient:
         params_schema: Mapping[str, Any] | None = None,
         folds: bool = False,
     ) -> Iterator[ScriptTrial]:
-        """The study's trials for as long as it has any, one after the other; the one before ends as the next is asked.
+        """Iterate over the study's trials until it has finished. Requesting the next trial ends the previous one.
 
-        `study`: one that was posted, its id, or what to post. What is posted here is one study for all processes that
-        ask for the same; to search again, change its name.
-        `horizon_steps`: optimizer steps of a whole training, or a function of the study's parameters that tells.
-        `metrics`, `params_schema`: what the script reports, and the JSON Schema of its parameters; the server checks
-        later studies of the task against them.
-        `folds`: the script holds out each trial's `fold` of its data; without it studies with folds are refused.
+        `study`: an existing study, its id, or a spec. All processes that pass the same spec share one study; to search
+        again, change its name.
+        `horizon_steps`: optimizer steps of a full training, or a function of the study's parameters that returns them.
+        `metrics`, `params_schema`: the metrics that the script reports, and the JSON Schema of its parameters; the
+        server validates later studies of the task against them.
+        `folds`: whether the script holds out each trial's `fold` of its data; required for studies with folds.
 
-        Raises UnreachableError when the server does not answer at first; later it is waited for. Raises
-        InvalidValueError for a horizon without a step.
+        Raises UnreachableError if the server does not respond to the first call; later calls are retried without a
+        limit. Raises InvalidValueError if the horizon is less than one step.
         """
         posted = self._find(study)
         task = posted.spec["task"]
         steps = horizon_steps(task["params"]) if callable(horizon_steps) else horizon_steps
-        whole = require_whole("horizon_steps", steps, 1, MAX_HORIZON_STEPS, "Give a training's length in steps.")
+        whole = require_whole("horizon_steps", steps, 1, MAX_HORIZON_STEPS, "Set the length of a training in steps.")
         offer = TaskOffer.model_validate(
             {
                 "name": task["name"],
@@ -115,7 +115,7 @@ class ScriptClient:
             try:
                 yield trial
             except GeneratorExit:
-                # An exception in the loop closes this first. What it was, only the client's own block hears.
+                # An exception in the loop closes this generator first. Only the client's __exit__ gets the exception.
                 if not self._is_entered:
                     self._leave()
                 raise
@@ -124,7 +124,7 @@ class ScriptClient:
     def _find(self, study: Study | StudySpec | Mapping[str, Any] | str) -> Study:
         if isinstance(study, Study):
             return study
-        # Patient for a while only: the first call shows whether the URL is right.
+        # With limited retries, since the first call shows whether the URL is right.
         with Client(self._url) as client:
             if isinstance(study, str):
                 return client.study(study)
@@ -133,7 +133,7 @@ class ScriptClient:
             return client.create_study(study, idempotency_key=f"script-{digest[:32]}")
 
     def _next_lease(self, study_id: str, offer: TaskOffer) -> Lease | None:
-        """None when the study has finished."""
+        """The next lease; None once the study has finished."""
         never = threading.Event()
         worker = WorkerInfo(
             id=self._worker_id, name=f"{socket.gethostname()}/{os.getpid()}", device=self._device, tasks=[offer]
@@ -141,7 +141,7 @@ class ScriptClient:
         wait_seconds = 0.0
         while True:
             claim = Claim(worker=worker, study=study_id, wait_seconds=wait_seconds)
-            # One key for all repetitions: a claim whose answer was lost gets the same lease again.
+            # One key for all retries: a claim whose response was lost returns the same lease.
             lease = keep_trying(partial(self._client.claim, claim, idempotency_key=uuid.uuid4().hex), never)
             if lease is not None:
                 return lease
@@ -154,5 +154,5 @@ class ScriptClient:
 
 
 def _share(whole: int, fraction: float) -> int:
-    """Steps of a trial over a part of the horizon (halves round up)."""
+    """The steps of a trial over a fraction of the horizon (halves round up)."""
     return max(1, math.floor(whole * fraction + 0.5))

@@ -1,4 +1,4 @@
-"""What the callbacks for training frameworks share."""
+"""Helpers shared by the callbacks for Keras, Lightning and transformers."""
 
 from __future__ import annotations
 
@@ -16,33 +16,35 @@ log = logging.getLogger("lehr.script")
 
 
 def require_horizon(trial: ScriptTrial, steps: float, remedy: str) -> None:
-    """Raises InvalidValueError unless the framework is about to take as many steps as the trial has."""
+    """Raise InvalidValueError unless the framework will train for the trial's horizon."""
     if steps != trial.horizon_steps:
         bound = f"{trial.horizon_steps} steps, the trial's horizon"
-        raise InvalidValueError(Fault("steps", "the training has another length", bound, steps, remedy))
+        raise InvalidValueError(Fault("steps", "do not match the trial's horizon", bound, steps, remedy))
 
 
 def require_one_process(processes: int) -> None:
-    """Raises InvalidValueError where other processes take part in the training, which have no trial."""
+    """Raise InvalidValueError for distributed training, since the other processes have no trial."""
     if processes > 1:
-        remedy = "Train on one device, or set the rates yourself with trial.lr(step), which rank 0 sends to the others."
-        message = "the other processes would train with other rates"
+        remedy = "Train on one device, or set the rates yourself: send trial.lr(step) from rank 0 to the other ranks."
+        message = "would train with different rates, since only one process has the trial"
         raise InvalidValueError(Fault("processes", message, "1 process", processes, remedy))
 
 
 class Groups:
-    """The parameter groups of a torch optimizer: the highest has the schedule's rate, the others keep their ratios."""
+    """Sets the rates of a torch optimizer's parameter groups. The group with the highest rate gets the schedule's rate;
+    the others keep their ratios to it.
+    """
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = optimizer
-        # As torch's schedulers do: the optimizer's saved state then has it for whoever resumes.
+        # As torch's schedulers do, so that the optimizer's saved state has the initial rate when training resumes.
         rates = [float(group.setdefault("initial_lr", float(group["lr"]))) for group in optimizer.param_groups]
         self._ratios = list(group_ratios(rates))
         if set(self._ratios) != {1.0}:
             log.warning("%s", ratios_text(self._ratios))
 
     def set(self, lr: float, momentum: float | None) -> None:
-        """Give each group its rate and, unless None, the momentum or first beta; later groups keep their own."""
+        """Set each group's rate and, unless None, its momentum or first beta. Groups added later are not changed."""
         for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=False):
             set_rate(group, lr * ratio)
             if momentum is not None:
@@ -53,8 +55,8 @@ class Groups:
 
 
 def report(trial: ScriptTrial, step: int, metrics: Mapping[str, float], **other: Any) -> None:
-    """Report an evaluation. One of a step that was reported adds what is new, and replaces nothing: frameworks evaluate
-    again after the training, perhaps with other weights.
+    """Report an evaluation. If the step was already reported, only new metrics are added, since frameworks may evaluate
+    again after the training with different weights.
     """
     if trial.should_stop:
         return
@@ -65,7 +67,7 @@ def report(trial: ScriptTrial, step: int, metrics: Mapping[str, float], **other:
 
 
 def numbers(metrics: Mapping[str, Any], besides: Iterable[str] = ()) -> dict[str, float]:
-    """The metrics that are single numbers."""
+    """The metrics that are scalars, as floats."""
     left_out = set(besides)
     return {
         name: float(value)
@@ -75,17 +77,19 @@ def numbers(metrics: Mapping[str, Any], besides: Iterable[str] = ()) -> dict[str
 
 
 def kept_at(trial: ScriptTrial) -> str | None:
-    """The checkpoint of an earlier attempt, if it is on this machine."""
+    """The checkpoint of an earlier attempt, if it exists on this machine."""
     if trial.checkpoint is None or os.path.exists(trial.checkpoint):
         return trial.checkpoint
-    log.warning("the checkpoint %s is not on this machine: the trial begins anew", trial.checkpoint)
+    log.warning("the checkpoint %s does not exist on this machine: the trial starts from scratch", trial.checkpoint)
     return None
 
 
 def warn_of_a_checkpoint(checkpoint: str | None, call: str) -> None:
-    """Say that a training begins anew, though an earlier attempt left a checkpoint that `call` would use."""
+    """Warn that a training starts from scratch, although an earlier attempt left a checkpoint for `call`."""
     if checkpoint is not None:
-        log.warning("this training begins anew, though an earlier attempt left a checkpoint: %s goes on from it", call)
+        log.warning(
+            "this training starts from scratch, although an earlier attempt left a checkpoint: resume with %s", call
+        )
 
 
 def remove(folder: Path, pattern: str) -> None:

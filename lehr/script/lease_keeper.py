@@ -1,4 +1,4 @@
-"""The thread that keeps a trial's lease alive and carries its reports, while the script trains."""
+"""A background thread that renews a trial's lease and sends its reports while the script trains."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ REPORTS_PER_CALL = 1000
 
 
 class Keeper:
-    """Speaks for the one trial of a lease: a beat every `beat_seconds`, reports in their order as they come.
+    """Sends heartbeats every `beat_seconds`, and reports in order as they come, for the single trial of a lease.
 
-    `directive` is what the server said last. A call that fails is repeated for ever; training goes on meanwhile.
+    `directive`: the server's latest. Failed calls are retried without a limit while training continues.
     """
 
     def __init__(self, client: Client, lease: Lease, horizon_steps: int) -> None:
-        """`client`: one that does not repeat calls itself."""
+        """`client`: a client without retries."""
         (trial,) = lease.trials
         self.held = TrialAttempt(trial=trial.trial, attempt=trial.attempt)
         self.directive: Directive = "continue"
@@ -30,7 +30,7 @@ class Keeper:
         self._horizon_steps = horizon_steps
         self._reports: list[Report] = []
         self._checkpoint: str | None = None
-        """Where the training was saved last, until the server knows."""
+        """The latest checkpoint that the server has not acknowledged yet."""
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lease-{lease.lease_id}", daemon=True)
@@ -39,7 +39,7 @@ class Keeper:
         self._thread.start()
 
     def put(self, report: Report | None, checkpoint: str | None) -> None:
-        """Send this after what was put before, unless the server wants no more."""
+        """Queue a report and a checkpoint, unless the trial has ended for the server."""
         with self._changed:
             if self._is_wanted():
                 self._reports += [] if report is None else [report]
@@ -47,12 +47,12 @@ class Keeper:
                 self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until the server has acknowledged every report and checkpoint, or wants none any more."""
+        """Wait until the server has acknowledged all reports and checkpoints, or the trial has ended for it."""
         with self._changed:
             self._changed.wait_for(lambda: not self._has_news())
 
     def close(self) -> None:
-        """End the thread: nothing is sent afterwards, but what is under way."""
+        """Stop the thread. Nothing more is sent, except for a call already in progress."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -66,7 +66,7 @@ class Keeper:
                 )
                 reports, checkpoint = self._reports[:REPORTS_PER_CALL], self._checkpoint
             if not self._closed.is_set():
-                self._speak(reports, checkpoint)
+                self._send(reports, checkpoint)
 
     def _has_news(self) -> bool:
         return bool(self._reports) or self._checkpoint is not None
@@ -74,35 +74,35 @@ class Keeper:
     def _is_wanted(self) -> bool:
         return self.refusal is None and self.directive in ("continue", "prune")
 
-    def _speak(self, reports: list[Report], checkpoint: str | None) -> None:
+    def _send(self, reports: list[Report], checkpoint: str | None) -> None:
         try:
             answer = keep_trying(lambda: self._call(reports, checkpoint), self._closed)
-            self._hear(answer.trials[self.held.trial], len(reports), checkpoint)
+            self._acknowledge(answer.trials[self.held.trial], len(reports), checkpoint)
         except (LostLeaseError, NotFoundError):
-            self._hear("lost", len(reports), checkpoint)
+            self._acknowledge("lost", len(reports), checkpoint)
         except UnreachableError:
             return
         except ServerError as error:
             if not self._closed.is_set():
                 self.refusal = error
-                self._hear(self.directive, len(reports), checkpoint)
+                self._acknowledge(self.directive, len(reports), checkpoint)
 
     def _call(self, reports: list[Report], checkpoint: str | None) -> LeaseAnswer:
         if not reports and checkpoint is None:
             return self._client.renew(self._lease.lease_id, Renewal(trials=[self.held]))
-        letter = TrialReports(
+        entry = TrialReports(
             trial=self.held.trial,
             attempt=self.held.attempt,
             horizon_steps=self._horizon_steps,
             reports=reports,
             checkpoint=checkpoint,
         )
-        return self._client.report(self._lease.lease_id, ReportBatch(trials=[letter]))
+        return self._client.report(self._lease.lease_id, ReportBatch(trials=[entry]))
 
-    def _hear(self, directive: Directive, sent: int, checkpoint: str | None) -> None:
+    def _acknowledge(self, directive: Directive, sent: int, checkpoint: str | None) -> None:
         with self._changed:
             self.directive = directive
-            # What nobody wants is not waited for either.
+            # If the trial has ended for the server, the rest is dropped, so that `flush` does not wait for it.
             del self._reports[: sent if self._is_wanted() else len(self._reports)]
             if self._checkpoint == checkpoint or not self._is_wanted():
                 self._checkpoint = None

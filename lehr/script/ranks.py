@@ -1,4 +1,4 @@
-"""Whether this process is one of several that a launcher started for a single training."""
+"""Detects distributed training, where several processes train one model, and allows only rank 0 to get trials."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from lehr.errors import Fault, InvalidValueError
 
 REMEDY = (
-    "Ask for trials on rank 0 alone with ScriptClient(url, leads_all_ranks=True), and send the others each trial's "
-    "schedule, seed and horizon_steps (torch.distributed.broadcast_object_list)."
+    "Get trials only on rank 0, with ScriptClient(url, leads_all_ranks=True), and send each trial's schedule, seed and "
+    "horizon_steps to the other ranks (torch.distributed.broadcast_object_list)."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How many processes train together, which one this is, and the variables that say so."""
+    """The number of processes of a distributed training, this process's rank, and the variables that set them."""
 
     processes: int
     rank: str
@@ -26,27 +26,27 @@ class Launch:
 
 
 def launch() -> Launch:
-    """What the launcher says to each process: torchrun, accelerate and Lightning, Keras, or TensorFlow."""
-    found = [
+    """The launch as set by torchrun, accelerate and Lightning, by Keras, or by TensorFlow."""
+    launches = [
         _counted("WORLD_SIZE", "RANK"),
         _counted("KERAS_DISTRIBUTION_NUM_PROCESSES", "KERAS_DISTRIBUTION_PROCESS_ID"),
         _of_tensorflow("TF_CONFIG"),
     ]
-    return max(found, key=lambda one: one.processes)
+    return max(launches, key=lambda one: one.processes)
 
 
 def require_one_asker(*, leads_all_ranks: bool) -> None:
-    """Raises InvalidValueError where several ranks would each get a trial of their own and train it together."""
+    """Raise InvalidValueError if each rank of a distributed training would get a different trial."""
     found = launch()
     if found.processes <= 1:
         return
     if not leads_all_ranks:
-        message = "is above 1: each of these processes would be given another trial"
+        message = "is above 1: each process would get a different trial"
         bound = "1 process for each trial"
         raise InvalidValueError(Fault(found.count_variable, message, bound, found.processes, REMEDY))
     if found.rank != "0":
         raise InvalidValueError(
-            Fault(found.rank_variable, "is not the one that asks for trials", "rank 0", found.rank, REMEDY)
+            Fault(found.rank_variable, "is not 0: only rank 0 may get trials", "rank 0", found.rank, REMEDY)
         )
 
 
@@ -57,12 +57,12 @@ def _counted(count_variable: str, rank_variable: str) -> Launch:
 
 
 def _of_tensorflow(variable: str) -> Launch:
-    """Chief and workers; parameter servers and evaluators train nothing."""
+    """Counts chiefs and workers; parameter servers and evaluators do not train."""
     try:
         config: Any = json.loads(os.environ.get(variable, "{}"))
         cluster, task = config.get("cluster", {}), config.get("task", {})
         chiefs, workers = len(cluster.get("chief", ())), len(cluster.get("worker", ()))
         index, is_worker = int(task.get("index", 0)), task.get("type", "worker") == "worker"
     except (ValueError, TypeError, AttributeError):
-        return Launch(1, "0", variable, variable)  # TensorFlow itself says what is wrong with it.
+        return Launch(1, "0", variable, variable)  # TensorFlow itself reports the error.
     return Launch(chiefs + workers, str(index + chiefs if is_worker else index), variable, variable)

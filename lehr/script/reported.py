@@ -1,4 +1,4 @@
-"""What a script has reported of its trial, and what that makes of the trial."""
+"""Collects a script's reports of a trial and derives its value, divergence and missing metrics."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ TRAIN_LOSS = "train_loss"
 
 
 class Reported:
-    """`metric`: the objective. `followed`: what an adaptive schedule follows. `bounded`: what the study constrains."""
+    """The reports of a trial. `metric`: the objective. `followed`: the metric that an adaptive schedule follows.
+    `bounded`: the metrics that the study constrains.
+    """
 
     def __init__(self, metric: str, followed: Collection[str] = (), bounded: Collection[str] = ()) -> None:
         self.step = -1
         """The last step reported."""
         self.last: Report | None = None
         self.value: float | None = None
-        """The objective, as reported last."""
+        """The objective's last reported value."""
         self.train_loss: float | None = None
         self.divergence: str | None = None
-        """Why the trial has diverged."""
+        """Why the trial has diverged; None if it has not."""
         self._metric = metric
         self._needed = {metric, *followed, *bounded}
         self._awaited = {metric, *followed}
@@ -32,9 +34,9 @@ class Reported:
         self._reader = MetricReader(self._needed)
 
     def take(self, row: Report, metrics: Mapping[str, Any], train_loss: float | None) -> dict[str, float]:
-        """Add metrics to a report, which becomes the last one, and return them as numbers.
+        """Add metrics to a report, make it the last one, and return the metrics as floats.
 
-        Raises InvalidValueError for a metric of the study that is not a number; nothing is taken then.
+        Raises InvalidValueError, and changes nothing, if a metric that the study needs is not a number.
         """
         values = self._reader.read(metrics)
         if train_loss is not None and TRAIN_LOSS in self._needed:
@@ -51,11 +53,11 @@ class Reported:
         return values
 
     def missing(self) -> str | None:
-        """What is wrong where the objective, or what the schedule follows, was never reported: None where it was."""
+        """An error text if the objective, or the metric that the schedule follows, was never reported; else None."""
         if self.value is not None and not self._awaited:
             return None
         name = min(self._awaited)
-        text = f"the script never reported {name}: trial.report(step, {{{name!r}: …}})"
+        text = f"the script never reported {name}; call trial.report(step, {{{name!r}: …}})"
         if not self._names:
             return f"{text}. It reported nothing."
         near = suggest(name, self._names, "the study's metric")

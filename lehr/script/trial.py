@@ -1,4 +1,4 @@
-"""A trial in the hands of a training script."""
+"""`ScriptTrial`: a trial in a training script, with its rates and reports."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ log = logging.getLogger("lehr.script")
 
 
 class ScriptTrial:
-    """One training: `schedule` over `horizon_steps` steps, from the random `seed`, with the study's `params`.
+    """One training: `schedule` over `horizon_steps` steps, with the random `seed` and the study's `params`.
 
-    Set the rate of each step before it is taken: `lr(step)`, and `momentum(step)` unless that is None. Report
-    metrics as they come, the study's objective among them; what it was last counts. Stop where `should_stop` says so.
+    Before each step, set the rate `lr(step)`, and the momentum `momentum(step)` unless it is None. Report metrics,
+    including the study's objective, whose last value counts. Stop the training when `should_stop` is true.
 
-    A trial ends when the next one is asked for: COMPLETED, or as it was pruned, diverged or lost. As a context manager
-    it ends with its block, and an exception in there is its failure, not the script's.
+    A trial ends when the next one is requested: as COMPLETED, or as pruned, diverged or lost. As a context manager, it
+    ends with its block, and an exception in the block fails the trial, not the script.
     """
 
     def __init__(self, client: Client, lease: Lease, horizon_steps: int) -> None:
@@ -43,17 +43,17 @@ class ScriptTrial:
         self.purpose: Purpose = leased.purpose
         self.seed: int = leased.seed
         self.fold: Fold | None = leased.fold
-        """Which part of the data to hold out to validate on: `fold.index` of `fold.count`. None: the script's own."""
+        """The fold of the data to hold out for validation: `fold.index` of `fold.count`. None: the script's split."""
         self.schedule: Schedule = leased.schedule
         self.params: Mapping[str, Any] = lease.study.task.get("params") or {}
         self.metric: str = str(lease.study.objective["metric"])
-        """The objective's name."""
+        """The name of the objective's metric."""
         self.horizon_steps = horizon_steps
         self.report_every_steps: int | None = leased.report_every_steps
-        """Of a range test: report the training loss at least this often; nothing else need be evaluated. Where
-        `val_loss` is told too, now and then, the bounds hang on it, and hold the best rate more often."""
+        """In a range test, report the training loss at least this often; no evaluation is needed. If `val_loss` is also
+        reported now and then, the bounds are based on it and contain the best rate more often."""
         self.checkpoint: str | None = leased.checkpoint
-        """Where an earlier attempt said that it had saved the training."""
+        """The checkpoint saved by an earlier attempt, if any."""
         self._client = client
         self._lease_id = lease.lease_id
         self._keeper = Keeper(client, lease, horizon_steps)
@@ -66,18 +66,18 @@ class ScriptTrial:
         self._keeper.start()
 
     def lr(self, step: int) -> float:
-        """The rate of a step, counted from 0. That of a `plateau` depends on what was reported before."""
+        """The rate of a step, counted from 0. For a `plateau` schedule, it depends on earlier reports."""
         if self._plateau is not None:
             return self._plateau.lr_at(progress_at(step, self.horizon_steps))
         return self.schedule.lr(step, self.horizon_steps)
 
     def momentum(self, step: int) -> float | None:
-        """The momentum of a step (Adam's first beta); None where the schedule leaves it alone."""
+        """The momentum of a step (Adam's first beta); None if the schedule does not set it."""
         return self.schedule.momentum(step, self.horizon_steps)
 
     @property
     def should_stop(self) -> bool:
-        """Whether the rest of the training would be for nothing: pruned, cancelled, lost, or diverged."""
+        """Whether to stop the training: the trial was pruned, cancelled, lost, or has diverged."""
         return self._ended or self._reported.divergence is not None or self._keeper.directive != "continue"
 
     @property
@@ -99,14 +99,14 @@ class ScriptTrial:
         epoch: SupportsFloat | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Report how the training stands after a step; steps increase. A thread sends it, so this takes no time.
+        """Report metrics after a step; steps must increase. Returns at once: a background thread sends the report.
 
-        Numbers may be Python's, NumPy's or torch's. A training loss or an objective that is not finite makes the trial
-        DIVERGED, which is a result. A metric that the study does not need and that cannot be kept is left out with a
-        warning. `checkpoint`: as for `saved`.
+        Numbers may be Python, NumPy or torch scalars. A training loss or objective that is not finite makes the trial
+        DIVERGED, which is a valid result. Metrics that the study does not need are left out with a warning if they
+        cannot be stored. `checkpoint`: as in `saved`.
 
-        Raises InvalidValueError for what cannot be reported, ConflictError when the trial has ended, and ServerError
-        when the server refused an earlier report.
+        Raises InvalidValueError for invalid values, ConflictError if the trial has ended, and ServerError if the server
+        rejected an earlier report.
         """
         self._require_open()
         number = as_step(step, self._reported.step, self.horizon_steps)
@@ -116,7 +116,7 @@ class ScriptTrial:
     def amend(self, metrics: Mapping[str, SupportsFloat], *, train_loss: SupportsFloat | None = None) -> None:
         """Add metrics to the last report, such as those of a second evaluation after the same step.
 
-        Raises as `report` does, and ConflictError when nothing was reported yet.
+        Raises the same errors as `report`, and ConflictError if nothing was reported yet.
         """
         self._require_open()
         if self._reported.last is None:
@@ -124,7 +124,7 @@ class ScriptTrial:
         self._put(self._reported.last, metrics, train_loss, None)
 
     def saved(self, checkpoint: str | os.PathLike[str]) -> None:
-        """Say where the training was just saved. Should this process be lost, the next attempt finds it in
+        """Record where the training was just saved. If this process is lost, the next attempt gets the path in
         `trial.checkpoint`.
         """
         self._require_open()
@@ -140,7 +140,7 @@ class ScriptTrial:
         if self._keeper.refusal is not None:
             raise self._keeper.refusal
         if self._ended:
-            raise ConflictError(f"trial {self.number} has ended: ask for the next one")
+            raise ConflictError(f"trial {self.number} has ended; request the next one")
 
     def _put(
         self, row: Report, metrics: Mapping[str, Any], train_loss: SupportsFloat | None, checkpoint: str | None
@@ -163,10 +163,10 @@ class ScriptTrial:
         return False
 
     def end(self, error: BaseException | None = None) -> None:
-        """Tell the trial's result; waits until the server has heard it. Does nothing for a trial that has ended.
+        """Send the trial's result and wait until the server has received it. Does nothing if the trial has ended.
 
-        `error`: why the training ended. An exception makes the trial FAILED; with anything else that ends a program,
-        such as KeyboardInterrupt, it is given back for another attempt, unless its last step was reported.
+        `error`: what ended the training. An Exception makes the trial FAILED; any other BaseException, such as
+        KeyboardInterrupt, releases it for another attempt, unless its last step was reported.
         """
         if self._ended:
             return
@@ -177,7 +177,7 @@ class ScriptTrial:
             if directive == "cancel" or (directive in ("continue", "prune") and self._settle(error)):
                 self._clean_up()
         except (LostLeaseError, NotFoundError):
-            log.warning("trial %d was lost: another process has it, or its study is gone", self.number)
+            log.warning("trial %d was lost: another process has it, or its study was deleted", self.number)
         finally:
             self._keeper.close()
 
@@ -203,7 +203,7 @@ class ScriptTrial:
         return True
 
     def _result(self, error: Exception | None) -> tuple[FinishState, float | None, str | None]:
-        """State, value and error, as the wire has them."""
+        """The trial's final state, value and error."""
         if error is not None:
             return "FAILED", None, _storable("".join(traceback.format_exception(error)))
         reported = self._reported
@@ -216,13 +216,15 @@ class ScriptTrial:
         missing = reported.missing()
         if missing is None and reported.step < self.horizon_steps - 1:
             log.warning(
-                "trial %d counts with the value of its last report, after step %d of 0 to %d",
+                "trial %d counts with the value of its last report, at step %d of 0 to %d",
                 self.number, reported.step, self.horizon_steps - 1,
             )  # fmt: skip
         return ("COMPLETED", reported.value, None) if missing is None else ("FAILED", None, missing)
 
 
 def _storable(text: str) -> str:
-    """The text's end, where a traceback names the exception, without passwords and what the wire refuses."""
+    """The end of the text, where a traceback names the exception, without passwords and characters that the server
+    rejects.
+    """
     text = without_passwords(text).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()
     return text[-MAX_ERROR_CHARACTERS:]

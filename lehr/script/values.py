@@ -1,4 +1,4 @@
-"""The numbers and names that scripts report, as the wire carries them."""
+"""Validates and converts the steps, metrics and checkpoints that scripts report."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from lehr.wire.base import LARGEST_VALUE, MetricName
 from lehr.wire.leases import MAX_CHECKPOINT_CHARACTERS, MAX_METRICS
 
 COUNTING = (
-    "Count the steps of the optimizer through the whole training, not the batches of an epoch: the first is 0, the "
-    "last trial.horizon_steps - 1."
+    "Count optimizer steps over the whole training, not batches within an epoch, from 0 to trial.horizon_steps - 1."
 )
 _NAME: TypeAdapter[str] = TypeAdapter(MetricName)
 
@@ -25,61 +24,62 @@ log = logging.getLogger("lehr.script")
 
 
 def as_step(step: object, last: int, horizon_steps: int) -> int:
-    """The step of a report that follows one of step `last` (-1: none).
+    """The step of a report that follows one at step `last` (-1: none).
 
-    Raises InvalidValueError for a step that is no whole number, beyond the horizon, repeated or before the last one.
+    Raises InvalidValueError for a step that is not a whole number, beyond the horizon, or not after the last one.
     """
-    left = f"a whole number in [{last + 1}, {horizon_steps - 1}]"
-    bound = left if last + 1 < horizon_steps else f"none: {last} is the last step"
+    allowed = f"a whole number in [{last + 1}, {horizon_steps - 1}]"
+    bound = allowed if last + 1 < horizon_steps else f"none: {last} is the last step"
     whole = require_whole("step", step, 0, None, COUNTING)
     if whole >= horizon_steps:
         raise InvalidValueError(Fault("step", "is beyond the trial's horizon", bound, whole, COUNTING))
     if whole == last:
-        remedy = f"Report each step once, with all its metrics, or add to it with trial.amend(metrics). {COUNTING}"
-        raise InvalidValueError(Fault("step", "was reported before", bound, whole, remedy))
+        remedy = f"Report each step once with all its metrics, or add metrics with trial.amend(metrics). {COUNTING}"
+        raise InvalidValueError(Fault("step", "was already reported", bound, whole, remedy))
     if whole < last:
-        raise InvalidValueError(Fault("step", f"comes before step {last}, reported last", bound, whole, COUNTING))
+        message = f"is before step {last}, the last one reported"
+        raise InvalidValueError(Fault("step", message, bound, whole, COUNTING))
     return whole
 
 
 def as_number(name: str, value: Any) -> float:
-    """The float of anything that is one number: of Python, NumPy, torch, a Decimal, a Fraction.
+    """Convert a scalar of Python, NumPy or torch, a Decimal or a Fraction to a float.
 
-    Raises InvalidValueError for anything else. What is too large for a float is infinite.
+    Raises InvalidValueError for anything else. Values too large for a float become infinite.
     """
     try:
         if isinstance(value, str | bytes):
             raise TypeError
-        # A tensor that requires a gradient, or an array of one element, warns about float() but not about item().
+        # float() warns for a tensor that requires a gradient and for an array of one element; item() does not.
         return float(value.item() if hasattr(value, "item") else value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
     except (TypeError, ValueError, RuntimeError):
         remedy = "Report a float, or a NumPy or torch value with one element."
-        raise InvalidValueError(Fault(name, "is not a number", "one number", value, remedy)) from None
+        raise InvalidValueError(Fault(name, "is not a number", "a single number", value, remedy)) from None
 
 
 def as_epoch(epoch: Any) -> float:
-    """Raises InvalidValueError unless it is a number from 0 to LARGEST_VALUE."""
+    """Convert an epoch to a float. Raises InvalidValueError unless it is a number from 0 to LARGEST_VALUE."""
     number = as_number("epoch", epoch)
     if not 0 <= number <= LARGEST_VALUE:
-        remedy = "Report how many passes over the data are done, or leave it out."
+        remedy = "Report the number of completed passes over the data, or omit it."
         raise InvalidValueError(Fault("epoch", "is out of bounds", f"0 to {LARGEST_VALUE:g}", epoch, remedy))
     return number
 
 
 def as_checkpoint(path: object) -> str:
-    """Raises InvalidValueError for what is no path, or too long a one."""
+    """Convert a path to text. Raises InvalidValueError if it is not a path, or too long."""
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
     if not isinstance(text, str) or not 0 < len(text) <= MAX_CHECKPOINT_CHARACTERS or "\x00" in text:
-        bound, remedy = f"1 to {MAX_CHECKPOINT_CHARACTERS} characters", "Give the path of the saved training."
+        bound, remedy = f"1 to {MAX_CHECKPOINT_CHARACTERS} characters", "Pass the path of the saved checkpoint."
         raise InvalidValueError(Fault("checkpoint", "is not a path", bound, path, remedy))
     return text
 
 
 class MetricReader:
-    """Reads the metrics of each report. Those in `needed` must be numbers; of the others, what cannot be kept is left
-    out, and a warning says so once: a metric on the side is no reason to lose a training.
+    """Reads the metrics of each report. Those in `needed` must be numbers; other metrics that cannot be stored are left
+    out with one warning each, so that they do not fail the training.
     """
 
     def __init__(self, needed: Collection[str]) -> None:
@@ -87,9 +87,9 @@ class MetricReader:
         self._left_out: set[object] = set()
 
     def read(self, metrics: Mapping[str, Any]) -> dict[str, float]:
-        """Raises InvalidValueError where a needed metric is not a number."""
-        found = {name: as_number(name, metrics[name]) for name in self._needed if name in metrics}
-        return found | dict(self._others(metrics, MAX_METRICS - len(found)))
+        """The metrics as floats. Raises InvalidValueError if a needed metric is not a number."""
+        needed = {name: as_number(name, metrics[name]) for name in self._needed if name in metrics}
+        return needed | dict(self._others(metrics, MAX_METRICS - len(needed)))
 
     def _others(self, metrics: Mapping[str, Any], room: int) -> Iterator[tuple[str, float]]:
         for name, value in metrics.items():
@@ -98,7 +98,13 @@ class MetricReader:
             try:
                 if room <= 0:
                     raise InvalidValueError(
-                        Fault(name, "is one too many", f"{MAX_METRICS} metrics a report", room, "Report fewer.")
+                        Fault(
+                            name,
+                            "exceeds the limit of metrics in a report",
+                            f"at most {MAX_METRICS} metrics",
+                            len(metrics),
+                            "Report fewer metrics.",
+                        )
                     )
                 number = as_number(_checked(name), value)
             except InvalidValueError as error:

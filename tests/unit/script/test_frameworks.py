@@ -224,7 +224,7 @@ def test_a_training_of_another_length_is_refused_before_its_first_step() -> None
     with pytest.raises(InvalidValueError, match=r"max_steps=trial\.horizon_steps"):
         ForLightning(trial).on_train_start(lightning, anything)
     two: Any = SimpleNamespace(optimizers=[1, 2])
-    with pytest.raises(InvalidValueError, match="one rate is for one optimizer"):
+    with pytest.raises(InvalidValueError, match="must be a single one"):
         ForLightning(trial).on_train_start(two, anything)
     callback = ForKeras(trial)
     callback.set_params({"epochs": 3, "steps": 3})
@@ -249,7 +249,7 @@ def test_keras_refuses_what_it_cannot_follow(monkeypatch: pytest.MonkeyPatch) ->
     begin(0.9)
     with pytest.raises(InvalidValueError, match="no momentum to cycle"):
         begin(0.0)
-    with pytest.raises(InvalidValueError, match="batches are not steps"):
+    with pytest.raises(InvalidValueError, match="does not take one step for each batch"):
         begin(0.9, steps_per_execution=2)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InvalidValueError, match="run_eagerly=True"):

@@ -129,14 +129,14 @@ def test_an_objective_that_is_no_number_is_refused_by_name(
 ) -> None:
     trial = ended(client, train(url, spec, lambda trial: trial.report(9, {"loss": value})))
     assert trial.state == "FAILED"
-    assert "InvalidValueError: loss: is not a number (allowed: one number" in (trial.error or "")
+    assert "InvalidValueError: loss: is not a number (allowed: a single number" in (trial.error or "")
 
 
 @pytest.mark.parametrize(
     ("steps", "refused"),
-    [([9, 8], r"step: comes before step 9, reported last \(allowed: none: 9 is the last step; got 8\)"),
-     ([0, 1, 2, 0], "step: comes before step 2, reported last"),
-     ([3, 3], r"step: was reported before \(allowed: a whole number in \[4, 9\]; got 3\)"),
+    [([9, 8], r"step: is before step 9, the last one reported \(allowed: none: 9 is the last step; got 8\)"),
+     ([0, 1, 2, 0], "step: is before step 2, the last one reported"),
+     ([3, 3], r"step: was already reported \(allowed: a whole number in \[4, 9\]; got 3\)"),
      ([10], r"step: is beyond the trial's horizon \(allowed: a whole number in \[0, 9\]; got 10\)"),
      ([0, 5000], "step: is beyond the trial's horizon"),
      ([2**70], "step: is beyond the trial's horizon"),
@@ -156,7 +156,7 @@ def test_a_wrong_step_is_refused_and_nothing_of_it_is_kept(
             trial.report(step, {"loss": 0.3})
         with pytest.raises(InvalidValueError, match=refused) as caught:
             trial.report(wrong, {"loss": 0.1})
-        assert "Count the steps of the optimizer through the whole training" in str(caught.value)
+        assert "Count optimizer steps over the whole training" in str(caught.value)
         raise caught.value
 
     study = train(url, spec, body)
@@ -221,7 +221,7 @@ def test_a_missing_objective_is_named_with_what_was_reported(
 
     trial = ended(client, train(url, spec, body))
     assert trial.state == "FAILED"
-    assert trial.error == f"the script never reported {metric}: trial.report(step, {{'{metric}': …}}). {says}"
+    assert trial.error == f"the script never reported {metric}; call trial.report(step, {{'{metric}': …}}). {says}"
 
 
 def test_a_checkpoint_that_was_saved_is_what_the_next_attempt_gets(
@@ -245,11 +245,11 @@ TWO_WORKERS = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker"
     ("variables", "arguments", "said"),
     [({"WORLD_SIZE": "2"}, "", "WORLD_SIZE: is above 1"),
      ({"WORLD_SIZE": "2", "RANK": "0"}, "", "leads_all_ranks=True"),
-     ({"WORLD_SIZE": "4", "RANK": "3"}, ", leads_all_ranks=True", "RANK: is not the one that asks"),
+     ({"WORLD_SIZE": "4", "RANK": "3"}, ", leads_all_ranks=True", "RANK: is not 0"),
      ({"WORLD_SIZE": "2", "RANK": "0"}, ", leads_all_ranks=True", ""),
      ({"KERAS_DISTRIBUTION_NUM_PROCESSES": "2"}, "", "KERAS_DISTRIBUTION_NUM_PROCESSES: is above 1"),
      ({"TF_CONFIG": TWO_WORKERS}, "", "TF_CONFIG: is above 1"),
-     ({"TF_CONFIG": TWO_WORKERS}, ", leads_all_ranks=True", "TF_CONFIG: is not the one that asks"),
+     ({"TF_CONFIG": TWO_WORKERS}, ", leads_all_ranks=True", "TF_CONFIG: is not 0"),
      ({"TF_CONFIG": TWO_WORKERS.replace('"index": 1', '"index": 0')}, ", leads_all_ranks=True", ""),
      ({"TF_CONFIG": "no JSON"}, "", ""),
      ({"WORLD_SIZE": "1"}, "", "")],
