@@ -1,1 +1,1 @@
-"""From finished trials to the answer: finalists, statistics, verdict, warnings. Pure functions."""
+"""Derives a study's answer from its finished trials: finalists, race, statistics, warnings. Pure functions."""

@@ -1,4 +1,4 @@
-"""How much there is to choose in a schedule: of two that do equally well the one with less of it is the simpler."""
+"""Counts the values that a schedule leaves to choose. Of two equally good schedules, the one with fewer is simpler."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from lehr.space.overrides import Values
 
 
 def complexity(schedule: Schedule, space: Space) -> int:
-    """How many values one has to choose to train with the schedule in a study of this space.
+    """How many values the schedule has that a study of this space had to choose.
 
-    Each rate, fraction and parameter counts, and of a list each element; a list of the study's own is one choice.
-    What the family ignores does not count, nor what the study fixes or leaves at its default.
+    Each rate, fraction and parameter counts, and each element of a list; a list that the study offers counts once.
+    Fields that the family ignores, and values that the study fixes or leaves at their defaults, do not count.
     """
     drawn, skipped = space.drawn(schedule.family), schedule.unused_fields
     parts: tuple[Schedule, ...] = ()
     if isinstance(schedule, Composed):
         parts, skipped = tuple(schedule.members), skipped | {schedule.part_field}
-    own = [each for each in fields(schedule) if each.init and each.name not in skipped]
-    chosen = sum(_chosen(getattr(schedule, each.name), drawn.get(each.name), each.default) for each in own)
+    own = [field for field in fields(schedule) if field.init and field.name not in skipped]
+    chosen = sum(_chosen(getattr(schedule, field.name), drawn.get(field.name), field.default) for field in own)
     return chosen + sum(complexity(part, space) for part in parts)
 
 

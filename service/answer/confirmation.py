@@ -1,4 +1,4 @@
-"""What the answer, and what it is compared with, did on fresh seeds."""
+"""The confirmed results of the answer and of the schedules that it is compared with, on fresh seeds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.answer.statistics import PairedGain, Summary, paired_gain, summaris
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRun:
-    """One training on a fresh seed. `value` None unless COMPLETED; `measured` where there are constraints."""
+    """One training on a fresh seed. `value`: None unless COMPLETED. `measured`: None without constraints."""
 
     seed: int
     state: TrialState
@@ -24,7 +24,7 @@ class ConfirmRun:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """A search trial with its runs. FAILED, CANCELLED and unfinished runs count for nothing."""
+    """A search trial with its confirmation runs. FAILED, CANCELLED and unfinished runs are ignored."""
 
     trial: SearchTrial
     runs: tuple[ConfirmRun, ...]
@@ -32,14 +32,14 @@ class Confirmed:
 
     @property
     def standings(self) -> list[ConstraintStanding]:
-        """How it keeps to each constraint, by the mean of its COMPLETED runs; empty without a run."""
+        """Whether it keeps each constraint, by the mean of its COMPLETED runs. Empty without such a run."""
         runs = [run.measured or {} for run in self.runs if run.state == "COMPLETED"]
         return standings(self.constraints, runs) if runs else []
 
     @property
     def is_broken(self) -> bool:
-        """Whether it breaks a constraint, by these means."""
-        return not all(each.satisfied for each in self.standings)
+        """Whether it breaks a constraint by these means."""
+        return not all(standing.satisfied for standing in self.standings)
 
     @property
     def values(self) -> dict[int, float]:
@@ -48,7 +48,7 @@ class Confirmed:
 
     @property
     def diverged(self) -> int:
-        """How many runs did."""
+        """How many runs diverged."""
         return sum(run.state == "DIVERGED" for run in self.runs)
 
     @property
@@ -58,16 +58,15 @@ class Confirmed:
 
 
 def gain_over(answer: Confirmed, other: Confirmed, direction: Direction) -> PairedGain | None:
-    """The answer's paired gain; exactly zero and a tie when they are the same.
+    """The answer's paired gain over another schedule; exactly zero and a tie if they are the same.
 
-    A schedule that diverged on a seed on which the other completed is not called better, and the other way
-    round not worse: the mean leaves out the runs that went wrong. Nor is one that breaks the constraints better than
-    one that keeps to them, whatever its value.
+    A schedule with diverged runs is never called better than one without, because its mean leaves those runs out. Nor
+    is a schedule that breaks the constraints called better than one that keeps them.
     """
     gain = paired_gain(answer.values, other.values, direction)
     if gain is None:
         return None
-    wrong, other_wrong = (bool(each.diverged) or each.is_broken for each in (answer, other))
+    wrong, other_wrong = (bool(confirmed.diverged) or confirmed.is_broken for confirmed in (answer, other))
     if wrong == other_wrong:
         return gain
     forbidden = "better" if wrong else "worse"

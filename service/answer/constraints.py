@@ -1,9 +1,9 @@
-"""Whether trainings keep to a study's constraints, and by how much they break them. Pure functions.
+"""Computes how much trainings violate a study's constraints. Pure functions.
 
-A violation is one number for all constraints, signed as Optuna's: above 0 they are broken, at 0 or below they hold. It
-is that of the constraint that is worst off, relative to its bound, so that different units can be compared.
-Feasible schedules go before all others, and of the others the least violation goes first: the rule of Deb, An efficient
-constraint handling method for genetic algorithms, Computer Methods in Applied Mechanics and Engineering 186 (2000).
+A violation is one number for all constraints, with Optuna's sign: above 0 one is broken, at 0 or below all hold. It is
+the largest excess over a bound, relative to the bound, so that different units can be compared. Feasible schedules rank
+before all others, which rank by violation: the rule of Deb, An efficient constraint handling method for genetic
+algorithms, Computer Methods in Applied Mechanics and Engineering 186 (2000).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from lehr.wire.objectives import Constraint, ConstraintStanding
 from service.answer.statistics import mean_of, summarise
 
 MetricMeans = Mapping[str, float | None]
-"""Each constrained metric's value; None where it is no finite number."""
+"""The value of each constrained metric; None if it is missing or not finite."""
 
 UNKNOWN = 1e9
-"""The violation where a metric is not known: worse than any that is. None is farther from 0."""
+"""The violation if a metric is unknown. It is the largest: known violations are clipped to it."""
 
 
 def violation(constraints: Iterable[Constraint], measured: MetricMeans) -> float | None:
-    """None without constraints."""
-    return max((_excess(one, measured.get(one.metric)) for one in constraints), default=None)
+    """The violation of the constraints; None without constraints."""
+    return max((_excess(constraint, measured.get(constraint.metric)) for constraint in constraints), default=None)
 
 
 def is_broken(violation: float | None) -> bool:
@@ -30,10 +30,10 @@ def is_broken(violation: float | None) -> bool:
 
 
 def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[MetricMeans]) -> dict[str, float | None]:
-    """The means over trainings. One that does not know a metric leaves its mean unknown."""
+    """The mean of each constrained metric over the trainings; None if any training lacks the metric."""
     means: dict[str, float | None] = {}
-    for metric in dict.fromkeys(one.metric for one in constraints):
-        values = [each.get(metric) for each in trainings]
+    for metric in dict.fromkeys(constraint.metric for constraint in constraints):
+        values = [training.get(metric) for training in trainings]
         known = [value for value in values if value is not None]
         means[metric] = mean_of(known) if known and len(known) == len(values) else None
     return means
@@ -42,28 +42,29 @@ def mean_measured(constraints: Sequence[Constraint], trainings: Sequence[MetricM
 def steps_until(
     constraints: Sequence[Constraint], reports: Sequence[tuple[int, MetricMeans]]
 ) -> tuple[int | None, dict[str, float | None]]:
-    """How many steps were done at the first report at which all constraints held, None where none did; and what was
-    measured at the one that kept to them best.
+    """The number of steps up to the first report at which all constraints held, None if they never did; and the
+    metrics of the report with the least violation.
 
     reports: (step, metrics) by step, counted from 0.
     """
-    names = dict.fromkeys(one.metric for one in constraints)
+    names = dict.fromkeys(constraint.metric for constraint in constraints)
     steps, nearest, least = None, dict.fromkeys(names), float("inf")
     for step, metrics in reports:
-        found = violation(constraints, metrics)
-        if found is None:
+        excess = violation(constraints, metrics)
+        if excess is None:
             continue
-        if found < least:
-            nearest, least = {name: metrics.get(name) for name in names}, found
-        if steps is None and found <= 0:
+        if excess < least:
+            nearest, least = {name: metrics.get(name) for name in names}, excess
+        if steps is None and excess <= 0:
             steps = step + 1
     return steps, nearest
 
 
 def standings(constraints: Sequence[Constraint], trainings: Sequence[MetricMeans]) -> list[ConstraintStanding]:
-    """How the trainings of one schedule keep to each constraint, by their mean."""
+    """Whether one schedule keeps each constraint, by the mean of its trainings."""
     means = mean_measured(constraints, trainings)
-    return [_standing(one, means[one.metric], [each.get(one.metric) for each in trainings]) for one in constraints]
+    values = {metric: [training.get(metric) for training in trainings] for metric in means}
+    return [_standing(constraint, means[constraint.metric], values[constraint.metric]) for constraint in constraints]
 
 
 def _standing(constraint: Constraint, mean: float | None, values: Sequence[float | None]) -> ConstraintStanding:
@@ -87,7 +88,7 @@ def _excess(constraint: Constraint, value: float | None) -> float:
 
 
 def _sides(constraint: Constraint, value: float) -> Iterator[float]:
-    """How far the value lies beyond each bound; negative on the right side."""
+    """How far the value lies beyond each bound; negative if the bound holds."""
     low, high = constraint.at_least, constraint.at_most
     if low is not None:
         yield (low - value) / (abs(low) or 1.0)

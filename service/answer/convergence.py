@@ -1,13 +1,13 @@
-"""Whether going on is worth it: the improvement that a search may still expect, against the noise of a training.
+"""Estimates whether a search has converged: whether another trial is expected to improve less than a training's noise.
 
-A Gaussian process over the curves of the schedules (`gp`) knows how good each place of the space is and how
-sure that is. Expected improvement (Jones, Schonlau and Welch, J. Global Optim. 13, 1998, equation 15) of the best
-further schedule over the best estimate tells what one more trial would give. A search has converged when that is
-small against what two trainings of one schedule differ by: then luck decides, not the schedule.
+A Gaussian process over the curves of the schedules (`gp`) gives the mean and the uncertainty of the loss anywhere in
+the space. The expected improvement (Jones, Schonlau and Welch, J. Global Optim. 13, 1998, equation 15) of the best
+further schedule over the best estimate is what one more trial would gain. A search has converged when that is small
+compared with the noise between trainings of one schedule: from then on, luck decides, not the schedule.
 
-What it may be wrong by is told beside it: the bound on the regret of Makarova et al., Automatic Termination for
-Hyperparameter Optimization, AutoML 2022 (arXiv 2104.08166), section 4.1: the least upper confidence bound of what was
-tried minus the least lower one of all that could be. It holds with probability 1 - DELTA if the process is right.
+It also gives a bound on the regret, from Makarova et al., Automatic Termination for Hyperparameter Optimization, AutoML
+2022 (arXiv 2104.08166), section 4.1: the lowest upper confidence bound of the schedules tried minus the lowest lower
+confidence bound in the space. It holds with probability 1 - DELTA if the process is right.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from service.search.rates import rate_features
 from service.search.sequence import spread_point
 
 FEWEST = 20
-"""Fewer trials tell too little of the space, and of the noise."""
+"""Fewer trials show too little about the space and the noise."""
 MOST = 128
-"""Trials that the process sees: the best."""
+"""The process is fitted to this many of the best trials."""
 CANDIDATES = 384
 """Schedules of the whole space that could be tried, spread evenly over families."""
 SMALL = 0.2
-"""Expected improvement below this part of the noise is not worth a trial. Chosen in `benchmarks/stopping`: at 0.3 twice
-as many trials are saved, but one search in eight stops too early."""
+"""An expected improvement below this fraction of the noise is not worth a trial. Chosen in `benchmarks/stopping`: 0.3
+would save twice as many trials, but stop one search in eight too early."""
 CAP = 3.0
-"""Losses are cut off at this many times the distance from the best to the median: how bad the bad ones are is nothing
-to learn from, but that they are is, lest the process take their places for unexplored."""
+"""Losses are capped at this many times the distance from the best to the median. How bad the bad trials are does not
+matter, but without them the process would regard their regions as unexplored."""
 DELTA = 0.1
 SHRINK = 0.2
 """The confidence parameter of Srinivas et al. (ICML 2010) is scaled down by 5, as there and in Makarova et al."""
 AXES = 4
 METHOD = (
-    "a Gaussian process over the schedules' curves: expected improvement of the best further schedule, and the least "
-    "upper confidence bound of what was tried minus the least lower one of the space (arXiv 2104.08166)"
+    "a Gaussian process over the schedules' curves: expected improvement of the best further schedule, and the lowest "
+    "upper confidence bound of the schedules tried minus the lowest lower one of the space (arXiv 2104.08166)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """What a search of `trials` believes, all in the units of the objective."""
+    """The estimate after `trials` trials, in the units of the objective."""
 
     trials: int
     expected_improvement: float
@@ -62,9 +62,9 @@ class Convergence:
 
 
 def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: Space) -> Convergence | None:
-    """Of trials with these losses, less is better, infinite where one diverged or was given up.
+    """Estimate the convergence of a search. `losses`: lower is better, infinite for diverged or pruned trials.
 
-    None for fewer than FEWEST, where all losses are the same, or where no process fits. Deterministic.
+    None for fewer than FEWEST trials, if all losses are equal, or if no process fits. Deterministic.
     """
     values = np.asarray(losses, dtype=np.float64)
     if len(values) < FEWEST or np.isfinite(values).sum() < FEWEST // 2:
@@ -82,7 +82,7 @@ def convergence(schedules: Sequence[Schedule], losses: Sequence[float], space: S
 
 
 def _improvement_and_bound(process: GaussianProcess, candidates: Array, trials: int) -> tuple[float, float]:
-    """Expected improvement and the bound on the regret."""
+    """The expected improvement and the bound on the regret."""
     tried = len(process.X)
     means, deviations = process.predict(np.concatenate([process.X, candidates]))
     expected = expected_improvement(means[:tried].min() - means, deviations)
@@ -92,11 +92,11 @@ def _improvement_and_bound(process: GaussianProcess, candidates: Array, trials: 
 
 
 def _candidates(space: Space) -> Array:
-    """The curves' features of schedules all over the space: (about CANDIDATES, 4)."""
-    each = math.ceil(CANDIDATES / len(space.families))
+    """The features of schedules spread over the whole space: (about CANDIDATES, 4)."""
+    per_family = math.ceil(CANDIDATES / len(space.families))
     drawn = [
         rate_features(space.schedule(family, spread_point(space.coordinates(family), index, 0, family)))
         for family in space.families
-        for index in range(each)
+        for index in range(per_family)
     ]
     return np.stack(drawn)

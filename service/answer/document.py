@@ -1,4 +1,4 @@
-"""The answer: the best schedule, how sure that is, and what it takes to train with it."""
+"""Builds the answer document: the best schedule, the evidence for it, and the code to train with it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from service.parts import Make, directly
 FeasibilityCode = Literal["satisfied", "satisfied_in_search", "nothing_feasible", "refuted"]
 
 MAX_POINTS = 1000
-"""How many rates an answer lists unless asked for another number."""
+"""How many rates an answer lists by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyFacts:
-    """What the answer repeats about its study. `horizon_steps` None: no trial has told it yet."""
+    """The facts about a study that its answer repeats. `horizon_steps` is None until a trial has reported it."""
 
     study_id: str
     state: StudyState
@@ -45,7 +45,7 @@ class StudyFacts:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedResults:
-    """What the answer's value rests on. `baseline` and `answer` may be the same."""
+    """The confirmation's results. `baseline` and `answer` may be the same."""
 
     answer: Confirmed
     baseline: Confirmed | None
@@ -61,23 +61,23 @@ def answer(
     points: int | None = None,
     make: Make = directly,
 ) -> Answer:
-    """The answer document of the study as far as it is; `trial`: its best one so far.
+    """The study's answer document so far. `trial`: its best trial so far.
 
-    Until a run on fresh seeds has COMPLETED, `confirmation`, `baseline` and `gain` are null: a search's best
-    value flatters itself, so it is compared with nothing. `points` >= 1 limits the rates listed (default: all,
-    at most 1000); those of an adaptive schedule are in its trial's reports alone, and are left out here.
-    `make`: how the parts are made. Raises ConflictError while no search trial has COMPLETED.
+    Until a run on fresh seeds has COMPLETED, `confirmation`, `baseline` and `gain` are null: the best value of a search
+    is biased, so it is not compared with anything. `points` >= 1 limits the rates listed (default: all, at most 1000).
+    An adaptive schedule has none, because its rates are known only from its trial's reports. `make`: how the parts are
+    made. Raises ConflictError while no search trial has COMPLETED.
     """
     if trial is None:
-        raise ConflictError("No trial of this study has completed yet; ask again when one has.")
-    kept = make("feasibility", lambda: feasibility(study.constraints, trial, measured), None)
-    document = _document(study, trial, points, make).model_copy(update={"feasibility": kept})
+        raise ConflictError("No trial of this study has completed yet. Repeat the call after one has completed.")
+    checked = make("feasibility", lambda: feasibility(study.constraints, trial, measured), None)
+    document = _document(study, trial, points, make).model_copy(update={"feasibility": checked})
     if measured is None:
         return document
-    found: dict[str, object] = {"recommendation": measured.recommendation}
+    additions: dict[str, object] = {"recommendation": measured.recommendation}
     if measured.answer.values:
-        found |= _confirmed(measured, study.direction, make)
-    return document.model_copy(update=found)
+        additions |= _confirmed(measured, study.direction, make)
+    return document.model_copy(update=additions)
 
 
 def _confirmed(measured: ConfirmedResults, direction: Direction, make: Make) -> dict[str, object]:
@@ -94,9 +94,9 @@ def _confirmed(measured: ConfirmedResults, direction: Direction, make: Make) -> 
 
 
 def rates(schedule: Schedule, horizon_steps: int, points: int | None = None) -> LrCurve:
-    """`points` rates at evenly spaced steps, the first and the last included; never a step twice.
+    """`points` rates at evenly spaced, distinct steps, including the first and the last.
 
-    One point is the first step's. Default: every step, at most 1000.
+    A single point is the first step. Default: every step, at most 1000.
     """
     curve = schedule.curve(horizon_steps, MAX_POINTS if points is None else points)
     return LrCurve(step=list(curve.step), value=list(curve.lr))
@@ -125,7 +125,7 @@ def _document(study: StudyFacts, trial: SearchTrial, points: int | None, make: M
 
 
 def evaluations(trial: SearchTrial) -> Evaluations | None:
-    """What the value of a COMPLETED trial is the mean of; None where it was measured once."""
+    """The evaluations whose mean is a COMPLETED trial's value; None if it was measured once."""
     if trial.evaluations is None:
         return None
     return Evaluations(count=trial.evaluations, completed=trial.evaluations, std=trial.std)
@@ -134,24 +134,22 @@ def evaluations(trial: SearchTrial) -> Evaluations | None:
 def feasibility(
     constraints: Sequence[Constraint], trial: SearchTrial, measured: ConfirmedResults | None
 ) -> Feasibility | None:
-    """How the answer keeps to the constraints; None without any."""
+    """Whether the answer keeps the constraints; None without constraints."""
     if not constraints:
         return None
     confirmed = measured.answer.standings if measured else []
-    found = confirmed or standings(constraints, [trial.measured or {}])
-    broken = ", ".join(each.metric for each in found if not each.satisfied)
+    checked = confirmed or standings(constraints, [trial.measured or {}])
+    broken = ", ".join(standing.metric for standing in checked if not standing.satisfied)
     if not broken:
         code: FeasibilityCode = "satisfied" if confirmed else "satisfied_in_search"
-        where = "on the mean of its runs on fresh seeds" if confirmed else "in the search, which may be luck"
-        return Feasibility(code=code, message=f"the constraints hold {where}", constraints=found)
+        where = "for the mean of its runs on fresh seeds" if confirmed else "in the search, which may be luck"
+        return Feasibility(code=code, message=f"the constraints hold {where}", constraints=checked)
+    nearest = f"the answer is the trial with the least violation, and breaks the constraint on {broken}"
     if trial.broken or (measured and measured.none_feasible):
-        message = f"no trial of the search kept to the constraints; this is the nearest, and breaks that of {broken}"
-        return Feasibility(code="nothing_feasible", message=message, constraints=found)
-    message = (
-        "what kept to the constraints in the search did not on fresh seeds; "
-        f"this is the nearest, and breaks that of {broken}"
-    )
-    return Feasibility(code="refuted", message=message, constraints=found)
+        message = f"no trial of the search kept the constraints; {nearest}"
+        return Feasibility(code="nothing_feasible", message=message, constraints=checked)
+    message = f"no trial that kept the constraints in the search kept them on fresh seeds; {nearest}"
+    return Feasibility(code="refuted", message=message, constraints=checked)
 
 
 def _code(schedule: Schedule, horizon_steps: int) -> str:
@@ -159,7 +157,7 @@ def _code(schedule: Schedule, horizon_steps: int) -> str:
 
 
 def confirmation(confirmed: Confirmed) -> Confirmation | None:
-    """What its runs on fresh seeds came to; None while none has completed."""
+    """The results of its runs on fresh seeds; None while none has completed."""
     summary = confirmed.summary
     if summary is None:
         return None
@@ -168,19 +166,19 @@ def confirmation(confirmed: Confirmed) -> Confirmation | None:
     )
 
 
-def _gain(found: Confirmed, other: Confirmed, direction: Direction) -> Gain | None:
-    gain = gain_over(found, other, direction)
+def _gain(answer: Confirmed, other: Confirmed, direction: Direction) -> Gain | None:
+    gain = gain_over(answer, other, direction)
     return Gain(mean=gain.mean, ci95=gain.ci95, verdict=gain.verdict) if gain else None
 
 
-def _comparison(found: Confirmed, other: Confirmed, direction: Direction) -> Comparison:
+def _comparison(answer: Confirmed, other: Confirmed, direction: Direction) -> Comparison:
     summary = other.summary
     return Comparison(
         trial=other.trial.number,
         schedule=other.trial.schedule,
         mean=summary.mean if summary else None,
         ci95=summary.ci95 if summary else None,
-        gain=_gain(found, other, direction),
+        gain=_gain(answer, other, direction),
         constraints=other.standings,
     )
 

@@ -1,4 +1,4 @@
-"""Which of a search's trials an answer is chosen from, where there are constraints to keep to."""
+"""Selects the trials that an answer is chosen from in a study with constraints."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from service.answer.finalists import SearchTrial
 from service.answer.landscape import Landscape
 
 ENOUGH = 3
-"""Times as many likely ones as finalists are needed to leave the lucky ones out."""
+"""Trials that probably kept the constraints by luck are left out if this many others per finalist remain."""
 
 
 def candidates(trials: Sequence[SearchTrial], top: int) -> tuple[list[SearchTrial], bool]:
-    """The trials to choose from, and whether none of the search's kept to the constraints.
+    """The trials to choose from, and whether none of the search's trials kept the constraints.
 
-    What kept to them by luck alone would break them on the next seed, and the best values lie just at the bound. So
-    where enough others are left, those are left out that are expected to break them, by a process over the
-    schedules' curves that is fitted to the violations. Where nothing kept to them the nearest is looked for: the value
-    of each trial is then its violation, to be minimized.
+    A trial that kept them only by luck would break them on the next seed, and the best values lie close to the bounds.
+    So if enough others remain, trials that are expected to break the constraints are left out, by a Gaussian process
+    over the schedules' curves, fitted to the violations. If no trial kept them, the least violation is sought: each
+    trial's value is then its violation, to be minimized.
     """
     completed = [trial for trial in trials if trial.value is not None and trial.state == "COMPLETED"]
     kept = [trial for trial in completed if not is_broken(trial.violation)]
@@ -32,16 +32,16 @@ def candidates(trials: Sequence[SearchTrial], top: int) -> tuple[list[SearchTria
 
 
 def _likely(completed: Sequence[SearchTrial], kept: Sequence[SearchTrial]) -> list[SearchTrial]:
-    # Those that break them most are seen as well: they are what gives a lucky neighbour away.
+    # The process also sees the worst violations, because they reveal neighbours that were lucky.
     as_values = [replace(trial, value=trial.violation, violation=None) for trial in completed]
     expected = Landscape.of(as_values, "minimize", part=1.0).by_schedule()
     return [trial for trial in kept if expected.get(trial.schedule, 0.0) <= 0]
 
 
 def outside(racing: Sequence[int], broken: Collection[int], violations: Mapping[int, float]) -> set[int]:
-    """The racers that break the constraints by the mean of their runs; where all do, all but the nearest."""
-    standing = {each: violations[each] for each in racing if each not in broken and each in violations}
-    if not any(is_broken(each) for each in standing.values()):
+    """The racers that break the constraints by the mean of their runs; if all do, all but that of least violation."""
+    standing = {racer: violations[racer] for racer in racing if racer not in broken and racer in violations}
+    if not any(is_broken(violation) for violation in standing.values()):
         return set()
     least = max(0.0, min(standing.values()))
-    return {each for each, found in standing.items() if found > least}
+    return {racer for racer, violation in standing.items() if violation > least}

@@ -1,4 +1,4 @@
-"""The trials that an answer is made of: their order, and which are baselines."""
+"""Search trials as the answer reads them: their ranking, and which are baselines."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from service.search.observations import as_loss
 
 @dataclass(frozen=True, slots=True)
 class SearchTrial:
-    """A search trial as the answer sees it. `value` None unless COMPLETED; of several `evaluations` their mean,
-    and `std` their standard deviation. `violation` of its study's constraints: above 0 they are broken.
+    """A search trial as the answer reads it.
+
+    `value`: None unless COMPLETED. If the trial has `evaluations`, it is their mean, and `std` their standard
+    deviation. `violation`: of the study's constraints; above 0 they are broken.
     """
 
     number: int
@@ -28,18 +30,19 @@ class SearchTrial:
 
     @property
     def broken(self) -> float:
-        """By how much it breaks the constraints; 0 where it keeps to them."""
+        """By how much it breaks the constraints; 0 if it keeps them."""
         return max(0.0, self.violation or 0.0)
 
 
 def best_first(trials: Iterable[SearchTrial], direction: Direction) -> list[SearchTrial]:
-    """The COMPLETED trials: those that keep to the constraints, best value first, lower number first among equals; then
-    the others, those first that break them least.
+    """The COMPLETED trials: first those that keep the constraints, by value, then the others, by violation.
+
+    Of equals, the lower number comes first.
     """
     completed = [trial for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
     return sorted(completed, key=lambda trial: (trial.broken, as_loss(trial.value, direction), trial.number))
 
 
 def is_baseline(schedule: Schedule) -> bool:
-    """Whether it is constant from the first step on, so without warm-up."""
+    """Whether the schedule is constant from the first step, without warm-up."""
     return schedule.family == "constant" and schedule.warmup_fraction == 0

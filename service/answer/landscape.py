@@ -1,4 +1,4 @@
-"""The search as one landscape: which schedules are worth confirming."""
+"""Fits one smooth loss landscape to all trials of a search, and chooses the schedules worth confirming."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ PRIOR = Prior(
 )
 """Lengths in decades of the rate; the losses of schedules are standardised."""
 FEWEST = 8
-"""With fewer completed schedules there are no neighbours to speak of, and the values are taken as they are."""
+"""With fewer completed schedules, neighbours are too far apart, and the measured values are used."""
 MOST = 128
-"""A process over more trials costs too much; only the best ones of a long search are of interest."""
+"""A process over more trials is too slow, and only the best trials of a long search matter."""
 BEST_PART = 0.75
-"""The part of the trials, best first, that the process sees: the noise of hopeless rates is another noise."""
+"""The fraction of the trials, best first, that the process sees: hopeless rates have a different noise."""
 CAP = 3.0
-"""Losses are cut off at this many times the distance from the best to the median: a cliff is no slope."""
+"""Losses are capped at this many times the distance from the best to the median, because a cliff does not fit."""
 DRAWS = 1000
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """The completed schedules of a search, each once, best value first. `process` None: too few of them, or no
-    process fits.
+    """The distinct completed schedules of a search, best value first.
+
+    `process`: None if there are too few of them, or no process fits.
     """
 
     trials: tuple[SearchTrial, ...]
@@ -47,7 +48,7 @@ class Landscape:
 
     @classmethod
     def of(cls, trials: Sequence[SearchTrial], direction: Direction, part: float = BEST_PART) -> Landscape:
-        """`part`: of the trials, best first, that the process sees."""
+        """Fit the landscape. `part`: the fraction of the trials, best first, that the process sees."""
         distinct: list[SearchTrial] = []
         seen: set[Schedule] = set()
         for trial in best_first(trials, direction):
@@ -63,24 +64,24 @@ class Landscape:
         return cls(tuple(distinct), losses, fit(inputs, np.minimum(values, loss_cap(values, CAP)), PRIOR))
 
     def estimates(self) -> dict[int, float]:
-        """The expected loss of each schedule by its trial's number, its luck taken out as far as neighbours tell."""
+        """The expected loss of each schedule by trial number, smoothed by its neighbours."""
         if self.process is None:
             return {trial.number: value for trial, value in zip(self.trials, self.losses, strict=True)}
         means = self.process.centre + self.process.scale * self._joint[0]
         return {trial.number: float(mean) for trial, mean in zip(self._seen, means, strict=True)}
 
     def by_schedule(self) -> dict[Schedule, float]:
-        """The same by schedule: of several trials of one the best was taken."""
+        """The same by schedule. Of several trials of one schedule, the best counts."""
         estimates = self.estimates()
         return {trial.schedule: estimates[trial.number] for trial in self.trials if trial.number in estimates}
 
     def finalists(self, top: int) -> list[SearchTrial]:
-        """The `top` schedules among which the best is expected to be best; the likeliest first.
+        """The set of `top` schedules whose best member is expected to be best, chosen greedily.
 
-        The first has the best estimate. Each further one adds most to the expected best of those chosen:
-        one that is nearly the same as another chosen one adds nothing. The expectation is of draws from
-        the joint posterior, the same at every call. Choosing one after the other loses at most 1/e of what
-        the best set would gain (Nemhauser, Wolsey and Fisher, Mathematical Programming 14, 1978).
+        The first has the best estimate. Each further one adds most to the expected best of the chosen ones, so a near
+        duplicate of a chosen schedule adds nothing. The expectation is over draws from the joint posterior, which are
+        the same at every call. The greedy choice loses at most 1/e of the best set's gain (Nemhauser, Wolsey and
+        Fisher, Mathematical Programming 14, 1978).
         """
         if self.process is None:
             return list(self.trials[:top])
@@ -96,15 +97,15 @@ class Landscape:
         return [self.trials[index] for index in chosen]
 
     def baseline(self) -> SearchTrial | None:
-        """The constant rate, without warm-up, of the best estimate; None when none completed.
+        """The constant schedule without warm-up that has the best estimate; None if none completed.
 
-        One that was too bad for the process to see has no estimate: what it would say there is an extrapolation,
-        and may be best of all just where the rates are far too high.
+        Trials too bad for the process to see have no estimate, because it would extrapolate, and might be best where
+        the rates are far too high.
         """
         constants = [trial for trial in self.trials if is_baseline(trial.schedule)]
         estimates = self.estimates()
-        known = [trial for trial in constants if trial.number in estimates]
-        return min(known or constants, key=lambda trial: estimates.get(trial.number, 0.0), default=None)
+        estimated = [trial for trial in constants if trial.number in estimates]
+        return min(estimated or constants, key=lambda trial: estimates.get(trial.number, 0.0), default=None)
 
     @property
     def _seen(self) -> tuple[SearchTrial, ...]:

@@ -1,4 +1,4 @@
-"""Which family is how good: the best of each, at an equal number of trials."""
+"""Ranks families by the best of an equal number of their trials."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from service.answer.finalists import SearchTrial, best_first
 from service.search.observations import as_loss
 
 COUNTED: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
-"""The states that say something about the family; a FAILED trial speaks of the training code."""
+"""The states that count for the family. A FAILED trial says something about the training code, not the family."""
 TAIL = 0.025
-"""What lies beyond each end of an interval."""
+"""The probability beyond each end of an interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,18 @@ def leaderboard(
     *,
     answer: int | None = None,
 ) -> list[LeaderboardEntry]:
-    """The families: that of the `answer` first, the others best first, those without a counted trial last.
+    """The families: that of the `answer` first, then the others by rank, and those without a counted trial last.
 
-    A search spends its trials unevenly, and the best of thirty is better than the best of five
-    whatever the family. So the families are ranked by what the best of an equal number of their
-    trials comes to: as many as the searched family with the fewest has. `families` are those searched;
-    others that users enqueued are added, and compared where they have as many trials: a single one would leave
-    nothing to compare of all the others. `standing`: by number the trials that stand for their families, whatever
-    luckier ones there were in the search, the first of several; with what they came to on fresh seeds.
+    A search spends its trials unevenly, and the best of thirty trials is better than the best of five whatever the
+    family. So families are ranked by the expected best of an equal number of their trials: the number that the searched
+    family with the fewest trials has. `families`: those searched. Families that users enqueued are added, and ranked if
+    they have as many trials. They do not lower the number, because a single trial would leave nothing to compare.
+    `standing`: by number, the trials that represent their families (the first one each), even if others had better
+    values in the search, with their results on fresh seeds.
     """
     names = dict.fromkeys((*families, *(trial.schedule.family for trial in trials)))
     groups = [
-        FamilyTrials(name, tuple(each for each in trials if each.schedule.family == name and each.state in COUNTED))
+        FamilyTrials(name, tuple(trial for trial in trials if trial.schedule.family == name and trial.state in COUNTED))
         for name in names
     ]
     tried = [group for group in groups if group.trials]
@@ -55,22 +55,22 @@ def leaderboard(
     count = min((len(group.trials) for group in searched or tried), default=0)
     completed = [trial.value for trial in trials if trial.state == "COMPLETED" and trial.value is not None]
     worst = max((as_loss(value, direction) for value in completed), default=math.inf)
-    found = [_entry(group, direction, count, worst, standing) for group in groups]
+    entries = [_entry(group, direction, count, worst, standing) for group in groups]
 
     def rank(entry: LeaderboardEntry) -> tuple[bool, float, float, str]:
         is_behind = answer is None or entry.best is None or entry.best.trial != answer
         mean = as_loss(entry.equal_budget.mean if entry.equal_budget else None, direction)
         return is_behind, mean, as_loss(entry.best.value if entry.best else None, direction), entry.family
 
-    return [entry.model_copy(update={"rank": place}) for place, entry in enumerate(sorted(found, key=rank), 1)]
+    return [entry.model_copy(update={"rank": place}) for place, entry in enumerate(sorted(entries, key=rank), 1)]
 
 
 def best_of(losses: Sequence[float], count: int) -> tuple[float, float, float]:
-    """The least of `count` <= N of the N `losses`: its expectation, and the quantiles that leave 2.5% on either side.
+    """The lowest of `count` <= N of the N `losses`: its expectation, and its 2.5% and 97.5% quantiles.
 
-    With losses sorted and i from 1, the expectation is the sum of l_i C(N - i, count - 1) / C(N, count): over all
-    subsets, which is unbiased for independent draws. The quantiles are of draws with replacement,
-    P(least > l_i) = ((N - i) / N)^count, since the subset of all N has no spread.
+    With losses sorted and i from 1, the expectation is the sum of l_i C(N - i, count - 1) / C(N, count): the mean over
+    all subsets, which is unbiased for independent draws. The quantiles are for draws with replacement,
+    P(lowest > l_i) = ((N - i) / N)^count, because the subset of all N has no spread.
     Sources: Tang, Lee, Xin, Liu, Yu and Lin, Showing Your Work Doesn't Always Work (ACL 2020), section 3, for the
     expectation; Dodge, Gururangan, Card, Schwartz and Smith, Show Your Work (EMNLP 2019), section 3.1, for
     the quantiles.
@@ -78,11 +78,11 @@ def best_of(losses: Sequence[float], count: int) -> tuple[float, float, float]:
     ordered = sorted(losses)
     total = len(ordered)
     shares = [math.comb(total - 1 - index, count - 1) / math.comb(total, count) for index in range(total)]
-    # Halves, for rounded shares of the largest doubles may sum up to more than any.
-    mean = 2 * math.fsum(share * (each / 2) for share, each in zip(shares, ordered, strict=True))
+    # Halved, because rounded shares of the largest doubles may overflow when summed.
+    mean = 2 * math.fsum(share * (loss / 2) for share, loss in zip(shares, ordered, strict=True))
     below = [1 - ((total - 1 - index) / total) ** count for index in range(total)]
-    low = next(each for each, part in zip(ordered, below, strict=True) if part >= TAIL)
-    high = next(each for each, part in zip(ordered, below, strict=True) if part >= 1 - TAIL)
+    low = next(loss for loss, part in zip(ordered, below, strict=True) if part >= TAIL)
+    high = next(loss for loss, part in zip(ordered, below, strict=True) if part >= 1 - TAIL)
     return min(max(mean, ordered[0]), ordered[-1]), low, high
 
 
@@ -93,9 +93,9 @@ def _entry(
     worst: float,
     standing: Mapping[int, Confirmation | None],
 ) -> LeaderboardEntry:
-    known = {trial.number: trial for trial in group.trials}
-    stands = next((known[number] for number in standing if number in known), None)
-    best = stands or next(iter(best_first(group.trials, direction)), None)
+    by_number = {trial.number: trial for trial in group.trials}
+    representative = next((by_number[number] for number in standing if number in by_number), None)
+    best = representative or next(iter(best_first(group.trials, direction)), None)
     return LeaderboardEntry(
         rank=0,
         family=group.family,

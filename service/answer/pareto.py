@@ -1,4 +1,4 @@
-"""Which trials are worth choosing from when both the value and the cost count. Pure functions."""
+"""Computes the Pareto front of trials by value and cost. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from service.search.observations import as_loss
 def pareto_front(
     reached: Iterable[FrontTrial], direction: Direction, aims: Sequence[Aim] = ("steps",)
 ) -> list[FrontTrial]:
-    """Those that no other trial beats: no worse in the value and in all aims, and better in one. The soonest first.
+    """The trials that no other trial dominates in value and aims, by steps.
 
-    Of equals in everything the lowest number stays. An unknown sensitivity is worst of all.
+    Of trials that are equal in all of them, the lowest number stays. An unknown sensitivity counts as the worst.
     """
 
     def losses(trial: FrontTrial) -> tuple[float, ...]:
@@ -22,9 +22,10 @@ def pareto_front(
         return (*(costs[aim] for aim in aims), as_loss(trial.value, direction))
 
     front: list[tuple[tuple[float, ...], FrontTrial]] = []
-    for trial in sorted(reached, key=lambda one: (*losses(one), one.trial)):
-        # What comes later in this order beats nothing that came before, so that only the front is looked at.
+    for trial in sorted(reached, key=lambda trial: (*losses(trial), trial.trial)):
+        # In this order, no trial dominates an earlier one, so it is compared only with the front so far.
         own = losses(trial)
         if not any(all(other <= mine for other, mine in zip(others, own, strict=True)) for others, _ in front):
             front.append((own, trial))
-    return sorted((trial for _, trial in front), key=lambda one: (one.steps, as_loss(one.value, direction), one.trial))
+    trials = [trial for _, trial in front]
+    return sorted(trials, key=lambda trial: (trial.steps, as_loss(trial.value, direction), trial.trial))

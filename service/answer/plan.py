@@ -1,4 +1,6 @@
-"""The plan of a study's confirmation: who races, on which seeds, who is the answer. A value that a database keeps."""
+"""The plan of a study's confirmation: which trials race, on which seeds, and which is the answer. An immutable value
+that the database stores.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ from service.answer.sensitivity import Sensitivity
 from service.store.seeds import confirm_seeds
 
 SEARCH = -1
-"""Stands for the search among the seeds: each racer's estimate counts as the loss of one more seed."""
+"""The seed that stands for the search: each racer's estimate counts as its loss on one more seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A search trial that takes part. `estimate`: its expected loss after the search, None where nothing told it.
-    `complexity`: how many of its fields there are to choose, then what a wrong rate costs; less is simpler.
+    """A search trial that takes part in the confirmation.
+
+    `estimate`: its expected loss after the search; None without an estimate. `complexity`: its number of fields to
+    choose, then its sensitivity to a wrong rate; lower is simpler.
     """
 
     number: int
@@ -39,7 +43,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Violations:
-    """Of the constraints by search trial: of the means of the race's runs, and of those of the measuring."""
+    """Violations of the constraints by search trial: by the means of the race's runs, and of the measurement's runs."""
 
     race: dict[int, float]
     measured: dict[int, float]
@@ -50,7 +54,7 @@ NOTHING_BROKEN = Violations({}, {})
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A training to be done: of the search trial `number`'s schedule with `seed`."""
+    """A training to run: the schedule of the search trial `number` with `seed`."""
 
     number: int
     seed: int
@@ -58,11 +62,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`answer` None: the race goes on. `runs_left` of its trainings are not yet spent. `racing`: best first.
+    """The state of a confirmation. `answer` is None while the race continues.
 
-    `tied`: racers, best first, with how far they are behind the best one, that the race could not tell from it.
-    `constrained`: there are constraints to keep to; `none_feasible`: no trial of the search did, and the race looks for
-    the nearest, by its violation. `refuted`: were answers until measuring showed that they break a constraint.
+    `runs_left`: trainings that the race may still spend. `racing`: best first. `tied`: the racers that the race could
+    not distinguish from the best, best first, with their distance to it. `constrained`: the study has constraints.
+    `none_feasible`: no trial of the search kept them, and the race seeks the least violation. `refuted`: former answers
+    that broke a constraint when they were measured.
     """
 
     contenders: tuple[Contender, ...]
@@ -97,13 +102,13 @@ class Plan:
     ) -> Plan:
         """The plan for a search of `space` that has ended with at least one COMPLETED trial.
 
-        The race may spend (`top` - 1) `seeds` trainings, fewer where fewer race. Then
-        the answer, the baseline and those that it is to be compared with train with `seeds` fresh seeds each.
+        The race may spend (`top` - 1) * `seeds` trainings, or fewer with fewer racers. Then the answer, the baseline
+        and the `compared` trials train on `seeds` fresh seeds each.
         """
-        trials = _each_schedule_once(trials)
+        trials = _merge_equal_schedules(trials)
         chosen_from, none_feasible = candidates(trials, top) if constrained else (trials, False)
         landscape = Landscape.of(chosen_from, "minimize" if none_feasible else direction)
-        # A constant rate is compared with even if none keeps to the constraints.
+        # There is a constant baseline even if no constant schedule keeps the constraints.
         baseline = landscape.baseline() or Landscape.of(trials, direction).baseline() if with_constant else None
         racers = landscape.finalists(top)
         if baseline is not None and baseline not in racers:
@@ -111,11 +116,14 @@ class Plan:
         estimates, sensitivity = landscape.estimates(), Sensitivity.of(trials, direction)
         contenders = tuple(
             Contender(
-                one.number, estimates.get(one.number), complexity(one.schedule, space), sensitivity.at(one.schedule)
+                trial.number,
+                estimates.get(trial.number),
+                complexity(trial.schedule, space),
+                sensitivity.at(trial.schedule),
             )
-            for one in racers
+            for trial in racers
         )
-        racing = tuple(each.number for each in contenders)
+        racing = tuple(contender.number for contender in contenders)
         completed = {trial.number for trial in trials if trial.state == "COMPLETED"}
         return cls(
             contenders=contenders,
@@ -132,24 +140,24 @@ class Plan:
 
     @property
     def leader(self) -> int:
-        """The answer; before there is one, who leads the race."""
+        """The answer or, while there is none, the leader of the race."""
         return self.racing[0] if self.answer is None else self.answer
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """All that take part, each once."""
-        racers = (each.number for each in self.contenders)
+        """All trials that take part, without duplicates."""
+        racers = (contender.number for contender in self.contenders)
         return tuple(dict.fromkeys((*racers, *self._measured_besides)))
 
     @property
     def measured(self) -> tuple[int, ...]:
-        """Whose values are stated: the answer first, each once. Empty while there is no answer."""
+        """The trials that are measured, the answer first, without duplicates. Empty while there is no answer."""
         return () if self.answer is None else tuple(dict.fromkeys((self.answer, *self._measured_besides)))
 
     @property
     def runs_to_come(self) -> int:
-        """How many trainings may still be added to those that are enqueued, at most."""
-        # An answer that its measuring refutes makes room for the next.
+        """The most trainings that may still be enqueued."""
+        # An answer that is refuted when measured is replaced by the next one, which is then measured.
         more = self.seeds * (len(self.contenders) - 1 - len(self.refuted)) if self.constrained else 0
         if self.answer is not None:
             return max(0, more)
@@ -158,17 +166,16 @@ class Plan:
     def next(
         self, losses: Losses, broken: Collection[int] = (), violations: Violations = NOTHING_BROKEN
     ) -> tuple[Plan, list[Run]]:
-        """What to train next, and the plan that knows it. No runs: the confirmation is over.
+        """The next plan, and the trainings to run next. The confirmation is over if there are none.
 
-        `losses`: of the race's runs that completed. `broken`: racers with a run that diverged or failed on a
-        seed on which another racer completed; they are out, unless all are. `violations`: of the constraints, by the
-        means of the race's runs, and by those of the measuring.
+        `losses`: of the race's completed runs. `broken`: racers with a run that diverged or failed on a seed on which
+        another racer completed; they are out, unless all are. `violations`: of the constraints.
         """
         broken = {*broken, *(() if self.none_feasible else outside(self.racing, broken, violations.race))}
         if self.answer is not None:
             return self._reconsider(losses, broken, violations)
         standing = self._standing(losses, broken)
-        alive = [each for each in self.racing if each not in broken] or list(self.racing)
+        alive = [racer for racer in self.racing if racer not in broken] or list(self.racing)
         racing = survivors(standing, alive) if self.race_seeds and standing else alive
         count = seeds_of_round(len(racing), self.runs_left, self.rounds_left)
         return self._race_on(racing, count) if count else self._measure(standing)
@@ -185,7 +192,7 @@ class Plan:
         return plan, [Run(number, seed) for seed in fresh for number in racing]
 
     def _measure(self, standing: Sequence[Place]) -> tuple[Plan, list[Run]]:
-        complexities = {each.number: each.complexity for each in self.contenders}
+        complexities = {contender.number: contender.complexity for contender in self.contenders}
         plan = replace(
             self,
             answer=simplest(standing, complexities) if standing else self.racing[0],
@@ -195,21 +202,22 @@ class Plan:
         return plan, [Run(number, seed) for seed in plan.final_seeds for number in plan.measured]
 
     def _reconsider(self, losses: Losses, broken: Collection[int], violations: Violations) -> tuple[Plan, list[Run]]:
-        """Measure the next best racer, if what was measured breaks the constraints; in the end the nearest stands."""
+        """Measure the next best racer if the answer breaks a constraint; if none is left, take the least violation."""
         measured = violations.measured
         if not self.constrained or measured.get(self._answered, 0.0) <= 0 or self._answered in self.refuted:
             return self, []
         refuted = (*self.refuted, self._answered)
         order = [place.racer for place in self._standing(losses, broken)]
-        out = {*refuted, *broken, *(each for each, found in (violations.race | measured).items() if found > 0)}
-        left = [each for each in order if each not in out]
-        if not left:
-            nearest = min(refuted, key=lambda each: measured[each])
+        infeasible = (racer for racer, violation in (violations.race | measured).items() if violation > 0)
+        out = {*refuted, *broken, *infeasible}
+        remaining = [racer for racer in order if racer not in out]
+        if not remaining:
+            nearest = min(refuted, key=lambda racer: measured[racer])
             return replace(self, answer=nearest, refuted=refuted), []
-        plan = replace(self, answer=left[0], refuted=refuted)
-        if left[0] in self._measured_besides:
+        plan = replace(self, answer=remaining[0], refuted=refuted)
+        if remaining[0] in self._measured_besides:
             return plan._reconsider(losses, broken, violations)
-        return plan, [Run(left[0], seed) for seed in plan.final_seeds]
+        return plan, [Run(remaining[0], seed) for seed in plan.final_seeds]
 
     @property
     def _answered(self) -> int:
@@ -223,11 +231,11 @@ class Plan:
     def _blocks(self, losses: Losses) -> Losses:
         """The race's losses, with the search's estimates as one more block."""
         return {
-            each.number: {
-                **({SEARCH: each.estimate} if each.estimate is not None else {}),
-                **losses.get(each.number, {}),
+            contender.number: {
+                **({SEARCH: contender.estimate} if contender.estimate is not None else {}),
+                **losses.get(contender.number, {}),
             }
-            for each in self.contenders
+            for contender in self.contenders
         }
 
     def _fresh_seeds(self, count: int) -> tuple[int, ...]:
@@ -243,16 +251,16 @@ class Plan:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Plan:
-        # Plans that were stored under the field's first name.
+        # Older plans were stored with an earlier name of the field.
         document = {"none_feasible": document.get("nothing_kept", False), **document}
         document.pop("nothing_kept", None)
         lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list | tuple)}
-        lists["contenders"] = tuple(Contender(**each) for each in document["contenders"])
+        lists["contenders"] = tuple(Contender(**contender) for contender in document["contenders"])
         lists["tied"] = tuple((number, gap) for number, gap in document["tied"])
         return cls(**{**document, **lists})
 
 
-def _each_schedule_once(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
-    """The trials; those whose schedules differ by rounding have one schedule."""
-    known = EqualSchedules()
-    return [replace(trial, schedule=known.first(trial.schedule)) for trial in trials]
+def _merge_equal_schedules(trials: Sequence[SearchTrial]) -> list[SearchTrial]:
+    """The trials, with one schedule object for schedules that differ only by rounding."""
+    schedules = EqualSchedules()
+    return [replace(trial, schedule=schedules.first(trial.schedule)) for trial in trials]

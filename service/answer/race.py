@@ -1,11 +1,11 @@
-"""The race: which of the finalists is best, on seeds that they train with in common.
+"""The race: finds the best finalist by training the finalists on shared seeds.
 
-Round by round the worse half stops, and so does whoever is clearly behind; the trainings so saved go to
-those that are close. The race chooses; it states no value: its leader is the luckier one, too. What the
-answer states is measured afterwards, on seeds that the race has not seen.
+In each round, the worse half stops, as does every racer that is clearly behind, and the trainings saved go to the close
+ones. The race only chooses. Its leader is also the luckiest, so the answer's value is measured afterwards, on seeds
+that the race has not used.
 
-The values y_is of schedule i with seed s are taken as m_i + b_s + e_is, the seed's own effect b_s common to
-all that ran with it. Those who stopped have fewer seeds, so m and b are fitted together by least squares: the
+The value y_is of schedule i with seed s is modelled as m_i + b_s + e_is, where b_s is the effect of the seed on all
+trainings with it. Racers that stopped have fewer seeds, so m and b are fitted together by least squares: the
 intra-block analysis of incomplete blocks. Differences of two m then have Student's distribution.
 
 Sources: Karnin, Koren and Somekh, Almost Optimal Exploration in Multi-Armed Bandits (ICML 2013), algorithm 1, for
@@ -26,19 +26,21 @@ import numpy as np
 from scipy.special import stdtrit
 
 ERROR = 0.05
-"""The probability of taking any schedule that is as good as the leader for a loser."""
+"""The probability of dropping any schedule that is as good as the leader."""
 
 NEAR = 0.5
-"""So many standard errors behind the leader counts as no worse: it is better with a probability of about a third."""
+"""This many standard errors behind the leader count as no worse: such a racer is better with probability about 1/3."""
 
 Losses = Mapping[int, Mapping[int, float]]
-"""By racer and seed."""
+"""Losses by racer and seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A racer against the leader. `gap` >= 0: its mean loss minus the leader's. `error`: the gap's standard error,
-    None where nothing tells it. `tied`: not clearly behind.
+    """A racer compared with the leader.
+
+    `gap` >= 0: its mean loss minus the leader's. `error`: the gap's standard error; None if it is unknown. `tied`: the
+    racer is not clearly behind.
     """
 
     racer: int
@@ -49,7 +51,7 @@ class Place:
 
 
 def places(losses: Losses) -> list[Place]:
-    """The racers with a loss, best first. Equal means go by the order given."""
+    """The racers with a loss, best first. Equal means keep the given order."""
     racers = [racer for racer, values in losses.items() if values]
     if not racers:
         return []
@@ -71,52 +73,52 @@ def places(losses: Losses) -> list[Place]:
 
 
 def rounds(racers: int) -> int:
-    """In how many rounds so many racers are halved to one."""
+    """How many rounds halve this many racers to one."""
     return max(0, math.ceil(math.log2(racers))) if racers else 0
 
 
 def seeds_of_round(racers: int, runs_left: int, rounds_left: int) -> int:
-    """On how many fresh seeds each runs in this round: an equal share of the trainings left, at least one if any."""
+    """How many fresh seeds each racer gets in this round: an equal share of the trainings left, at least one if any."""
     if racers < 2 or rounds_left < 1:
         return 0
     return min(max(1, runs_left // rounds_left // racers), runs_left // racers)
 
 
 def survivors(order: Sequence[Place], racing: Sequence[int]) -> list[int]:
-    """Who goes on: of those racing the better half, without the clear losers; best first."""
+    """The racers that continue, best first: the better half, without those that are clearly behind."""
     ordered = [place for place in order if place.racer in racing]
     return [place.racer for place in ordered[: math.ceil(len(racing) / 2)] if place.tied]
 
 
 def simplest(order: Sequence[Place], complexity: Mapping[int, tuple[float, ...]]) -> int:
-    """Of those within half a standard error of the leader, the one of the least `complexity`; the better one of equals.
+    """The racer of least `complexity` within half a standard error of the leader; of equals, the better one.
 
-    After the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression
-    Trees (1984), section 3.4.3. All that are tied would be too many: what few seeds cannot tell apart
-    may differ, and a whole standard error, too, costs more than the simplicity is worth.
+    After the one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984),
+    section 3.4.3. Choosing among all tied racers, or within a whole standard error, would cost more than the simplicity
+    is worth: racers that few seeds cannot distinguish may still differ.
     """
     near = [place for place in order if place.gap == 0 or (place.error is not None and place.gap <= NEAR * place.error)]
     return min(near, key=lambda place: (*complexity[place.racer], place.gap)).racer
 
 
 def _times(value: float, scale: float) -> float:
-    """The product, or the double nearest to it where it is larger than any."""
+    """The product, clipped to the range of doubles."""
     return max(-sys.float_info.max, min(sys.float_info.max, value * scale))
 
 
 def _fit(values: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Least squares of m_i + b_s: the m_i, their covariances, the residuals' degrees of freedom, and the scale.
 
-    The first two are in units of the scale, for a square of large losses overflows.
+    The first two are in units of the scale, because squares of large losses would overflow.
     """
-    seeds = sorted({seed for each in values for seed in each})
-    cells = [(index, seeds.index(seed), loss) for index, each in enumerate(values) for seed, loss in each.items()]
+    seeds = sorted({seed for losses in values for seed in losses})
+    cells = [(index, seeds.index(seed), loss) for index, losses in enumerate(values) for seed, loss in losses.items()]
     design = np.zeros((len(cells), len(values) + len(seeds)))
     for row, (index, block, _) in enumerate(cells):
         design[row, index] = design[row, len(values) + block] = 1.0
     targets = np.array([loss for _, _, loss in cells])
     scale = float(np.abs(targets).max()) or 1.0
-    # The least-norm solution of the two sets of effects, which share one constant; the constant goes to the m_i.
+    # The least-norm solution for the two sets of effects. They share one constant, which is added to the m_i.
     inverse = np.linalg.pinv(design.T @ design)
     effects = inverse @ design.T @ (targets / scale)
     residuals = targets / scale - design @ effects

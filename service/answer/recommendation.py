@@ -1,4 +1,4 @@
-"""Why the answer is the answer, in words and for programs."""
+"""Explains why the answer was chosen, as a message and a code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Code = Literal["only_finalist", "clearly_best", "best_of_tied", "simplest_of_tie
 
 
 def recommendation(plan: Plan, trials: Mapping[int, SearchTrial]) -> Recommendation:
-    """What the race found. `trials`: the search trials of the plan; it must have its answer."""
-    contenders = {each.number: each for each in plan.contenders}
+    """The explanation of a plan that has its answer. `trials`: the plan's search trials."""
+    contenders = {contender.number: contender for contender in plan.contenders}
     tied = [
         Tied(
             trial=number,
@@ -43,19 +43,20 @@ def _code(plan: Plan) -> Code:
 
 def _message(code: Code, tied: list[Tied], chosen: Schedule) -> str:
     if code == "only_finalist":
-        return "there was one finalist alone"
+        return "there was only one finalist"
     if code == "nearest":
-        return "everything measured on fresh seeds breaks a constraint; this one breaks them least"
+        return "every schedule measured on fresh seeds breaks a constraint; this one has the least violation"
     if code == "keeps_to_constraints":
-        return "what did better in the race breaks a constraint on fresh seeds; this one keeps to them"
+        return "schedules that did better in the race break a constraint on fresh seeds; this one keeps the constraints"
     if code == "clearly_best":
         return "every other finalist was clearly worse in the race on fresh seeds"
     others = len(tied) - 1
-    which = f"{others} other{'s' if others > 1 else ''} could not be told from the best one on the seeds of the race"
+    finalists = f"{others} other finalist{'s' if others > 1 else ''}"
+    which = f"the race could not distinguish {finalists} from the best one"
     if code == "best_of_tied":
-        return f"{which}; the {chosen.family} had the best mean, and none within half a standard error of it is simpler"
+        return f"{which}; {chosen.family} had the best mean, and none within half a standard error of it is simpler"
     best = tied[0].schedule
     return (
-        f"{which}; of those within half a standard error of the best mean, a {best.family}'s, the {chosen.family} is "
-        "the simplest: the fewest values to choose, then the least sensitive to its rate"
+        f"{which}; {chosen.family} is the simplest within half a standard error of the best mean (of {best.family}): "
+        "it has the fewest values to choose, then the lowest sensitivity to its learning rate"
     )

@@ -1,8 +1,8 @@
-"""What a wrong rate costs: how much worse a schedule is expected to be with its rates twice or half as high.
+"""Estimates a schedule's sensitivity to a wrong rate: how much worse it gets with its rates doubled or halved.
 
-The process that chooses finalists sees the better part of a search, and what is bad cut off: it knows no cliffs. This
-one sees every trial up to far behind the median, and those that DIVERGED as bad as that. A cliff's edge is smooth to it
-still, so what it says is rather too little than too much.
+The process that chooses finalists sees only the better trials, with capped losses, so it does not see cliffs. This one
+sees all trials, capped far behind the median, with DIVERGED trials at the cap. It still smooths the edges of cliffs, so
+it underestimates rather than overestimates.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from service.search.observations import as_loss
 from service.search.rates import rate_features
 
 WRONG_BY = 2.0
-"""How wrong the rate is taken to be, at most, when asking how much that costs."""
+"""The largest factor by which the rate is assumed to be wrong."""
 SHIFTS = (-1.0, -0.5, 0.5, 1.0)
-"""Where it is looked at, in parts of WRONG_BY's logarithm: a cliff may lie between."""
+"""Where the loss is predicted, as fractions of WRONG_BY's logarithm: a cliff may lie in between."""
 CAP = 10.0
-"""Losses are cut off at this many times the distance from the best to the median."""
+"""Losses are capped at this many times the distance from the best to the median."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Of the schedules of a search. `process` None: too few of them, all alike, or no process fits."""
+    """The sensitivity of a search's schedules. `process`: None for too few trials or equal values, or if none fits."""
 
     process: GaussianProcess | None
 
@@ -48,7 +48,7 @@ class Sensitivity:
         return cls(fit(inputs, np.array([*(value for value, _ in seen), *[cap] * len(lost)]), PRIOR))
 
     def at(self, schedule: Schedule) -> float | None:
-        """By how much the metric is expected to be worse, at the worst of the rates looked at; 0 or more."""
+        """How much worse the metric is expected to be at the worst of the shifted rates; 0 or more."""
         if self.process is None:
             return None
         here, wrong = rate_features(schedule), math.log10(WRONG_BY)

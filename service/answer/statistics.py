@@ -1,4 +1,4 @@
-"""The statistics of an answer: Student's intervals of means and of paired differences."""
+"""The statistics of an answer: Student's t-intervals of means and of paired differences."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CONFIDENCE = 0.95
 """Two-sided confidence of every interval."""
 
 ROUNDING = 1e-12
-"""Values this close, relative to the larger one, are equal: sums in another order differ by more."""
+"""Values whose relative difference is at most this are equal: summing in another order may change them by more."""
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A sample's mean, its standard deviation (n - 1 in the denominator) and the mean's interval.
+    """A sample's mean, its standard deviation (n - 1 in the denominator) and the mean's confidence interval.
 
-    `std` and `ci95` are None for fewer than two values, or where they exceed the range of doubles.
+    `std` and `ci95` are None for fewer than two values, or if they exceed the range of doubles.
     """
 
     count: int
@@ -36,9 +36,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class PairedGain:
-    """By how much one schedule beats another on the same seeds; positive: it is better.
+    """How much one schedule beats another on the same seeds; positive if it is better.
 
-    `ci95` None: fewer than two pairs, and then the verdict is a tie, for one pair shows no spread.
+    `ci95` is None for fewer than two pairs. The verdict is then a tie, because one pair shows no spread.
     """
 
     pairs: int
@@ -48,7 +48,7 @@ class PairedGain:
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """The mean of finite values, of at least one: finite however large they are."""
+    """The mean of one or more finite values; never overflows."""
     try:
         return fmean(values)
     except OverflowError:
@@ -57,7 +57,7 @@ def mean_of(values: Sequence[float]) -> float:
 
 
 def summarise(values: Sequence[float]) -> Summary | None:
-    """Mean, standard deviation and 95% t-interval of finite `values`; None when there are none.
+    """Mean, standard deviation and 95% t-interval of finite `values`; None if there are none.
 
     Student's interval: mean ± t(0.975, n - 1) · s / √n. Source: "Student", The probable error
     of a mean, Biometrika 6 (1908).
@@ -80,10 +80,9 @@ def summarise(values: Sequence[float]) -> Summary | None:
 def paired_gain(winner: Mapping[int, float], baseline: Mapping[int, float], direction: Direction) -> PairedGain | None:
     """The mean paired difference of two schedules' values by seed, its 95% interval and a verdict.
 
-    Only seeds that both completed count; None when there is no such seed. The verdict is
-    "better" or "worse" when the interval leaves zero out, else "tie"; differences that are all
-    equal have an interval of no width, so that only a zero ties. Differences within the rounding of the
-    values themselves are such zeros.
+    Only seeds that both completed count; None if there is no such seed. The verdict is "better" or "worse" if the
+    interval excludes zero, otherwise "tie". If all differences are equal, the interval has no width, and only a
+    difference of zero ties. Differences within the values' rounding count as zero.
     """
     seeds = sorted(winner.keys() & baseline.keys())
     sign = 1.0 if direction == "maximize" else -1.0

@@ -1,4 +1,4 @@
-"""What is legal but unwise: in a study before it runs, and in the best schedule it found."""
+"""Warns of choices that are valid but unwise: in a study's spec, and in the best schedule that it found."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from service.answer.convergence import FEWEST
 from service.search.searcher import startup_trials
 
 TRIALS_PER_FAMILY = 10
-"""Fewer than these leave a family's rates untuned, and families are then compared by luck."""
+"""With fewer trials, a family's rates stay untuned, and families are compared by luck."""
 EVALUATIONS_TO_PRUNE = 6
-"""Fewer leave the Wilcoxon test next to nothing to save: it never tells before the fourth."""
+"""With fewer evaluations, the Wilcoxon test saves almost nothing: it never prunes before the fourth."""
 BOUND_FRACTION = 0.02
-"""A value this near to a bound, as a part of its range's (log) axis, sits on it."""
+"""A value this close to a bound, as a fraction of its range's (log) axis, lies on it."""
 
 
 def warnings_before(spec: StudySpec) -> list[Warning_]:
-    """What is unwise in a study's spec, its own defaults included."""
+    """The warnings about a study's spec, including its defaults."""
     return [
         *_family_warnings(spec),
         *_single_value_warnings(spec.space),
@@ -42,7 +42,7 @@ def warnings_before(spec: StudySpec) -> list[Warning_]:
 
 @dataclass(frozen=True, slots=True)
 class OnBound:
-    """A value of the best schedule that sits on a bound of its range: `space.` and `field` and the side name it."""
+    """A value of the best schedule that lies on the bound `space.{field}.{side}`."""
 
     field: str
     side: Literal["low", "high"]
@@ -51,16 +51,16 @@ class OnBound:
 
 
 def warnings_after(space: SpaceSpec, best: Schedule) -> list[Warning_]:
-    """The bounds of the space that the best schedule sits on: a better one may lie beyond."""
-    return [_bound_warning(each) for each in on_bounds(space, best)]
+    """A warning for each bound on which the best schedule lies: a better one may lie beyond."""
+    return [_bound_warning(hit) for hit in on_bounds(space, best)]
 
 
 def on_bounds(space: SpaceSpec, best: Schedule) -> list[OnBound]:
-    """The bounds that the best schedule sits on, each once, without those that no space can go beyond."""
+    """The bounds on which the best schedule lies, without duplicates, and without bounds that no space can exceed."""
     start = _known(space)
     checks = [("start_lr", start, best.start_lr, RATE), ("end_lr", space.end_lr, best.end_lr, RATE)]
     if best.family == "constant":
-        checks = checks[:1]  # its end is its start, whatever end_lr's range is
+        checks = checks[:1]  # a constant schedule's end_lr equals its start_lr, whatever the range of end_lr
     if best.peak_lr is not None:
         peak_field = "peak_lr" if space.peak_lr else "start_lr"
         checks.append((peak_field, space.peak_lr or start, best.peak_lr, RATE))
@@ -72,8 +72,8 @@ def on_bounds(space: SpaceSpec, best: Schedule) -> list[OnBound]:
         for name, asked in own.items()
         if isinstance(asked, RangeSpec)
     ]
-    found = (_on_bound(field, asked, value, parameter) for field, asked, value, parameter in checks)
-    return list({(one.field, one.side): one for one in found if one is not None}.values())
+    hits = (_on_bound(field, asked, value, parameter) for field, asked, value, parameter in checks)
+    return list({(hit.field, hit.side): hit for hit in hits if hit is not None}.values())
 
 
 def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
@@ -82,7 +82,7 @@ def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
         yield Warning_(
             code="constant_added",
             field="space.families",
-            message="constant takes part as well: the answer is compared with the best constant rate",
+            message="constant was added: the answer is compared with the best constant learning rate",
         )
     trials, wanted = spec.budget.trials, TRIALS_PER_FAMILY * len(families)
     if trials < len(families):
@@ -90,14 +90,14 @@ def _family_warnings(spec: StudySpec) -> Iterator[Warning_]:
             code="families_untried",
             field="budget.trials",
             message=f"{trials} trials for {len(families)} families: some are never tried; "
-            f"ask for {wanted} trials or fewer families",
+            f"use {wanted} trials or fewer families",
         )
     elif trials < wanted:
         yield Warning_(
             code="few_trials_per_family",
             field="budget.trials",
             message=f"{trials} trials for {len(families)} families are fewer than {TRIALS_PER_FAMILY} for each; "
-            f"ask for {wanted} trials or fewer families",
+            f"use {wanted} trials or fewer families",
         )
 
 
@@ -105,24 +105,24 @@ def _single_value_warnings(space: SpaceSpec) -> Iterator[Warning_]:
     start = space.start_lr if space.start_lr != AUTO else None
     ranges = {"start_lr": start, "end_lr": space.end_lr, "peak_lr": space.peak_lr}
     for family, own in space.parameters.items():
-        ranges |= {f"parameters.{family}.{name}": one for name, one in own.items() if isinstance(one, RangeSpec)}
-    for field, one in ranges.items():
-        if one is not None and one.low == one.high:
+        ranges |= {f"parameters.{family}.{name}": span for name, span in own.items() if isinstance(span, RangeSpec)}
+    for field, span in ranges.items():
+        if span is not None and span.low == span.high:
             yield Warning_(
                 code="single_value",
                 field=f"space.{field}",
-                message=f"the range holds a single value, {one.low:g}: it is not searched",
+                message=f"the range has only one value, {span.low:g}, so it is not searched",
             )
 
 
 def _budget_warnings(spec: StudySpec) -> Iterator[Warning_]:
     trials, parallel = spec.budget.trials, spec.budget.parallel
-    # The default of `parallel` suits no tiny budget; only a number that was asked for is remarked on.
+    # The default of `parallel` exceeds tiny budgets, so only a number that the user set is warned of.
     if parallel > trials and "parallel" in spec.budget.model_fields_set:
         yield Warning_(
             code="parallel_above_trials",
             field="budget.parallel",
-            message=f"{parallel} trials can't run at once in a budget of {trials}",
+            message=f"{parallel} trials cannot run at once in a budget of {trials} trials",
         )
     families = len(spec.space.to_space().families)
     if spec.sampler.name in ("tpe", "gp", "cmaes") and startup_trials(families, trials) * 2 > trials:
@@ -130,14 +130,14 @@ def _budget_warnings(spec: StudySpec) -> Iterator[Warning_]:
             code="mostly_startup",
             field="budget.trials",
             message=f"{startup_trials(families, trials)} of {trials} trials are spread evenly before the sampler "
-            "learns anything; ask for more trials or fewer families",
+            "uses any results; use more trials or fewer families",
         )
     elif spec.sampler.name in ("tpe", "gp", "cmaes") and parallel * 2 > trials > 1:
         yield Warning_(
             code="parallel_high",
             field="budget.parallel",
-            message=f"with {min(parallel, trials)} of {trials} trials at once most are chosen before results are "
-            f"known; lower parallel to {max(1, trials // 4)} for a better search",
+            message=f"with {min(parallel, trials)} of {trials} trials running at once, most are chosen before results "
+            f"are available; lower parallel to {max(1, trials // 4)} for a better search",
         )
 
 
@@ -146,8 +146,8 @@ def _confirm_warnings(spec: StudySpec) -> Iterator[Warning_]:
         yield Warning_(
             code="not_confirmed",
             field="confirm",
-            message="without confirmation the best value is that of the luckiest trial, and is too good; "
-            'ask for {"top": 8, "seeds": 4}',
+            message="without confirmation, the best value is too optimistic, because it is that of the luckiest trial; "
+            'set {"top": 8, "seeds": 4}',
         )
 
 
@@ -156,8 +156,8 @@ def _convergence_warnings(spec: StudySpec) -> Iterator[Warning_]:
         yield Warning_(
             code="converges_never",
             field="budget.stop_when",
-            message=f"a search is looked at after {FEWEST} trials, and budget.trials is {spec.budget.trials}: "
-            "it never stops for having converged",
+            message=f"convergence is checked only after {FEWEST} trials, but budget.trials is {spec.budget.trials}: "
+            "the search never stops early",
         )
 
 
@@ -169,7 +169,7 @@ def _direction_warnings(spec: StudySpec) -> Iterator[Warning_]:
         better = "maximize"
     else:
         return
-    message = f"the search will {direction} {metric}, and so look for the worst training; {better} it instead"
+    message = f"the search will {direction} {metric} and so find the worst training; {better} it instead"
     yield Warning_(code="direction_unusual", field="objective.direction", message=message)
 
 
@@ -179,7 +179,7 @@ def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
         return
     message = ""
     if "accuracy" in metric and target > 1:
-        message = f"a target of {target:g} is never reached unless the task counts {metric} in percent"
+        message = f"a target of {target:g} is never reached unless the task reports {metric} in percent"
     elif "loss" in metric and spec.objective.direction == "minimize" and target <= 0:
         message = f"a target of {target:g} is never reached unless {metric} may be negative"
     if message:
@@ -187,14 +187,14 @@ def _target_warnings(spec: StudySpec) -> Iterator[Warning_]:
 
 
 def _constraint_warnings(spec: StudySpec) -> Iterator[Warning_]:
-    for at, one in enumerate(spec.objective.constraints):
-        low, high, message = one.at_least, one.at_most, ""
-        if "accuracy" in one.metric and low is not None and low > 1:
-            message = f"an accuracy of {low:g} is never reached unless the task counts {one.metric} in percent"
-        elif "loss" in one.metric and high is not None and high <= 0:
-            message = f"a loss of {high:g} is never reached unless {one.metric} may be negative"
+    for index, constraint in enumerate(spec.objective.constraints):
+        metric, low, high, message = constraint.metric, constraint.at_least, constraint.at_most, ""
+        if "accuracy" in metric and low is not None and low > 1:
+            message = f"an accuracy of {low:g} is never reached unless the task reports {metric} in percent"
+        elif "loss" in metric and high is not None and high <= 0:
+            message = f"a loss of {high:g} is never reached unless {metric} may be negative"
         if message:
-            yield Warning_(code="constraint_out_of_reach", field=f"objective.constraints[{at}]", message=message)
+            yield Warning_(code="constraint_out_of_reach", field=f"objective.constraints[{index}]", message=message)
 
 
 def _known(space: SpaceSpec) -> RangeSpec:
@@ -208,15 +208,15 @@ def _evaluation_warnings(spec: StudySpec) -> Iterator[Warning_]:
         yield Warning_(
             code="few_evaluations",
             field="pruner.name",
-            message=f"with {count} evaluations a trial the Wilcoxon test saves nothing, or the last one at most: it "
-            f"takes 4 to tell; ask for {EVALUATIONS_TO_PRUNE} or more by objective.folds and objective.seeds",
+            message=f"with {count} evaluations per trial, the Wilcoxon test saves at most one, because it needs 4; "
+            f"set objective.folds and objective.seeds for {EVALUATIONS_TO_PRUNE} or more",
         )
     if spec.confirm is not None and folds is not None and spec.confirm.seeds % folds:
         yield Warning_(
             code="uneven_folds",
             field="confirm.seeds",
-            message=f"{spec.confirm.seeds} seeds take turns on {folds} folds, so some folds weigh more than others in "
-            f"the answer's mean; ask for {-(-spec.confirm.seeds // folds) * folds} seeds",
+            message=f"{spec.confirm.seeds} seeds cannot be divided evenly among {folds} folds, so some folds have more "
+            f"weight in the answer's mean; use {-(-spec.confirm.seeds // folds) * folds} seeds",
         )
 
 
@@ -232,18 +232,18 @@ def _on_bound(field: str, asked: RangeSpec, value: float, parameter: Parameter) 
     return None if bound == last else OnBound(field, side, value, bound)
 
 
-def _bound_warning(found: OnBound) -> Warning_:
-    field, verb = f"space.{found.field}.{found.side}", "lower" if found.side == "low" else "raise"
+def _bound_warning(hit: OnBound) -> Warning_:
+    field, verb = f"space.{hit.field}.{hit.side}", "lower" if hit.side == "low" else "raise"
     return Warning_(
         code="best_on_bound",
         field=field,
-        message=f"the best {found.field.rsplit('.', 1)[-1]}, {found.value:g}, sits on the bound {found.bound:g} of its "
-        f"range; {verb} {field} to see whether a better one lies beyond",
+        message=f"the best {hit.field.rsplit('.', 1)[-1]}, {hit.value:g}, lies on the bound {hit.bound:g} of its "
+        f"range; {verb} {field} to see whether a better value lies beyond it",
     )
 
 
 def _place(asked: RangeSpec, value: float, *, log: bool) -> float:
-    """Where the value lies in its range, 0 at the low end and 1 at the high one."""
+    """The value's position in its range, from 0 at the low bound to 1 at the high bound."""
     low, high = asked.low, asked.high
     if log:
         low, high, value = math.log(low), math.log(high), math.log(value)

@@ -1,1 +1,1 @@
-"""From rows to the documents of the wire."""
+"""Builds the documents that the API returns from the database's rows."""

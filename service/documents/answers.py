@@ -1,4 +1,4 @@
-"""From rows to the answer and to what stands behind it: confirmations, the leaderboard."""
+"""Builds the answer and the leaderboard from the database's rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def whole_answer(transaction: Transaction, study: StudyRow, points: int | None) 
 
 
 def answer_document(transaction: Transaction, study: StudyRow, points: int | None, parts: Parts) -> Answer:
-    """The best schedule so far. Raises ConflictError while nothing has completed."""
+    """The answer so far. Raises ConflictError while no trial has completed."""
     trial = as_search_trial(require_best(transaction, study))
     measured = parts.get("confirmation", lambda: _measured(transaction, study, parts), None)
     document = answer(_facts(study, parts), trial, measured, points, parts.get)
@@ -67,7 +67,7 @@ def _trials(transaction: Transaction, study: StudyRow, plan: Plan) -> dict[int, 
 
 
 def _recorded_rates(transaction: Transaction, study: StudyRow, answer: Answer, points: int) -> LrCurve:
-    """The rates that the answer's training has had, at the first step and at each report's, evenly thinned."""
+    """The rates of the answer's training at the first step and at each report, evenly thinned."""
     training = select(TrialRow.id).where(TrialRow.study_id == study.id, TrialRow.number == answer.trial)
     trials = transaction.session.execute(training).scalars().all()
     columns = (ReportRow.step, ReportRow.lr)
@@ -79,7 +79,7 @@ def _recorded_rates(transaction: Transaction, study: StudyRow, answer: Answer, p
 
 
 def leaderboard_document(transaction: Transaction, study: StudyRow) -> Leaderboard:
-    """The families of the study, with what is known so far."""
+    """The leaderboard of the study's families so far."""
     parts = Parts(study.id)
     with parts.required("the leaderboard"):
         facts, plan = _facts(study, parts), plan_of(study)
@@ -103,7 +103,7 @@ def _standing(transaction: Transaction, study: StudyRow, plan: Plan | None) -> d
     if plan is None:
         return {}
     confirmed = confirmed_trials(transaction, study, plan, _trials(transaction, study, plan))
-    return {plan.leader: None, **{number: confirmation(each) for number, each in confirmed.items()}}
+    return {plan.leader: None, **{number: confirmation(trial) for number, trial in confirmed.items()}}
 
 
 def _facts(study: StudyRow, parts: Parts) -> StudyFacts:

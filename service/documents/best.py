@@ -1,4 +1,4 @@
-"""Which trial of a study is its best, and what it came to on fresh seeds. Every document takes both from here."""
+"""Finds a study's best trial and its results on fresh seeds. All documents use this file for both."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def known_state(study: StudyRow, parts: Parts) -> StudyState:
 
 
 def plan_of(study: StudyRow) -> Plan | None:
-    """The plan of its confirmation; None before there is one."""
+    """The plan of the study's confirmation; None before it has one."""
     return None if study.confirmation is None else Plan.from_json(study.confirmation)
 
 
 def best_trial(transaction: Transaction, study: StudyRow) -> TrialRow | None:
-    """The answer's trial once the race has chosen it, the leader's while the race goes on, before it the search's best.
+    """The answer's trial; while the race continues, its leader; before the race, the best trial of the search.
 
-    The search's best is its COMPLETED trial with the best value of those that keep to the constraints, the earlier one
-    of equals; where none does, the one nearest to it.
+    The best trial of the search is the COMPLETED trial with the best value among those that keep the constraints, or
+    the one with the least violation if none does. Of equals, the earlier one.
     """
     query = select(TrialRow).where(TrialRow.study_id == study.id)
     plan = plan_of(study)
@@ -58,7 +58,7 @@ def require_best(transaction: Transaction, study: StudyRow) -> TrialRow:
 
 
 def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | None) -> BestSoFar | None:
-    """`best`: the study's `best_trial`."""
+    """The best trial so far with its confirmation. `best`: the study's `best_trial`."""
     if best is None or best.value is None:
         return None
     plan = plan_of(study)
@@ -74,13 +74,13 @@ def best_document(transaction: Transaction, study: StudyRow, best: TrialRow | No
 
 
 def nothing_feasible(study: StudyRow, best: TrialRow) -> bool:
-    """Whether no trial of the search has kept to the study's constraints. `best`: the study's `best_trial`."""
+    """Whether no trial of the search has kept the study's constraints. `best`: the study's `best_trial`."""
     plan = plan_of(study)
     return is_broken(best.violation) if plan is None else plan.none_feasible
 
 
 def evaluations_of(trial: TrialRow) -> Evaluations | None:
-    """What a search trial's value is the mean of, as far as it is; None where it is one training."""
+    """The evaluations so far whose mean is a search trial's value; None if it is a single training."""
     if trial.evaluations is None:
         return None
     return Evaluations(count=trial.evaluations, completed=trial.evaluated or 0, std=trial.std)
@@ -89,25 +89,25 @@ def evaluations_of(trial: TrialRow) -> Evaluations | None:
 def confirmed_trials(
     transaction: Transaction, study: StudyRow, plan: Plan, trials: Mapping[int, SearchTrial]
 ) -> dict[int, Confirmed]:
-    """All that were measured on fresh seeds, the answer first; empty while there is no answer."""
+    """All trials that were measured on fresh seeds, the answer first. Empty while there is no answer."""
     constraints = tuple(study.spec.objective.constraints)
     runs = measured_runs(transaction, study, plan)
     return {number: Confirmed(trials[number], runs.get(number, ()), constraints) for number in plan.measured}
 
 
 def measured_runs(transaction: Transaction, study: StudyRow, plan: Plan) -> dict[int, tuple[ConfirmRun, ...]]:
-    """By search trial its runs on the seeds that all measured have been through, so that equal numbers are compared."""
+    """The runs of each measured search trial, only on seeds that all of them have finished, so that they compare."""
     query = (
         select(TrialRow.confirms, TrialRow.seed, TrialRow.state, TrialRow.value, TrialRow.measured)
-        # The purposes are there for the index: a search may have thousands of trials.
+        # The purposes let the query use an index: a search may have thousands of trials.
         .where(TrialRow.study_id == study.id, TrialRow.purpose.in_(("confirm", "baseline")))
         .where(TrialRow.confirms.is_not(None), TrialRow.seed.in_(plan.final_seeds))
         .order_by(TrialRow.number)
     )
-    found = list(transaction.session.execute(query))
-    unfinished = {seed for _, seed, state, _, _ in found if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
+    rows = list(transaction.session.execute(query))
+    unfinished = {seed for _, seed, state, _, _ in rows if state in (*OPEN_TRIAL_STATES, "CANCELLED")}
     runs: dict[int, tuple[ConfirmRun, ...]] = {}
-    for number, seed, state, value, measured in found:
+    for number, seed, state, value, measured in rows:
         if seed not in unfinished:
             runs[number] = (*runs.get(number, ()), ConfirmRun(seed, state, value, measured))
     return runs

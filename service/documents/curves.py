@@ -1,4 +1,4 @@
-"""A trial's curve: its reports, or, where it is trained on several folds and seeds, the mean of its trainings'."""
+"""Reads a trial's curve: its reports, or the mean of its trainings' reports if it has several folds or seeds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from service.store.reports import thinned
 from service.store.tables import ReportRow, TrialRow
 
 MOST_READ = 200_000
-"""Reports of all the trainings that a curve is the mean of."""
+"""The most reports that are read for one curve, over all its trainings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """At a step. Values that were not finite are None, and so is a mean of which one was not."""
+    """The values at one step. A value is None if it, or any value of its mean, was not finite."""
 
     step: int
     epoch: float | None
@@ -29,7 +29,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """`mean_of`: the numbers of the trainings that these are the means of; None where they are the trial's own."""
+    """A trial's reports. `mean_of`: the numbers of the trainings that were averaged; None if they are its own."""
 
     rows: list[Report]
     horizon_steps: int | None
@@ -37,10 +37,10 @@ class Reports:
 
 
 def reports(transaction: Transaction, trial: TrialRow, most: int) -> Reports:
-    """At most `most` of them, evenly spread, by step.
+    """At most `most` of the trial's reports, evenly spread, by step.
 
-    The mean is over the trainings that ended as the trial did, while it is open over those that COMPLETED, and over all
-    that have reported where none has; it goes as far as all of them have reported.
+    A mean is over the trainings that ended in the trial's state (while it is open: that COMPLETED), or over all if
+    there are none. It ends where the shortest of them ends.
     """
     if trial.evaluations is None:
         return Reports(_rows(transaction, [trial.id], most).get(trial.id, []), trial.horizon_steps)
@@ -51,44 +51,45 @@ def reports(transaction: Transaction, trial: TrialRow, most: int) -> Reports:
     )
     trainings = transaction.session.execute(query).all()
     wanted = "COMPLETED" if trial.state in ("WAITING", "RUNNING") else trial.state
-    chosen = [one for one in trainings if one.state == wanted] or trainings
+    chosen = [training for training in trainings if training.state == wanted] or trainings
     most = max(2, min(most, MOST_READ // max(1, len(chosen))))
-    rows = _rows(transaction, [one.id for one in chosen], most)
-    reporting = [one for one in chosen if one.id in rows]
-    horizon = next((one.horizon_steps for one in reporting if one.horizon_steps is not None), None)
-    return Reports(mean([rows[one.id] for one in reporting]), horizon, [one.number for one in reporting])
+    rows = _rows(transaction, [training.id for training in chosen], most)
+    reporting = [training for training in chosen if training.id in rows]
+    horizon = next((training.horizon_steps for training in reporting if training.horizon_steps is not None), None)
+    averaged = mean([rows[training.id] for training in reporting])
+    return Reports(averaged, horizon, [training.number for training in reporting])
 
 
 def mean(curves: Sequence[Sequence[Report]]) -> list[Report]:
-    """Report by report, as far as the shortest curve goes: folds of unequal size may differ by a step."""
-    return [_mean(at_once) for at_once in zip(*curves, strict=False)]
+    """The mean report by report, up to the end of the shortest curve: folds of unequal size may differ by a step."""
+    return [_mean_report(reports) for reports in zip(*curves, strict=False)]
 
 
-def _mean(at_once: Sequence[Report]) -> Report:
-    names = dict.fromkeys(name for one in at_once for name in one.metrics)
+def _mean_report(reports: Sequence[Report]) -> Report:
+    names = dict.fromkeys(name for report in reports for name in report.metrics)
     return Report(
-        step=at_once[0].step,
-        epoch=at_once[0].epoch,
-        lr=_of([one.lr for one in at_once]) or 0.0,
-        train_loss=_of([one.train_loss for one in at_once]),
-        metrics={name: _of([one.metrics.get(name) for one in at_once]) for name in names},
+        step=reports[0].step,
+        epoch=reports[0].epoch,
+        lr=_mean_value([report.lr for report in reports]) or 0.0,
+        train_loss=_mean_value([report.train_loss for report in reports]),
+        metrics={name: _mean_value([report.metrics.get(name) for report in reports]) for name in names},
     )
 
 
-def _of(values: Sequence[float | None]) -> float | None:
+def _mean_value(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     if not known or len(known) < len(values):
         return None
-    # A mean of equal numbers is that number, to the last digit: the rate of all folds is one.
+    # The mean of equal numbers must be exactly that number, because all folds have the same rate.
     return known[0] if min(known) == max(known) else mean_of(known)
 
 
 def _rows(transaction: Transaction, trials: Sequence[str], most: int) -> dict[str, list[Report]]:
-    """Of each trial that has reported, at the same places."""
+    """The reports of each trial that has any, at the same positions."""
     columns = (ReportRow.step, ReportRow.epoch, ReportRow.lr, ReportRow.train_loss, ReportRow.metrics)
-    found: dict[str, list[Report]] = {}
+    rows: dict[str, list[Report]] = {}
     for trial, *report in transaction.session.execute(
         thinned(trials, most, ReportRow.trial_id, *columns, aligned=True)
     ):
-        found.setdefault(trial, []).append(Report(*report))
-    return found
+        rows.setdefault(trial, []).append(Report(*report))
+    return rows

@@ -1,4 +1,4 @@
-"""Forecasts as the wire has them."""
+"""Builds the forecast documents of schedules, running trials and previews."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FACTORS = (1 / LONGEST, 0.5, 1.0, 2.0, LONGEST)
 def forecast_document(
     transaction: Transaction, study: StudyRow, request: wire.ForecastRequest, forecasts: Forecasts
 ) -> wire.Forecast:
-    """Raises ConflictError where the best schedule or the study's horizon is asked for and there is none yet."""
+    """The forecast of a schedule. Raises ConflictError if the best schedule or the horizon is needed and unknown."""
     parts = Parts(study.id)
     with parts.required("the forecast"):
         schedule = request.schedule or schedule_from_dict(require_best(transaction, study).schedule)
         horizon = request.horizon_steps or study.horizon_steps
         if horizon is None:
-            raise ConflictError("The study's horizon is not known before its first report; name horizon_steps.")
+            raise ConflictError("The study's horizon is not known before its first report; set horizon_steps.")
         found = _known(transaction, study, forecasts, parts)
         losses = [_foreseen(found, name, schedule, horizon, parts) for name in found.known]
         no_horizons: list[wire.HorizonForecast] = []
@@ -44,7 +44,7 @@ def forecast_document(
 def running_forecast(
     transaction: Transaction, study: StudyRow, trial: TrialRow, forecasts: Forecasts, parts: Parts
 ) -> wire.LossForecast | None:
-    """Of a running trial's last held-out loss; None for one that does not run."""
+    """The forecast of a running trial's final held-out loss; None for a trial that is not running."""
     if trial.state != "RUNNING":
         return None
 
@@ -58,7 +58,7 @@ def running_forecast(
 def previewed(
     transaction: Transaction, study: StudyRow, schedules: list[Schedule], horizon: int, forecasts: Forecasts
 ) -> tuple[list[wire.LossForecast | None], list[Warning_]]:
-    """Of the held-out loss of each of the schedules, and what is missing of these."""
+    """The forecasts of the final held-out loss of each of the schedules, and warnings of what is missing."""
     parts = Parts(study.id)
 
     def foreseen() -> list[wire.LossForecast | None]:

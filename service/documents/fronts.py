@@ -1,4 +1,4 @@
-"""From rows to the front."""
+"""Builds the Pareto front of a study from the database's rows."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from service.store.tables import ReportRow, StudyRow, TrialRow
 from service.store.trials import CONCLUSIVE_STATES, best_first, is_searched
 
 MAX_TRIALS = 500
-"""Trials whose reports are read: the best by value."""
+"""How many trials' reports are read: the best by value."""
 BOTH: tuple[Aim, ...] = ("steps", "rate_sensitivity")
 
 LAST_DIGITS = 1e-12
-"""Relative. SQLite reads a stored number to within its last digit, and a target is often a value that was reported."""
+"""Relative tolerance. SQLite may return a number with another last digit, and targets are often reported values."""
 
 
 def front_document(
     transaction: Transaction, study: StudyRow, target: float, aims: Sequence[Aim], parts: Parts
 ) -> Front:
-    """Of the trials that keep to the study's constraints. The metric is the one that tasks report."""
+    """The front of the trials that keep the study's constraints, for the metric that tasks report."""
     metric, direction = study.spec.objective.reported
     trials = _best(transaction, study)
     steps = _steps(transaction, study, [row.number for row in trials], target)
     unknown: Mapping[int, float | None] = {}
     sensitivity = parts.get(
         "rate_sensitivity",
-        lambda: _sensitivities(_told(transaction, study), study.spec.objective.direction),
+        lambda: _sensitivities(_conclusive_trials(transaction, study), study.spec.objective.direction),
         unknown,
     )
 
     def front_trial(row: Any) -> FrontTrial | None:
         value, needed = _value(study, row, metric), steps.get(row.number, ())
-        if value is None or len(needed) != (row.evaluations or 1):  # all its trainings must get there
+        if value is None or len(needed) != (row.evaluations or 1):  # all its trainings must reach the target
             return None
         schedule, cost = schedule_from_dict(row.schedule), sensitivity.get(row.number)
         return FrontTrial(trial=row.number, schedule=schedule, value=value, steps=fmean(needed), rate_sensitivity=cost)
@@ -70,7 +70,7 @@ def front_document(
 
 
 def answer_front(transaction: Transaction, study: StudyRow, baseline: float | None, parts: Parts) -> Front | None:
-    """The front of an answer, in both aims, at `default_target`. None while nothing has completed."""
+    """The front of an answer, for both aims, at `default_target`. None while no trial has completed."""
     target = default_target(transaction, study, baseline)
     if target is None:
         return None
@@ -79,15 +79,15 @@ def answer_front(transaction: Transaction, study: StudyRow, baseline: float | No
 
 
 def default_target(transaction: Transaction, study: StudyRow, baseline: float | None) -> float | None:
-    """The study's own constraint on the metric, or else what the best constant rate came to: its confirmed mean
-    `baseline`, before that its value in the search (without any the median). None while nothing has completed.
+    """The study's constraint on the metric, or else the value of the best constant schedule: its confirmed mean
+    `baseline`, or before that its value in the search, or else the median. None while no trial has completed.
     """
     target = _own_target(study)
     if target is not None or baseline is not None:
         return baseline if target is None else target
     known = [row for row in _best(transaction, study) if row.value is not None]
     constants = (row.value for row in known if is_baseline(schedule_from_dict(row.schedule)))
-    # Of halves, for the mean of the two in the middle.
+    # Halved, because the mean of the two middle values may overflow.
     return next(constants, 2 * median(row.value / 2 for row in known) if known else None)
 
 
@@ -95,7 +95,7 @@ def _own_target(study: StudyRow) -> float | None:
     objective = study.spec.objective
     metric, direction = objective.reported
     side = "at_least" if direction == "maximize" else "at_most"
-    bounds = [getattr(one, side) for one in objective.constraints if one.metric == metric]
+    bounds = [getattr(constraint, side) for constraint in objective.constraints if constraint.metric == metric]
     return next((bound for bound in bounds if bound is not None), None)
 
 
@@ -113,15 +113,13 @@ def _best(transaction: Transaction, study: StudyRow) -> Sequence[Any]:
 
 
 def _value(study: StudyRow, row: Any, metric: str) -> float | None:
-    """The trial's value; where that is a number of steps, what it reached."""
-    found: float | None = (row.measured or {}).get(metric) if study.spec.objective.counts_steps else row.value
-    return found
+    """The trial's value of the metric. If the objective counts steps, it is the value that the trial reached."""
+    value: float | None = (row.measured or {}).get(metric) if study.spec.objective.counts_steps else row.value
+    return value
 
 
 def _steps(transaction: Transaction, study: StudyRow, numbers: Sequence[int], target: float) -> dict[int, list[int]]:
-    """By search trial, of each of its trainings that got there: the steps done at the first report that is as good as
-    the target.
-    """
+    """By search trial, for each of its trainings that reached the target: the steps up to its first report that did."""
     metric, direction = study.spec.objective.reported
     value, slack = metric_of(ReportRow.metrics, metric), LAST_DIGITS * abs(target)
     is_as_good = value >= target - slack if direction == "maximize" else value <= target + slack
@@ -132,14 +130,16 @@ def _steps(transaction: Transaction, study: StudyRow, numbers: Sequence[int], ta
         .where(is_as_good)
         .group_by(TrialRow.number, TrialRow.evaluates)
     )
-    found: dict[int, list[int]] = {}
+    steps: dict[int, list[int]] = {}
     for number, evaluates, step in transaction.session.execute(query):
-        found.setdefault(number if evaluates is None else evaluates, []).append(step + 1)
-    return found
+        steps.setdefault(number if evaluates is None else evaluates, []).append(step + 1)
+    return steps
 
 
-def _told(transaction: Transaction, study: StudyRow) -> tuple[tuple[int, Schedule, TrialState, float | None], ...]:
-    """What the search's trials say about their rates."""
+def _conclusive_trials(
+    transaction: Transaction, study: StudyRow
+) -> tuple[tuple[int, Schedule, TrialState, float | None], ...]:
+    """The search's trials that show how good their schedules are: number, schedule, state, value."""
     query = (
         select(TrialRow.number, TrialRow.schedule, TrialRow.state, TrialRow.value)
         .where(is_searched(study.id, *CONCLUSIVE_STATES))
@@ -151,9 +151,9 @@ def _told(transaction: Transaction, study: StudyRow) -> tuple[tuple[int, Schedul
 
 @lru_cache(maxsize=64)
 def _sensitivities(
-    told: tuple[tuple[int, Schedule, TrialState, float | None], ...], direction: Direction
+    rows: tuple[tuple[int, Schedule, TrialState, float | None], ...], direction: Direction
 ) -> Mapping[int, float | None]:
-    """By trial. Kept, for answers are asked for again and again, and fitting takes about a tenth of a second."""
-    trials = [SearchTrial(*one) for one in told]
+    """The sensitivity by trial. Cached, because answers are requested repeatedly and a fit takes about 0.1 s."""
+    trials = [SearchTrial(*row) for row in rows]
     sensitivity = Sensitivity.of(trials, direction)
     return {trial.number: sensitivity.at(trial.schedule) for trial in trials if trial.state == "COMPLETED"}

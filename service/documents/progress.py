@@ -1,4 +1,4 @@
-"""How far a study is."""
+"""Computes a study's progress and estimates the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service.store.trials import TRIAL_STATES, count_by_state
 
 
 def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
-    """How far a study is; the time left assumes that trainings to come last as those that ended."""
+    """A study's progress. The estimate of the time left assumes that future trainings take as long as finished ones."""
     finished = sum(counts.get(state, 0) for state in FINISHED_TRIAL_STATES)
     planned = _planned(study, counts)
     trained = finished - counts.get("CANCELLED", 0)
@@ -32,7 +32,7 @@ def progress(study: StudyRow, counts: dict[str, int]) -> Progress:
 
 
 def _planned(study: StudyRow, counts: dict[str, int]) -> int:
-    """All trainings: the budget, and the confirmation's (at most, until its race is over)."""
+    """The number of all trainings: the budget plus the confirmation (its maximum, until the race has ended)."""
     known = sum(counts.values())
     if study.state in FINISHED_STUDY_STATES:
         return known
@@ -47,12 +47,12 @@ def _planned(study: StudyRow, counts: dict[str, int]) -> int:
 
 
 def count_trainings(transaction: Transaction, study_ids: list[str]) -> dict[str, dict[str, int]]:
-    """Trainings by study and state."""
+    """The number of trainings by study and state."""
     return count_by_state(transaction, study_ids, TrialRow.evaluations.is_(None))
 
 
 def unknown_progress(counts: dict[str, int]) -> Progress:
-    """Of a study whose row does not tell what is planned."""
+    """The progress of a study whose row cannot be read in full, without a plan."""
     trials = {state: counts.get(state, 0) for state in TRIAL_STATES}
     known = sum(trials.values())
     finished = sum(trials[state] for state in FINISHED_TRIAL_STATES)

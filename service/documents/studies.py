@@ -1,4 +1,4 @@
-"""From rows to the documents of the wire: studies, trials, curves."""
+"""Builds the documents of studies, range tests, trials and curves from the database's rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from service.studies.validation import NOT_OFFERED, waiting_reason
 
 @dataclass(frozen=True)
 class Documents:
-    """What cannot be read of a row is left out, and named in the reason: a list must not fail for one study."""
+    """Builds study documents. Unreadable parts of a row are omitted and named in the reason, so that no list fails."""
 
     fleet: Fleet
 
@@ -64,7 +64,7 @@ class Documents:
         )
 
     def summaries(self, transaction: Transaction, rows: Sequence[StudyRow]) -> list[StudySummary]:
-        """The items of a list of studies, whose outlines suffice."""
+        """The items of a list of studies. Their outlines are sufficient."""
         counts = count_trainings(transaction, [row.id for row in rows])
         # Many studies have the same task.
         task_of = cache(partial(self.fleet.task, transaction))
@@ -85,7 +85,7 @@ def _summary(
 
 
 def _facts(parts: Parts, row: StudyRow, counts: dict[str, int]) -> dict[str, Any]:
-    """What a study's document and its item in a list have in common."""
+    """The fields that a study's document and its item in a list share."""
     return {
         "study_id": row.id,
         "name": row.name,
@@ -106,7 +106,7 @@ def _waits_because(row: StudyRow, task_of: Callable[[str], KnownTask | None]) ->
 
 
 def _readable_spec(row: StudyRow) -> dict[str, Any]:
-    """Raises pydantic.ValidationError where it cannot be parsed."""
+    """The spec as stored. Raises pydantic.ValidationError if it cannot be parsed."""
     _ = row.spec
     return row.spec_document
 
@@ -127,10 +127,10 @@ def _unreadable(parts: Parts) -> str | None:
 
 
 def range_test_documents(transaction: Transaction, studies: Sequence[StudyRow]) -> list[RangeTest]:
-    """Of studies that have a range test."""
+    """The range test documents of studies that have a range test."""
     sweeps = count_by_state(transaction, [study.id for study in studies], TrialRow.purpose == "range_test")
-    made = (Parts(study.id).get("range test", partial(_range_test, study, sweeps), None) for study in studies)
-    return [document for document in made if document is not None]
+    documents = (Parts(study.id).get("range test", partial(_range_test, study, sweeps), None) for study in studies)
+    return [document for document in documents if document is not None]
 
 
 def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest:
@@ -149,15 +149,15 @@ def _range_test(study: StudyRow, sweeps: dict[str, dict[str, int]]) -> RangeTest
 
 
 def convergence_document(study: StudyRow) -> wire.Convergence | None:
-    """What a search believes that stops when it has converged; None before it was looked at."""
+    """The latest convergence estimate of a study with `stop_when`; None before the first."""
     if study.convergence is None:
         return None
-    known = Convergence(**study.convergence)
-    return wire.Convergence(**study.convergence, converged=known.converged, method=METHOD)
+    latest = Convergence(**study.convergence)
+    return wire.Convergence(**study.convergence, converged=latest.converged, method=METHOD)
 
 
 def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
-    """The warnings of when it was posted, without those that no longer hold."""
+    """The warnings from the study's creation, without those that no longer hold."""
     return [
         Warning_.model_validate(warning)
         for warning in study.warnings
@@ -167,7 +167,7 @@ def _standing_warnings(study: StudyRow, *, waits: bool) -> list[Warning_]:
 
 def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
     if best is not None and nothing_feasible(study, best):
-        message = f"no trial has kept to the constraints so far; the nearest is trial {best.number}"
+        message = f"no trial has kept the constraints so far; trial {best.number} has the least violation"
         return [Warning_(code="nothing_feasible", field="objective.constraints", message=message)]
     if best is None or best.point is None:
         return []
@@ -175,9 +175,9 @@ def _best_warnings(study: StudyRow, best: TrialRow | None) -> list[Warning_]:
 
 
 def trial_documents(study: StudyRow, rows: Sequence[TrialRow]) -> list[Trial]:
-    """The documents of a list, those left out whose rows cannot be read."""
-    made = (Parts(row.id).get("trial", partial(trial_document, study, row), None) for row in rows)
-    return [document for document in made if document is not None]
+    """The documents of a list, without rows that cannot be read."""
+    documents = (Parts(row.id).get("trial", partial(trial_document, study, row), None) for row in rows)
+    return [document for document in documents if document is not None]
 
 
 def trial_document(
@@ -187,7 +187,7 @@ def trial_document(
     forecast: LossForecast | None = None,
     warnings: Sequence[Warning_] = (),
 ) -> Trial:
-    made = {
+    derived = {
         "trial": row.id,
         "worker": row.worker_id,
         "fold": None if row.fold is None or study.folds is None else Fold(index=row.fold, count=study.folds),
@@ -196,18 +196,19 @@ def trial_document(
         "forecast": forecast,
         "warnings": list(warnings),
     }
-    return Trial.model_validate({**{name: getattr(row, name) for name in Trial.model_fields.keys() - made}, **made})
+    copied = {name: getattr(row, name) for name in Trial.model_fields.keys() - derived}
+    return Trial.model_validate({**copied, **derived})
 
 
 def curve(transaction: Transaction, trial: TrialRow, max_points: int) -> Curve:
-    """The trial's reports by step; of more than `max_points` evenly spread ones, the first and the last included."""
-    found = reports(transaction, trial, max_points)
-    rows = found.rows
+    """The trial's reports by step, evenly thinned to `max_points`, including the first and the last."""
+    trial_reports = reports(transaction, trial, max_points)
+    rows = trial_reports.rows
     names = sorted({name for row in rows for name in row.metrics})
     return Curve(
         study_id=trial.study_id,
         number=trial.number,
-        mean_of=found.mean_of,
+        mean_of=trial_reports.mean_of,
         step=[row.step for row in rows],
         epoch=[row.epoch for row in rows],
         lr=[row.lr for row in rows],

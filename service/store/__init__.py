@@ -1,1 +1,1 @@
-"""The database: tables, transactions, ids, and the order of lists."""
+"""The database layer: tables, transactions, and the queries that several parts of the server share."""

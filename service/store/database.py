@@ -1,8 +1,8 @@
-"""The database's two doors: `read` and `write`. This is the one file that commits.
+"""Opens the database's read and write transactions. Only this file commits.
 
-On SQLite a write begins with BEGIN IMMEDIATE behind a lock of this process, so that writers queue
-here, fairly, and not in SQLite's busy handler; readers go on beside them (WAL). On PostgreSQL
-writers are parted by the row lock of the study they write to (`lock_study`).
+On SQLite, a write takes a lock of this process and then runs BEGIN IMMEDIATE, so that writers queue here, fairly, and
+not in SQLite's busy handler. Readers continue meanwhile (WAL). On PostgreSQL, the row lock of the study that they write
+to serializes writers (`lock_study`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BUSY_TIMEOUT_SECONDS = 30
 POOL_SIZE = 20
 POOL_OVERFLOW = 20
 POOL_AT_ONCE = 10
-"""Connections of their own for statements that commit by themselves; more of these wait for one another."""
+"""The number of separate connections for statements that commit on their own. Further statements wait."""
 
 POSTGRESQL_READS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 POSTGRESQL_NOW = text("SELECT clock_timestamp()")
@@ -55,9 +55,9 @@ class Clock(Protocol):
 
 
 class DatabaseClock:
-    """The database's own clock, so that servers with clocks of their own agree on every lease.
+    """The database's clock, so that servers with different clocks agree on every lease.
 
-    SQLite has none: it would ask this machine, which is asked directly.
+    SQLite has no clock of its own and would read this machine's, which is therefore read directly.
     """
 
     def now(self, connection: Connection) -> datetime:
@@ -69,14 +69,14 @@ class DatabaseClock:
 
 @dataclass
 class Transaction:
-    """One unit of work: statements on its connection, objects through its session, made when first used."""
+    """One unit of work, with a connection for statements and a session for objects, which is created on first use."""
 
     connection: Connection
     clock: Clock
 
     @cached_property
     def now(self) -> datetime:
-        """The time, read once."""
+        """The clock's time, read once per transaction."""
         return self.clock.now(self.connection)
 
     @cached_property
@@ -84,21 +84,22 @@ class Transaction:
         return Session(self.connection, expire_on_commit=False)
 
     def flush(self) -> None:
-        """Write the objects' changes, for statements on the connection to see."""
+        """Write the objects' changes, so that statements on the connection see them."""
         if "session" in self.__dict__:
             self.session.flush()
 
     def lock_study(self, study_id: str, *, skip_locked: bool = False) -> StudyRow | None:
-        """The study's row, held until the transaction ends; None where there is none (or, asked to skip, it is held).
+        """The study's row, locked until the transaction ends; None if there is none (or, with `skip_locked`, if another
+        transaction has locked it).
 
-        Everything that writes to a study or to its trials takes this lock first. That one order
-        makes deadlocks impossible and lets revisions be given out without gaps or races.
+        Everything that writes to a study or its trials takes this lock first. This order rules out deadlocks, and
+        revisions are assigned without gaps or races.
         """
         query = LOCK_STUDY_UNLESS_HELD if skip_locked else LOCK_STUDY
         return self.session.execute(query, {"study": study_id}).scalar_one_or_none()
 
     def known_study(self, study_id: str) -> StudyRow:
-        """The row of a study that is locked already."""
+        """The row of a study that is already locked."""
         return self.session.get_one(StudyRow, study_id)
 
     def trials(self, trial_ids: list[str]) -> list[TrialRow]:
@@ -106,8 +107,8 @@ class Transaction:
         return list(self.session.execute(TRIALS_BY_ID, {"trials": trial_ids}).scalars())
 
     def upsert(self, table: type[Base], keys: Sequence[str], rows: list[dict[str, Any]]) -> None:
-        """Insert rows; where the keys are taken, the given columns replace the old ones. Keys must be distinct."""
-        # Through the connection: the session's own bulk insert would look at every row as an object.
+        """Insert rows, or update the given columns of rows with the same keys. Keys must be distinct."""
+        # Through the connection, because the session's bulk insert would handle every row as an object.
         statement = _upsert_statement(self.connection.dialect.name, table, tuple(keys), tuple(rows[0]))
         self.connection.execute(statement, rows)
 
@@ -121,6 +122,8 @@ def _upsert_statement(dialect: str, table: type[Base], keys: tuple[str, ...], na
 
 
 class Database:
+    """A SQLite or PostgreSQL database."""
+
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self.engine = create_engine_for(url)
         self.clock = clock or DatabaseClock()
@@ -133,13 +136,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """A consistent view; nothing is kept."""
+        """A consistent, read-only view."""
         with self._read_engine.connect() as connection:
             yield Transaction(connection, self.clock)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Committed when the block ends, rolled back when it raises."""
+        """A transaction that commits when the block ends, and rolls back if it raises."""
         with self._one_writer, self._write_engine.connect() as connection, connection.begin():
             transaction = Transaction(connection, self.clock)
             yield transaction
@@ -147,12 +150,12 @@ class Database:
 
     @contextmanager
     def write_plainly(self) -> Iterator[Any]:
-        """The driver's cursor in a transaction of its own on SQLite, for statements written for the driver.
+        """SQLite only: the driver's cursor in its own transaction, for statements written for the driver.
 
-        The same connection each time: while nobody else writes, it need not read its pages again. As `write` it
-        raises SQLAlchemy's OperationalError where the database does not answer.
+        It always uses the same connection, which need not read its pages again while no other connection writes. Like
+        `write`, it raises SQLAlchemy's OperationalError if the database does not answer.
         """
-        assert self._is_sqlite, "PostgreSQL runs such statements at once"
+        assert self._is_sqlite, "on PostgreSQL, such statements go through run_at_once"
         with self._one_writer:
             try:
                 self._plain = self._plain or self.engine.raw_connection()
@@ -168,14 +171,14 @@ class Database:
 
     @property
     def commits_at_once(self) -> bool:
-        """Whether one statement can do what takes SQLite several: `run_at_once`."""
+        """Whether `run_at_once` is available: one statement that does what SQLite needs several for."""
         return self._at_once_engine is not None
 
     def run_at_once(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
-        """The rows of one PostgreSQL statement, written for the driver, that commits by itself.
+        """The rows of one PostgreSQL statement, written for the driver, that commits on its own.
 
-        It spares two round trips, and of SQLAlchemy it uses the pool alone: executing costs twice as much
-        with the rest. Raises SQLAlchemy's OperationalError where the database does not answer.
+        This saves two round trips, and uses only SQLAlchemy's pool, because executing through the rest of it costs
+        twice as much. Raises SQLAlchemy's OperationalError if the database does not answer.
         """
         engine = self._at_once_engine
         assert engine is not None, "SQLite has no such statements"
@@ -189,7 +192,7 @@ class Database:
         except (driver.OperationalError, driver.InterfaceError) as error:
             if borrowed is not None:
                 borrowed.invalidate(error)
-                engine.dispose()  # what took this connection has most likely taken the others of the pool
+                engine.dispose()  # the pool's other connections are most likely broken too
             raise OperationalError(None, None, error) from error
         finally:
             if borrowed is not None:
@@ -197,7 +200,7 @@ class Database:
 
     @property
     def known_now(self) -> datetime | None:
-        """The time of a clock that is not the database's own, which a statement had better ask itself."""
+        """The time of a clock other than the database's; None for the database's, which statements read themselves."""
         if isinstance(self.clock, DatabaseClock):
             return None
         with self.read() as transaction:
@@ -212,7 +215,7 @@ class Database:
 
 
 def _read_json(text: str | bytes) -> Any:
-    """A stored document; {} where the text is none, so that one broken row does not fail a query for many."""
+    """A stored JSON document; {} if the text is not JSON, so that one broken row does not fail a query for many."""
     try:
         return json.loads(text)
     except ValueError:
@@ -220,11 +223,11 @@ def _read_json(text: str | bytes) -> Any:
 
 
 SAFE: dict[str, Any] = {"hide_parameters": True, "json_deserializer": _read_json}
-"""For every engine. The values of a statement stay out of its errors, and so out of the log."""
+"""Options for every engine. They keep a statement's values out of its errors, and so out of the log."""
 
 
 def _create_at_once_engine(url: URL) -> Engine:
-    """Connections in autocommit: nothing is ever left open on them that would have to be rolled back."""
+    """Connections in autocommit mode, which never have an open transaction to roll back."""
     engine = create_engine(url, pool_size=POOL_AT_ONCE, max_overflow=0, pool_reset_on_return=None)
     event.listen(engine, "connect", _prepare_at_once)
     return engine
@@ -254,22 +257,22 @@ def _parse_url(url: str) -> URL:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         parsed = None
-    # Neither the driver's nor SQLAlchemy's error is shown: they quote the URL, whose password may be what is wrong.
+    # The driver's and SQLAlchemy's errors are not shown, because they quote the URL with its password.
     if parsed is None or "@" in (parsed.host or ""):
         raise ValueError(
-            "database: the URL cannot be read. Give a URL such as sqlite:///lehr.sqlite or "
+            "database: the URL cannot be parsed. Give a URL such as sqlite:///lehr.sqlite or "
             "postgresql://user:password@host:5432/lehr, and write @, / and : in a password as %40, %2F and %3A."
         )
     return parsed
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own BEGIN comes too late for a write lock: lehr says BEGIN itself.
+    # The driver's own BEGIN comes too late for a write lock, so lehr issues BEGIN itself.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode = WAL")
-    # FULL, not NORMAL: an acknowledged report must survive a loss of power, too.
+    # FULL, not NORMAL: an acknowledged report must survive a power failure.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
@@ -277,7 +280,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _prepare_at_once(connection: Any, _record: Any) -> None:
     connection.autocommit = True
-    # Whatever the server's own default is: `hearing` counts on it.
+    # Whatever the database's default is: `report_ingestion` relies on it.
     connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 

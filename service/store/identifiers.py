@@ -1,4 +1,4 @@
-"""Ids: opaque, unguessable, sortable by nothing."""
+"""Creates ids: opaque, unguessable, and in no particular order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a database's error means for the caller: it is away, its disk is full, or it is an error of ours."""
+"""Classifies a database's errors: it is unavailable, its disk is full, or the statement is wrong."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 Outage = Literal["away", "full"]
 
 DISK_FULL, READ_ONLY = "53100", "25006"
-"""Of PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""PostgreSQL's error codes: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 FULL_IN_SQLITE = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE"}
-"""Neither the database's file nor that of its shared memory can grow, or be written to."""
+"""SQLite's errors if the database's file or its shared memory cannot grow or be written to."""
 
 
 def outage(error: BaseException) -> Outage | None:
-    """None where neither is the matter: the statement itself is wrong."""
+    """The kind of outage; None if the statement itself is wrong."""
     if isinstance(error, PoolTimeoutError):
         return "away"
     if not isinstance(error, DBAPIError):

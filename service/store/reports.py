@@ -1,4 +1,4 @@
-"""Bounded reads of reports: a training may have a million of them, and they are thinned in the database."""
+"""Reads a bounded number of reports: the database thins them, because a training may have a million."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from service.store.tables import ReportRow
 
 
 def thinned(trials: Sequence[str], most: int, *columns: Any, aligned: bool = False) -> Select[Any]:
-    """At most `most` reports of each trial, evenly spread, the first and the last included; by trial and step.
+    """At most `most` reports of each trial, evenly spread, including the first and the last; by trial and step.
 
-    `aligned`: the same places in all trials, as far as the shortest goes.
+    `aligned`: at the same positions in all trials, up to the end of the shortest.
     """
     of_trials = ReportRow.trial_id.in_(trials)
     counted = select(ReportRow.trial_id, func.count().label("count")).where(of_trials).group_by(ReportRow.trial_id)
     counts = counted.subquery()
     place = func.row_number().over(partition_by=ReportRow.trial_id, order_by=ReportRow.step) - 1
-    # Keys alone are numbered: metrics are read of the reports that are kept.
+    # Only keys are numbered, so that metrics are read only for the reports that are kept.
     numbered = select(ReportRow.trial_id, ReportRow.step, place.label("place")).where(of_trials).subquery()
     last = (select(func.min(counts.c.count)).scalar_subquery() if aligned else counts.c.count) - 1
     kept = (
@@ -38,17 +38,17 @@ def _is_kept(place: ColumnElement[int], last: Any, intervals: int) -> ColumnElem
     """Whether the place is k * last / intervals, rounded, for a whole number k."""
 
     def whole_below(twice_place: ColumnElement[int]) -> ColumnElement[Any]:
-        """How many k there are whose k * last / intervals is below half of `twice_place`."""
-        found: ColumnElement[Any] = (twice_place * intervals + 2 * last - 1) // func.nullif(2 * last, 0)
-        return found
+        """How many k have k * last / intervals below half of `twice_place`."""
+        count: ColumnElement[Any] = (twice_place * intervals + 2 * last - 1) // func.nullif(2 * last, 0)
+        return count
 
     return whole_below(2 * place + 1) > whole_below(2 * place - 1)
 
 
 class metric_of(FunctionElement[float]):
-    """`metric_of(ReportRow.metrics, name)`: a metric of a report; NULL where it has none, or no number.
+    """`metric_of(ReportRow.metrics, name)`: a metric of a report; NULL if it has none, or if it is not a number.
 
-    A name may have any characters, which SQLite's paths to a part of a document may not.
+    A name may have any characters. SQLite's JSON paths may not.
     """
 
     type = Double()
@@ -57,13 +57,13 @@ class metric_of(FunctionElement[float]):
 
 @compiles(metric_of, "sqlite")
 def _metric_in_sqlite(element: metric_of, compiler: Any, **options: Any) -> str:
-    metrics, name = (compiler.process(one, **options) for one in element.clauses)
+    metrics, name = (compiler.process(clause, **options) for clause in element.clauses)
     document = f"CASE WHEN json_valid({metrics}) THEN {metrics} END"
     return f"(SELECT value FROM json_each({document}) WHERE key = {name} AND type IN ('integer', 'real'))"
 
 
 @compiles(metric_of, "postgresql")
 def _metric_in_postgresql(element: metric_of, compiler: Any, **options: Any) -> str:
-    metrics, name = (compiler.process(one, **options) for one in element.clauses)
+    metrics, name = (compiler.process(clause, **options) for clause in element.clauses)
     number = f"CAST({metrics} ->> CAST({name} AS TEXT) AS DOUBLE PRECISION)"
     return f"CASE json_typeof({metrics} -> CAST({name} AS TEXT)) WHEN 'number' THEN {number} END"

@@ -1,4 +1,4 @@
-"""A study's spec as it is stored: StudySpec with what the server filled in."""
+"""A study's spec as it is stored: StudySpec with the values that the server filled in."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ResolvedBudget(BudgetSpec):
 
 
 class ResolvedSpec(StudySpec):
-    """Fields that earlier servers did not store have their defaults; those that this one lacks are ignored."""
+    """A stored spec. Fields that older servers did not store get their defaults, and unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 

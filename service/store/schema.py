@@ -1,4 +1,4 @@
-"""The database's schema and its newest revision, by Alembic."""
+"""Migrates the database's schema with Alembic, and checks its revision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 class UnusableDatabaseError(Exception):
-    """The database cannot be used or migrated; the message is one sentence for people."""
+    """The database cannot be used or migrated. The message is one sentence for the operator."""
 
 
 def alembic_config(url: str) -> Config:
@@ -31,7 +31,7 @@ def alembic_config(url: str) -> Config:
 
 
 def migrate(url: str, revision: str = "head") -> str | None:
-    """Bring the database to a revision; returns it. Safe to run at once from several places.
+    """Migrate the database to a revision, and return it. Safe to run concurrently.
 
     Raises UnusableDatabaseError.
     """
@@ -46,16 +46,16 @@ def migrate(url: str, revision: str = "head") -> str | None:
 
 
 def revision_of(url: str) -> str | None:
-    """The revision of the database at a URL. Raises UnusableDatabaseError where it does not answer."""
+    """The revision of the database at a URL. Raises UnusableDatabaseError if it does not answer."""
     engine = create_engine_for(url)
     try:
         return stored_revision(engine)
     except (SQLAlchemyError, sqlite3.Error) as error:
-        said = _first_line(error)
-        if "not a database" in said or "malformed" in said:
+        message = _first_line(error)
+        if "not a database" in message or "malformed" in message:
             path = engine.url.database
-            raise UnusableDatabaseError(f"{path} is not an SQLite database, or is damaged: {said}") from error
-        raise UnusableDatabaseError(f"the database does not answer: {said}") from error
+            raise UnusableDatabaseError(f"{path} is not an SQLite database, or is damaged: {message}") from error
+        raise UnusableDatabaseError(f"the database does not answer: {message}") from error
     finally:
         engine.dispose()
 
@@ -75,18 +75,18 @@ def _is_known(revision: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """The driver's own words, without the statement."""
-    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    return said.strip().splitlines()[0] if said.strip() else type(error).__name__
+    """The first line of the driver's message, without the statement."""
+    message = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return message.strip().splitlines()[0] if message.strip() else type(error).__name__
 
 
 def stored_revision(engine: Engine) -> str | None:
-    """The database's revision; None where it has no schema."""
+    """The database's revision; None if it has no schema."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
 @cache
 def newest_revision() -> str | None:
-    """The revision that this server was written for."""
+    """The revision that this server needs."""
     return ScriptDirectory(str(MIGRATIONS)).get_current_head()

@@ -1,7 +1,7 @@
-"""Which seed a training gets. Every rule here gives the same seeds at every call, in every process.
+"""Derives the seeds of trainings, deterministically in every call and process.
 
-Seeds of a search are even and those of its confirmation odd, so that none serves both: a schedule is chosen for its
-luck with the seeds it was chosen by, and only other ones can confirm it.
+A search's seeds are even and its confirmation's are odd, so that no seed is used for both: a schedule is chosen partly
+for its luck with the search's seeds, so only other seeds can confirm it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 
 SEED_LIMIT = 2**31
-"""Seeds are below this: what every framework takes as a seed."""
+"""Seeds are below this limit, which every framework accepts."""
 
 
 def search_seed(study_seed: int, number: int) -> int:
     """The seed of the search's trial `number`: even, in [0, 2^31).
 
-    Each trial has its own. If all had one in common, schedules alike would be alike in luck too: the search would
-    close in on what suits that seed, and no average over neighbours could tell.
+    Each trial has its own seed. If all shared one, similar schedules would have similar luck: the search would converge
+    on schedules that suit that seed, and averaging over neighbours could not reveal it.
     """
     return _draw(f"search:{study_seed}:{number}") & ~1
 
 
 def evaluation_seed(study_seed: int, index: int) -> int:
-    """The seed of every search trial's evaluation `index`, where those are compared in pairs: even, in [0, 2^31)."""
+    """The seed of evaluation `index` of every search trial, if they are compared in pairs: even, in [0, 2^31)."""
     return _draw(f"evaluation:{study_seed}:{index}") & ~1
 
 

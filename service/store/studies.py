@@ -1,4 +1,4 @@
-"""Finding one study."""
+"""Finds a study by id, with or without its lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.store.tables import StudyRow
 
 
 def find_study(transaction: Transaction, study_id: str) -> StudyRow:
-    """Raises NotFoundError."""
+    """The study. Raises NotFoundError."""
     study = transaction.session.get(StudyRow, study_id)
     if study is None:
         raise NotFoundError(f"there is no study {study_id}")

@@ -1,4 +1,4 @@
-"""Studies for lists: without the long parts of their rows, of which a spec alone may have a megabyte."""
+"""Reads studies for lists without the long columns of their rows: a spec alone may have a megabyte."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from service.store.tables import StudyRow
 
 LONG = (StudyRow.spec_document, StudyRow.warnings, StudyRow.convergence, StudyRow.range_test, StudyRow.data)
 PARTS = ("objective", "confirm", "range_test", "constant", "schedules")
-"""Of the spec, in the order of the statements below; the last two are the baseline's, the schedules only counted."""
+"""The spec's parts in the order of the statements below. The last two are the baseline's: its schedules are counted."""
 
 
 class _Outline(ColumnElement[list[Any]]):
-    """The parts of a study's spec that are short, as a JSON array; null for a spec that is no JSON."""
+    """The short parts of a study's spec as a JSON array; null if the spec is not JSON."""
 
     type = JSON()
     inherit_cache = True
@@ -47,14 +47,14 @@ def _outline_in_postgresql(_outline: _Outline, _compiler: Any, **_options: Any) 
 
 
 def read_outlines(transaction: Transaction, query: Select[StudyRow]) -> list[StudyRow]:
-    """The studies of a query. Their specs hold what tells how many trainings are planned and which is the best."""
+    """The studies of a query. Their specs have only the parts needed to count trainings and to find the best trial."""
     without_long = query.options(*(defer(column, raiseload=True) for column in LONG)).add_columns(_Outline())
     rows = []
     for study, outline in transaction.session.execute(without_long):
         try:
             study.outline = _spec(outline or [None] * len(PARTS))
         except ValidationError:
-            # Reading it then fails as reading the whole of it does.
+            # Reading the outline then fails as reading the whole spec does.
             set_committed_value(study, "spec_document", outline)
         rows.append(study)
     return rows

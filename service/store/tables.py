@@ -1,4 +1,4 @@
-"""The tables. Rows stay inside `service`: `service.documents` turns them into what is sent."""
+"""The database's tables. Rows stay inside `service`: `service.documents` builds the API's documents from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ID_LENGTH = 64
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC. SQLite keeps no zone, so it is taken off and put on again."""
+    """An aware time in UTC. SQLite does not store time zones, so the zone is removed and restored."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -68,7 +68,7 @@ class Base(DeclarativeBase):
 
 
 class StudyRow(Base):
-    """One search. `revision` counts every change of the study or of one of its trials."""
+    """A study. `revision` counts every change of the study or of one of its trials."""
 
     __tablename__ = "studies"
     __allow_unmapped__ = True
@@ -87,7 +87,7 @@ class StudyRow(Base):
     priority: Mapped[int]
     budget_trials: Mapped[int]
     parallel: Mapped[int]
-    folds: Mapped[int | None] = mapped_column(doc="only workers whose task can hold out a fold are given its trials")
+    folds: Mapped[int | None] = mapped_column(doc="if set, only workers whose task supports folds get its trials")
     trials_created: Mapped[int] = mapped_column(default=0, doc="trials of purpose search: the budget spent")
     next_number: Mapped[int] = mapped_column(default=0)
     revision: Mapped[int] = mapped_column(default=0)
@@ -96,10 +96,12 @@ class StudyRow(Base):
     )
     horizon_steps: Mapped[int | None]
     is_sweeping: Mapped[bool] = mapped_column(
-        default=False, server_default=false(), doc="its range test is still to end, and the search to begin"
+        default=False, server_default=false(), doc="its range test has not ended, so the search has not begun"
     )
-    range_test: Mapped[dict[str, Any] | None] = mapped_column(doc="what it found: lehr.wire.ranges.RangeResult")
-    data: Mapped[dict[str, Any] | None] = mapped_column(doc="what its task made of it: lehr.wire.data.DataSummary")
+    range_test: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="its range test's result: lehr.wire.ranges.RangeResult"
+    )
+    data: Mapped[dict[str, Any] | None] = mapped_column(doc="how its task read the data: lehr.wire.data.DataSummary")
     finalists: Mapped[list[Any] | None] = mapped_column(doc="numbers of the search trials that are confirmed")
     confirmation: Mapped[dict[str, Any] | None] = mapped_column(doc="the plan: service.answer.plan.Plan")
     convergence: Mapped[dict[str, Any] | None] = mapped_column(doc="service.answer.convergence.Convergence, if asked")
@@ -110,12 +112,12 @@ class StudyRow(Base):
     finished_at: Mapped[datetime | None]
 
     outline: ResolvedSpec | None = None
-    """What a list of studies has of the spec, in its place."""
+    """In lists of studies: the parts of the spec that were read, used instead of it."""
     _parsed: tuple[Any, ResolvedSpec] | None = None
 
     @property
     def spec(self) -> ResolvedSpec:
-        """The spec, parsed once for each row that is read. Raises pydantic.ValidationError where it is broken."""
+        """The spec, parsed once per row. Raises pydantic.ValidationError if it is broken."""
         if self.outline is not None:
             return self.outline
         if self._parsed is None or self._parsed[0] is not self.spec_document:
@@ -124,15 +126,15 @@ class StudyRow(Base):
 
     @property
     def is_range_test(self) -> bool:
-        """Whether it is a standalone range test: nothing is searched."""
+        """Whether it is a standalone range test, without a search."""
         return self.budget_trials == 0
 
 
 class TrialRow(Base):
-    """One training run. It is held by (lease_id, attempt) while RUNNING.
+    """A trial: one training, held by (lease_id, attempt) while RUNNING.
 
-    Or, with `evaluations`, a search trial that is trained several times: it is never leased itself, and its state and
-    value follow from the rows that evaluate it.
+    A search trial with `evaluations` is trained several times. It is never leased itself, and its state and value
+    follow from the rows that evaluate it.
     """
 
     __tablename__ = "trials"
@@ -161,11 +163,11 @@ class TrialRow(Base):
     family: Mapped[str] = mapped_column(String(64))
     schedule: Mapped[dict[str, Any]]
     point: Mapped[dict[str, Any] | None] = mapped_column(doc="coordinates in the space; null outside of it")
-    confirms: Mapped[int | None] = mapped_column(doc="number of the search trial whose schedule is trained again")
-    evaluates: Mapped[int | None] = mapped_column(doc="number of the search trial that this is a training of")
-    evaluations: Mapped[int | None] = mapped_column(doc="of how many trainings it consists; null: it is one")
+    confirms: Mapped[int | None] = mapped_column(doc="number of the search trial whose schedule it trains again")
+    evaluates: Mapped[int | None] = mapped_column(doc="number of the search trial to which this training belongs")
+    evaluations: Mapped[int | None] = mapped_column(doc="how many trainings it has; null: it is a single training")
     evaluated: Mapped[int | None] = mapped_column(doc="how many of them have COMPLETED")
-    std: Mapped[float | None] = mapped_column(doc="of their values")
+    std: Mapped[float | None] = mapped_column(doc="standard deviation of their values")
     measured: Mapped[dict[str, Any] | None] = mapped_column(doc="the constrained metrics, once it has COMPLETED")
     violation: Mapped[float | None] = mapped_column(doc="of the constraints: above 0 they are broken")
     fold: Mapped[int | None] = mapped_column(doc="which part of the data is held out")
@@ -175,15 +177,15 @@ class TrialRow(Base):
     losses: Mapped[int] = mapped_column(default=0, doc="how many workers were lost on it")
     lease_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
     worker_id: Mapped[str | None] = mapped_column(String(ID_LENGTH))
-    directive: Mapped[str | None] = mapped_column(String(16), doc="prune, once the search has said so")
+    directive: Mapped[str | None] = mapped_column(String(16), doc="prune, once the pruner has decided it")
     value: Mapped[float | None]
     step: Mapped[int | None]
     horizon_steps: Mapped[int | None]
     checkpoint: Mapped[str | None]
-    progress: Mapped[dict[str, Any] | None] = mapped_column(doc="what its worker told last: TrialProgress")
+    progress: Mapped[dict[str, Any] | None] = mapped_column(doc="its worker's latest progress: TrialProgress")
     execution: Mapped[dict[str, Any] | None] = mapped_column(doc="how it was trained: lehr.wire.trials.Execution")
     error: Mapped[str | None]
-    revision: Mapped[int] = mapped_column(doc="no index has it: a report, which changes it, then writes to none")
+    revision: Mapped[int] = mapped_column(doc="in no index, so that a report, which changes it, updates none")
     ended_revision: Mapped[int | None] = mapped_column(doc="the same, once it has ended")
     acknowledged_until: Mapped[datetime | None] = mapped_column(
         doc="expires_at as answered to the finish, so that a repeated one gets the same body"
@@ -194,7 +196,7 @@ class TrialRow(Base):
 
 
 class ReportRow(Base):
-    """Metrics at a step. A later attempt that passes the step again replaces the row."""
+    """Metrics at a step. A later attempt that reports the step again replaces the row."""
 
     __tablename__ = "reports"
 
@@ -210,7 +212,7 @@ class ReportRow(Base):
 
 
 class LeaseRow(Base):
-    """A worker's right to run some trials of one study until a time."""
+    """A lease: a worker's right to run some trials of one study until it expires."""
 
     __tablename__ = "leases"
     __table_args__ = (
@@ -222,13 +224,15 @@ class LeaseRow(Base):
     study_id: Mapped[str] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
     worker_id: Mapped[str] = mapped_column(String(ID_LENGTH))
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
-    answer: Mapped[dict[str, Any]] = mapped_column(doc="as given to the claim, for when it is repeated")
+    answer: Mapped[dict[str, Any]] = mapped_column(doc="the claim's answer, in case the claim is repeated")
     is_open: Mapped[bool]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
 
 class WorkerRow(Base):
+    """A worker that has claimed work."""
+
     __tablename__ = "workers"
 
     id: Mapped[str] = mapped_column(String(ID_LENGTH), primary_key=True)
@@ -249,7 +253,7 @@ class OfferRow(Base):
     task_name: Mapped[str] = mapped_column(String(200), primary_key=True, index=True)
     params_schema: Mapped[dict[str, Any] | None]
     metrics: Mapped[list[Any] | None]
-    folds: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether it can hold out a fold")
+    folds: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether the task supports folds")
     looks: Mapped[bool] = mapped_column(default=False, server_default=false(), doc="whether its data can be looked at")
 
 
@@ -269,9 +273,9 @@ class LookRow(Base):
 
 
 IS_OPEN = text("trials.state IN ('WAITING', 'RUNNING')")
-"""As the index of open trials has it, literally: SQLite takes that index for no other words, and no bound values."""
+"""Written exactly as in the partial index of open trials, because SQLite otherwise does not use that index."""
 
 STUDIES = cast("Table", StudyRow.__table__)
 TRIALS = cast("Table", TrialRow.__table__)
 LEASES = cast("Table", LeaseRow.__table__)
-"""The tables themselves, for statements that are made without the object mapper."""
+"""The tables, for statements that do not use the object mapper."""

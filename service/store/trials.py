@@ -1,4 +1,4 @@
-"""Queries of trials that more than one part of the server asks, each in one place."""
+"""The queries about trials that several parts of the server share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.store.tables import IS_OPEN, StudyRow, TrialRow
 OPEN_TRIAL_STATES: tuple[TrialState, ...] = ("WAITING", "RUNNING")
 TRIAL_STATES: tuple[str, ...] = (*OPEN_TRIAL_STATES, *FINISHED_TRIAL_STATES)
 CONCLUSIVE_STATES: tuple[TrialState, ...] = ("COMPLETED", "DIVERGED")
-"""A trial in one of these went as far as its schedule let it, and so tells how good the schedule is."""
+"""A trial in one of these states shows how good its schedule is, because nothing else stopped it."""
 
 BROKEN: ColumnElement[Any] = case((TrialRow.violation > 0, TrialRow.violation), else_=0.0)
 """By how much a trial breaks its study's constraints."""
@@ -36,9 +36,9 @@ def is_searched(study_id: str, *states: str) -> ColumnElement[bool]:
 
 
 def best_first(study: StudyRow) -> tuple[ColumnElement[Any], ...]:
-    """For ORDER BY: the least broken constraints first, then by value, then by number; no value at the end.
+    """For ORDER BY: by violation of the constraints, then by value, then by number; without a value last.
 
-    Without constraints the index of the values serves it.
+    Without constraints, the query can use the index of values.
     """
     objective = study.spec.objective
     value = TrialRow.value.desc() if objective.direction == "maximize" else TrialRow.value.asc()
@@ -72,14 +72,14 @@ def count_by_state(transaction: Transaction, study_ids: Sequence[str], *conditio
 
 
 def count_open(transaction: Transaction, study_id: str, *states: str) -> int:
-    """How many of the study's trainings wait or run, or are in the given one of the two states. Needs flushed rows."""
-    asked = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
-    count: int = transaction.connection.execute(COUNT_OPEN, asked).scalar_one()
+    """How many of the study's trainings are WAITING or RUNNING, or in the given state. Needs flushed rows."""
+    values = {"study": study_id, "states": states or OPEN_TRIAL_STATES}
+    count: int = transaction.connection.execute(COUNT_OPEN, values).scalar_one()
     return count
 
 
 def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[TrialRow]:
-    """The study's trials that wait or run, or are in the given one of the two states, by number."""
+    """The study's trials that are WAITING or RUNNING, or in the given state, by number."""
     query = (
         select(TrialRow)
         .where(TrialRow.study_id == study_id, IS_OPEN, TrialRow.state.in_(states or OPEN_TRIAL_STATES))
@@ -89,7 +89,7 @@ def open_trials(transaction: Transaction, study_id: str, *states: str) -> list[T
 
 
 def find_trial(transaction: Transaction, study_id: str, number: int) -> TrialRow:
-    """Raises NotFoundError."""
+    """The trial. Raises NotFoundError."""
     query = select(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
     trial = transaction.session.execute(query).scalar_one_or_none()
     if trial is None:

@@ -52,7 +52,7 @@ def test_no_more_trials_run_at_once_than_there_are() -> None:
     """The default of `parallel` is above the smallest budgets."""
     few = spec(budget={"trials": 4}, space={"families": ["constant"]}, sampler={"name": "gp"})
     (message,) = [one.message for one in warnings_before(few) if one.code == "parallel_high"]
-    assert message.startswith("with 4 of 4 trials at once")
+    assert message.startswith("with 4 of 4 trials running at once")
 
 
 def test_the_bound_to_widen_is_named() -> None:
