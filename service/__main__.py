@@ -1,4 +1,4 @@
-"""`python -m service`: serve, migrate, or print the OpenAPI document."""
+"""The command line of the server: serve, migrate the database, or print the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = structlog.get_logger("lehr.server")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 when the server cannot start, 2 for settings that are wrong."""
+    """Run a command. Returns the exit status: 0, 1 if the server cannot start, or 2 for invalid settings."""
     options = _parser().parse_args(arguments)
     given = {
         name: value for name, value in vars(options).items() if name in Settings.model_fields and value is not None
@@ -51,23 +51,23 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _flag(setting: str, given: Collection[str]) -> str:
-    """The flag or the variable that a setting came from."""
+    """The flag or the environment variable that a setting came from."""
     return f"--{setting.replace('_', '-')}" if setting in given else f"LEHR_{setting.upper()}"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m service", description="the lehr server")
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="answer over HTTP")
+    serve = commands.add_parser("serve", help="run the HTTP server")
     serve.add_argument("--database", metavar="URL")
     serve.add_argument("--host")
-    serve.add_argument("--port", type=int, help="0 takes a free one")
+    serve.add_argument("--port", type=int, help="0 chooses a free port")
     serve.add_argument("--allowed-hosts", metavar="NAME,...", help="names by which the server is reached")
     serve.add_argument("--port-file", type=Path, metavar="FILE", help="write the port here once it is bound")
-    serve.add_argument("--migrate", action="store_true", help="bring the database to the newest schema first")
+    serve.add_argument("--migrate", action="store_true", help="migrate the database to the newest schema first")
     serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     serve.add_argument("--log-format", choices=["console", "json"])
-    newest = commands.add_parser("migrate", help="bring a database to the newest schema")
+    newest = commands.add_parser("migrate", help="migrate a database to the newest schema")
     newest.add_argument("--database", metavar="URL")
     commands.add_parser("openapi", help="print the OpenAPI document")
     return parser
@@ -96,7 +96,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn that says when it is ready, and sends waiting claims home before it ends."""
+    """Uvicorn that prints when it is ready, and ends waiting claims before it shuts down."""
 
     def __init__(self, app: FastAPI, listener: socket.socket, address: str) -> None:
         super().__init__(
@@ -118,7 +118,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What is loaded by now stays: the garbage collector need not walk through all of it again and again.
+        # What is loaded by now is permanent, so the garbage collector need not traverse it again.
         gc.collect()
         gc.freeze()
         if self.started:
@@ -131,7 +131,7 @@ class Server(uvicorn.Server):
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, each answer waits 40 ms.
+    # With an explicit protocol, asyncio sets TCP_NODELAY on accepted sockets; otherwise each answer waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))

@@ -1,4 +1,4 @@
-"""The composition root: settings in, application out."""
+"""Builds the FastAPI application from the settings, and runs its periodic sweep of leases and searches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.store.database import Clock, Database
 
 SWEEP_SECONDS = 1.0
-"""How often leases are looked through for expired ones, and searches for those whose time is up."""
+"""How often expired leases are taken back, and searches past their time limit are stopped."""
 
 ROUTERS = (
     leases.router,
@@ -42,7 +42,7 @@ log = structlog.get_logger("lehr.server")
 
 
 def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
-    """The server over the settings' database, which must have the newest schema. `clock` is for tests."""
+    """The application. The settings' database must have the newest schema. `clock` is for tests."""
     services = Services.of(settings, clock)
 
     @contextlib.asynccontextmanager
@@ -52,7 +52,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         closing = asyncio.Event()
         sweeper = asyncio.create_task(_sweep(services, closing))
         yield
-        # Waited for, not cancelled: a cancelled sweep would go on in its thread over a closed database.
+        # Awaited, not cancelled: a cancelled sweep would continue in its thread with a closed database.
         closing.set()
         await sweeper
         services.database.close()
@@ -60,7 +60,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app = DescribedApp(
         title="lehr",
         version=__version__,
-        description="Finds the learning-rate schedule to train a model with.",
+        description="Finds the best learning-rate schedule for training a model.",
         lifespan=lifespan,
         redirect_slashes=False,
     )

@@ -1,4 +1,4 @@
-"""Who trains, and what can be trained: workers make themselves and their tasks known by claiming."""
+"""Records the workers and the tasks that they offer, both of which come with their claims."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from service.store.database import Database, Transaction
 from service.store.tables import OfferRow, TrialRow, WorkerRow
 
 LIVE_LEASES = 2
-"""A worker counts as live for this many lease times after it was last heard of."""
+"""A worker counts as live for this many lease durations after it was last seen."""
 
 MOST_TRAINING = 16
-"""Trials that a worker's document tells of one by one: a cohort may have a thousand."""
+"""The most trials that a worker's document lists: a cohort may have a thousand."""
 
 REFRESH_SECONDS = 5
-"""A worker that claims over and over is written down at most this often."""
+"""A worker's last call is stored at most this often."""
 
 
 log = structlog.get_logger("lehr.fleet")
@@ -39,6 +39,8 @@ log = structlog.get_logger("lehr.fleet")
 
 @dataclass(frozen=True)
 class KnownTask:
+    """A task that is built in or offered by workers."""
+
     name: str
     params_schema: dict[str, Any] | None
     metrics: list[str] | None
@@ -51,11 +53,13 @@ class KnownTask:
 
 @dataclass(frozen=True)
 class Fleet:
+    """The workers and their tasks."""
+
     database: Database
     lease_seconds: float
 
     def see(self, worker: WorkerInfo) -> bool:
-        """Record that a worker asked for work, and what it offers; False where nothing of this is new."""
+        """Record a worker that claims work and the tasks that it offers; False if nothing is new."""
         offers = [task if isinstance(task, TaskOffer) else TaskOffer(name=task) for task in worker.tasks]
         with self.database.read() as transaction:
             if _is_fresh(transaction, worker, offers):
@@ -93,10 +97,10 @@ class Fleet:
         ]
 
     def tasks(self, transaction: Transaction, after_name: str, limit: int) -> Iterator[Task]:
-        """By name, beginning after one; each is read when it is asked for."""
-        names = select(OfferRow.task_name).where(OfferRow.task_name > after_name).distinct()
-        some = transaction.session.execute(names.order_by(OfferRow.task_name).limit(limit)).scalars().all()
-        known = (self._described(name, self._offers(transaction, name)) for name in some)
+        """Tasks by name, starting after a name. Each is read only when the iterator reaches it."""
+        query = select(OfferRow.task_name).where(OfferRow.task_name > after_name).distinct()
+        names = transaction.session.execute(query.order_by(OfferRow.task_name).limit(limit)).scalars().all()
+        tasks = (self._described(name, self._offers(transaction, name)) for name in names)
         return (
             Task(
                 name=task.name,
@@ -107,19 +111,19 @@ class Fleet:
                 folds=task.folds,
                 looks=task.looks,
             )
-            for task in known
+            for task in tasks
         )
 
     def task(self, transaction: Transaction, name: str) -> KnownTask | None:
-        """The task as live workers offer it, or as it is built in; None where neither is known.
+        """The task as live workers offer it, or the built-in task; None if there is neither.
 
-        What a worker offered that is gone does not count: its next version may offer something else.
+        Offers of workers that are gone do not count, because their next version may offer something else.
         """
         live = [offer for offer in self._offers(transaction, name) if offer.is_live]
         return self._described(name, live) if live else BUILTIN_TASKS.get(name)
 
     def names(self, transaction: Transaction) -> list[str]:
-        """Of every task that is built in or offered by a live worker."""
+        """The names of all tasks that are built in or offered by a live worker."""
         query = (
             select(OfferRow.task_name)
             .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
@@ -129,10 +133,10 @@ class Fleet:
         return sorted({*BUILTIN_TASKS, *transaction.session.execute(query).scalars()})
 
     def _offers(self, transaction: Transaction, name: str) -> list[_Offer]:
-        """Those that describe the task first, and of these the one of the worker seen last."""
+        """The offers of a task: first those with a schema, and of these the most recently seen worker's first."""
         query = (
             select(OfferRow, WorkerRow.last_seen_at)
-            # Read for the one that describes the task: every worker brings the same large schema.
+            # The schema is loaded only for the offer that is used: every worker sends the same large schema.
             .options(defer(OfferRow.params_schema), defer(OfferRow.metrics))
             .join(WorkerRow, WorkerRow.id == OfferRow.worker_id)
             .where(OfferRow.task_name == name)
@@ -142,7 +146,7 @@ class Fleet:
         return [_Offer(row, seen >= live_since) for row, seen in transaction.session.execute(query)]
 
     def _described(self, name: str, offers: list[_Offer]) -> KnownTask:
-        """A built-in task is what this server knows it to be: no worker's offer changes it."""
+        """The task described by its first offer. A built-in task keeps its own description, whatever workers offer."""
         live = [offer.row for offer in offers if offer.is_live]
         task = BUILTIN_TASKS.get(name) or _as_offered(offers[0].row, folds=any(offer.row.folds for offer in offers))
         return replace(
@@ -176,18 +180,18 @@ def _builtin_tasks() -> dict[str, KnownTask]:
 
 
 BUILTIN_TASKS = _builtin_tasks()
-"""The tasks that come with lehr, as their workers offer them: generated by tools/builtin_tasks.py."""
+"""The built-in tasks as their workers offer them, generated by tools/builtin_tasks.py."""
 
 
 def note_beat(transaction: Transaction, worker_id: str) -> None:
-    """A worker that trains is alive, too."""
+    """Record that a worker is live when it sends a heartbeat or a report."""
     worker = transaction.session.get(WorkerRow, worker_id)
     if worker is not None and transaction.now - worker.last_seen_at > timedelta(seconds=REFRESH_SECONDS):
         worker.last_seen_at = transaction.now
 
 
 def _check_offers(offers: list[TaskOffer]) -> None:
-    """Refuse bad schemas here, where the worker's author sees it, and not when a study is posted."""
+    """Refuse bad schemas here, where the worker's author sees the error, and not when a study is created."""
     schemas = [offer.params_schema for offer in offers if offer.params_schema is not None]
     if (too_large := claim_fault(schemas)) is not None:
         raise InvalidValueError(too_large)
@@ -198,12 +202,12 @@ def _check_offers(offers: list[TaskOffer]) -> None:
     repeated = next((name for name, count in Counter(names).items() if count > 1), None)
     if repeated is not None:
         raise InvalidValueError(
-            Fault("worker.tasks", "the task is named twice", "each task once", repeated, "Name each task once.")
+            Fault("worker.tasks", "the task is listed twice", "each task once", repeated, "List each task once.")
         )
 
 
 def _log_differences(worker: WorkerInfo, offers: list[TaskOffer]) -> None:
-    """Of a built-in task a worker of another version, or of another make, may say something else."""
+    """Warn of workers that offer a built-in task differently, because they have another version or implementation."""
     for offer in offers:
         own, schema = BUILTIN_TASKS.get(offer.name), offer.params_schema
         if own is not None and schema is not None and (schema, offer.metrics) != (own.params_schema, own.metrics):

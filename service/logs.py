@@ -1,4 +1,4 @@
-"""Log lines: a fixed event name, then keys. Tracebacks are bounded and show no variables."""
+"""Configures logging: each line has a fixed event name, then keys. Tracebacks are short and show no variables."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lehr.terminal import clean
 from lehr.tracebacks import short_traceback, without_passwords
 
 UNHANDLED = "Exception in ASGI application"
-"""How uvicorn begins the traceback of an error that was answered, and logged, before."""
+"""The start of uvicorn's traceback of an error that has already been answered and logged."""
 
 
 def configure(level: str, form: str) -> None:
-    """Send structured lines to stderr, as `console` or as `json`."""
+    """Log structured lines to stderr, in the format `console` or `json`."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
@@ -42,7 +42,7 @@ def configure(level: str, form: str) -> None:
 
 
 def uvicorn_logging(level: str) -> dict[str, Any]:
-    """What uvicorn logs, for `logging.config`: its lines to stderr, tracebacks as short as ours."""
+    """The configuration of uvicorn's logging for `logging.config`: to stderr, with tracebacks as short as lehr's."""
     here = __name__
     return {
         "version": 1,
@@ -55,6 +55,8 @@ def uvicorn_logging(level: str) -> dict[str, Any]:
 
 
 class ShortFormatter(logging.Formatter):
+    """Formats records as safe lines with short tracebacks."""
+
     def format(self, record: logging.LogRecord) -> str:
         return safe_line(super().format(record))
 
@@ -70,7 +72,7 @@ class WithoutLoggedErrors(logging.Filter):
 
 
 class Unfailing:
-    """A stream whose full disk or closed pipe is not the caller's error: a call must not fail for its log line."""
+    """A stream that ignores a full disk or a closed pipe, so that no call fails because of its log line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -86,7 +88,7 @@ class Unfailing:
 
 
 def safe_line(text: str) -> str:
-    """The text without control characters and passwords of URLs."""
+    """The text without control characters and without passwords in URLs."""
     return clean(without_passwords(text))
 
 

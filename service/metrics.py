@@ -1,4 +1,4 @@
-"""What Prometheus sees."""
+"""The server's metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.store.tables import LeaseRow, StudyRow, TrialRow
 
 
 class Metrics:
-    """Of one server process; the gauges are read from the database when they are asked for."""
+    """The metrics of one server process. Gauges are read from the database when they are scraped."""
 
     def __init__(self, database: Database) -> None:
         self.registry = CollectorRegistry()
@@ -35,11 +35,13 @@ class Metrics:
 
 
 class LedgerCollector(Collector):
+    """Gauges of studies, trials and leases, read from the database."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def describe(self) -> Iterable[Metric]:
-        # Told here so that registering does not ask a database that is not there yet.
+        # Declared here, so that registration does not query a database that may not exist yet.
         return [GaugeMetricFamily(name, text, labels=labels) for name, text, labels in _GAUGES]
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""All that the endpoints work with, put together once."""
+"""Builds the services that the endpoints use."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ from service.studies.looks import Looks
 from service.work_signal import WorkSignal
 
 CLAIM_THREADS = 20
-"""Threads of their own for claims, which may wait for a slow sampler: heartbeats and reports must find one free."""
+"""The number of threads for claims, which may wait for a slow sampler and must not block heartbeats and reports."""
 
 
 @dataclass(frozen=True)
 class Services:
+    """The services of one server process."""
+
     database: Database
     studies: Studies
     claims: Claims
@@ -75,7 +77,7 @@ class Services:
         )
 
 
-# Asynchronous only so that no thread is taken to look up an attribute.
+# Asynchronous only to avoid a thread for reading an attribute.
 async def _services(request: Request) -> Services:
     services: Services = request.app.state.services
     return services

@@ -1,4 +1,4 @@
-"""Wakes the calls that wait for something in this process: claims for work, looks for their answer."""
+"""Wakes calls that wait in this process: claims for work, data previews for their answer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import contextlib
 
 
 class WorkSignal:
-    """Set whenever a trial may have become free; waiters sleep until then or until their patience ends.
+    """Set whenever a trial may have become available. Waiters sleep until then, or until their time is up.
 
-    It only shortens waits: work that another server makes free is found by looking again.
+    It only shortens waits: work that another server process makes available is found by polling.
     """
 
     def __init__(self) -> None:
@@ -18,17 +18,17 @@ class WorkSignal:
         self.is_closing = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Must be called from the loop that the waiters run on, before the first `notify`."""
+        """Set the event loop of the waiters. Must be called from it, before the first `notify`."""
         self._loop = loop
 
     def notify(self) -> None:
-        """Wake everybody. May be called from any thread."""
+        """Wake all waiters. May be called from any thread."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the server ends
+            with contextlib.suppress(RuntimeError):  # the loop is closed, because the server is shutting down
                 self._loop.call_soon_threadsafe(self._wake)
 
     def close(self) -> None:
-        """Send every waiter home: the server ends."""
+        """Wake all waiters for good, because the server is shutting down."""
         self.is_closing = True
         self.notify()
 

@@ -1,1 +1,1 @@
-"""What a training will come to: the law of the schedule, with how far it can be trusted."""
+"""Forecasts the final loss of trainings by a law fitted to the study, with the law's errors."""

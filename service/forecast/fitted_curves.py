@@ -1,4 +1,4 @@
-"""From rows to the curves that the law is fitted to."""
+"""Reads the loss curves that the law is fitted to from the database."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from service.store.reports import thinned
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
 MOST = 24
-"""Trainings that a law rests on: with more it is hardly better, and slower. The evenly spread ones of all."""
+"""How many trainings a law is fitted to, evenly spread over all. More would hardly improve it, and be slower."""
 REPORTS = 200
-"""Reports of one training that are read, evenly spread."""
+"""How many reports of a training are read, evenly spread."""
 GRID = 400
 TRAIN_LOSS = "train_loss"
 VAL_LOSS = "val_loss"
 WHOLE = 0.9
-"""The part of the horizon that a training must have reported to be called whole."""
+"""The fraction of the horizon that a training must have reported to be used."""
 
 
 def held_out_loss(study: StudyRow) -> str:
-    """The loss that a study is judged by, or the one that tasks report beside another objective."""
+    """The study's objective if it is a loss, otherwise the held-out loss that tasks report besides."""
     objective = study.spec.objective
     is_loss = objective.direction == "minimize" and "loss" in objective.metric
     return str(objective.metric) if is_loss else VAL_LOSS
 
 
 def completed_curves(transaction: Transaction, study: StudyRow, parts: Parts) -> dict[str, list[LossCurve]]:
-    """The whole curves of each loss, of completed search trials over the study's horizon, each schedule once."""
+    """The complete curves of each loss, from completed search trials over the study's horizon, one per schedule."""
     names = (held_out_loss(study), TRAIN_LOSS)
     found: dict[str, list[LossCurve]] = {name: [] for name in names}
     horizon = study.horizon_steps
@@ -58,7 +58,7 @@ def _curve_of(trial: Any, horizon: int, rows: Sequence[Any], name: str) -> LossC
 
 
 def loss_curve(schedule: Schedule, horizon: int, rows: Sequence[Any], name: str) -> LossCurve | None:
-    """What a training has reported of a loss; None where that is nothing, or rates were beyond LARGEST_VALUE."""
+    """The curve of a loss that a training has reported; None without reports, or if a rate exceeds LARGEST_VALUE."""
     pairs = [(row.step, value) for row in rows if (value := _loss(row, name)) is not None]
     if not pairs:
         return None
@@ -68,7 +68,7 @@ def loss_curve(schedule: Schedule, horizon: int, rows: Sequence[Any], name: str)
 
 
 def rates_of(schedule: Schedule, horizon: int) -> tuple[Array, Array]:
-    """The steps of a grid over the horizon, and the rates at them."""
+    """A grid of steps over the horizon, and the rates at them."""
     grid = np.unique(np.linspace(0, horizon - 1, min(horizon, GRID)).round())
     return grid, schedule.lr_array(grid / max(1, horizon - 1))
 
@@ -93,7 +93,7 @@ def _completed(transaction: Transaction, study: StudyRow, horizon: int) -> list[
         )
         .order_by(TrialRow.number)
     )
-    # Of equal schedules only one: another would know the one that is left out.
+    # Only one of equal schedules is used: otherwise the law would be fitted to the curve that is left out.
     distinct = {str(sorted(row.schedule.items())): row for row in transaction.connection.execute(query)}
     return list(distinct.values())
 
@@ -105,12 +105,12 @@ def _spread(trials: list[Any]) -> list[Any]:
 
 
 def _loss(row: Any, name: str) -> float | None:
-    """None also for what databases of older servers hold beyond LARGEST_VALUE."""
+    """The loss in a report; None if it is missing, or beyond LARGEST_VALUE, as old databases may have some."""
     value = row.train_loss if name == TRAIN_LOSS else row.metrics.get(name)
     return float(value) if value is not None and abs(value) <= LARGEST_VALUE else None
 
 
 def _recorded(rows: Sequence[Any], schedule: Schedule) -> tuple[Array, Array]:
-    """An adaptive schedule's rates as they were, at the first step and at each report."""
+    """An adaptive schedule's recorded rates at the first step and at each report."""
     rates = {0: schedule.start_lr} | {row.step: row.lr for row in rows}
     return np.array(list(rates), dtype=np.float64), np.array(list(rates.values()), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""A study's forecasts, kept for as long as no further trial completes."""
+"""Caches studies' fitted laws until another trial completes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True)
 class StudyForecasts:
-    """What a study knows: by the loss's name, the held-out one first. `missing`: the parts that failed."""
+    """A study's forecasters by the loss's name, the held-out loss first. `missing`: the parts that failed."""
 
     space: Space
     known: dict[str, Forecaster | Doubt]
@@ -61,13 +61,13 @@ class StudyForecasts:
 
 @dataclass
 class Forecasts:
-    """Of the studies asked about last. Nothing here is called where workers report."""
+    """Forecasts of the most recently requested studies. Workers' reports never call it."""
 
     _kept: OrderedDict[str, tuple[Stamp, StudyForecasts]] = field(default_factory=OrderedDict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, transaction: Transaction, study: StudyRow) -> StudyForecasts:
-        """Fitted anew, in less than a second, where trials have completed since the last time."""
+        """The study's forecasts. Fitted again, in less than a second, if trials have completed since the last call."""
         stamp = _stamp(transaction, study)
         with self._guard:
             kept = self._kept.get(study.id)
@@ -84,7 +84,7 @@ class Forecasts:
         return found
 
     def running(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> tuple[str, Forecast | Doubt]:
-        """The held-out loss that a running trial will end with, by what it has reported so far."""
+        """The forecast of a running trial's final held-out loss from its reports so far."""
         forecasts = self.of(transaction, study)
         name, schedule = forecasts.held_out, schedule_from_dict(trial.schedule)
         horizon = trial.horizon_steps or study.horizon_steps or 1
@@ -99,7 +99,7 @@ def _known(transaction: Transaction, study: StudyRow, parts: Parts) -> dict[str,
     curves, held_out = completed_curves(transaction, study, parts), held_out_loss(study)
     horizon = study.horizon_steps
     if horizon is None:
-        none = Doubt("few_curves", "no training has reported yet, so that the study's horizon is not known")
+        none = Doubt("few_curves", "no training has reported yet, so the study's horizon is unknown")
         return dict.fromkeys(curves, none)
     unfitted: Forecaster | Doubt = NOT_MADE
     known = {
@@ -108,7 +108,7 @@ def _known(transaction: Transaction, study: StudyRow, parts: Parts) -> dict[str,
     }
     others = [each for name, each in curves.items() if name != held_out]
     if not curves[held_out] and any(others):
-        message = f"no report carries {held_out}, and the objective {study.spec.objective.metric} is no loss"
+        message = f"no report has {held_out}, and the objective {study.spec.objective.metric} is not a loss"
         known[held_out] = Doubt("no_loss", message)
     return known
 

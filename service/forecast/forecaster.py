@@ -1,9 +1,9 @@
-"""A law with its errors: what a schedule's last loss will be, and how far off that may be.
+"""Forecasts a schedule's final loss by a fitted law, with an interval from cross-validated errors.
 
-Each curve is predicted by a law that was fitted without it. These errors are of the kind that a new schedule's
-will be, whatever the law misses; the law's own misfit is not, for it has seen the curve. An interval is Student's
-for one further error (Geisser, Predictive Inference, 1993, section 2.2.1). Where errors are as large as the
-differences between the trainings, the law knows too little, and says so.
+Each curve is predicted by a law that was fitted without it. A new schedule's error will be like these errors, unlike
+the law's residuals, because the law was fitted to those curves. The interval is Student's for one further error
+(Geisser, Predictive Inference, 1993, section 2.2.1). If the errors are as large as the differences between the
+trainings, there is no forecast but a reason for doubt.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from scipy.stats import t as student
 from service.search.law import Array, Law, LossCurve, NoLawError, fit_law
 
 FEWEST = 5
-"""Fewer curves than these say nothing of the law's errors."""
+"""With fewer curves, the law's errors cannot be estimated."""
 FOLDS = 8
-"""How many laws are fitted without some of the curves: each curve is left out once."""
+"""How many laws are fitted in the cross-validation, in which each curve is left out once."""
 PHASES = 20
-"""Phases of a training, evenly spaced, at which errors are kept; the last is its end."""
+"""The number of evenly spaced phases of a training at which errors are stored; the last is its end."""
 TRUSTED = 1 / 3
-"""Errors above this part of the deviation of the last losses leave more than a ninth of their variance unexplained."""
+"""Larger errors, as a fraction of the final losses' deviation, leave over 1/9 of their variance unexplained."""
 LEVEL = 0.9
 LONGEST = 4.0
-"""A horizon this many times longer or shorter is the furthest that is looked at."""
+"""The largest factor between a forecast's horizon and the study's."""
 MARGIN = 1.26
-"""A highest rate this far beyond those that were trained, a tenth of a decade, is looked at still."""
+"""The largest factor, a tenth of a decade, by which a highest rate may lie beyond those that were trained."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A last loss, and between what it lies in nine of ten cases."""
+    """A final loss with its 90% interval."""
 
     value: float
     low: float
@@ -43,7 +43,7 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why there is no forecast: `code` for programs, `message` for people."""
+    """Why there is no forecast, as a code and a message."""
 
     code: str
     message: str
@@ -51,12 +51,12 @@ class Doubt:
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A law fitted to `count` curves of one horizon, last losses `spread` apart (a deviation).
+    """A law fitted to `count` curves of one horizon. `spread`: the standard deviation of their final losses.
 
-    errors: (curves, PHASES), a loss minus what was predicted without its curve; the last column is the end's.
-    `drift`: how far off (root mean square) the ends are for laws that know the first half of every curve alone; None
-    where nothing was reported in it, or nothing that a law fits.
-    `lowest`, `highest`: of the highest rates that were trained; `steady`: the highest of the better half.
+    errors: (curves, PHASES), each loss minus its prediction without its curve; the last column is for the end.
+    `drift`: the root mean square error of the ends for a law fitted only to the first halves of the curves; None if
+    nothing was reported in them, or no law fits. `lowest`, `highest`: bounds of the trainings' highest rates; `steady`:
+    the highest of them in the better half.
     """
 
     law: Law
@@ -70,9 +70,9 @@ class Forecaster:
 
     @classmethod
     def of(cls, curves: Sequence[LossCurve], horizon: int) -> Forecaster | Doubt:
-        """Deterministic. The curves are whole: each ends near the horizon's last step."""
+        """Fit a law to complete curves, which end near the horizon's last step. Deterministic."""
         if len(curves) < FEWEST:
-            message = f"{len(curves)} trainings have completed with this loss reported; a forecast needs {FEWEST}"
+            message = f"{len(curves)} completed trainings have reported this loss; a forecast needs {FEWEST}"
             return Doubt("few_curves", message)
         try:
             return cls._fitted(curves, horizon)
@@ -102,33 +102,33 @@ class Forecaster:
         return float(np.sqrt(np.mean(self.errors[:, -1] ** 2)))
 
     def doubt(self, deviation: float) -> Doubt | None:
-        """Whether a forecast that far off is worth nothing."""
+        """The doubt about forecasts with this error; None if it is small enough."""
         if deviation <= TRUSTED * self.spread:
             return None
         message = (
-            f"the law of the schedule is off by {deviation:.3g} where the trainings' last losses differ by "
-            f"{self.spread:.3g}: it does not describe this task well enough to forecast"
+            f"the law's error is {deviation:.3g}, and the standard deviation of the trainings' final losses is "
+            f"{self.spread:.3g}: the law does not describe this task well enough to forecast"
         )
         return Doubt("law_misfits", message)
 
     def foresee(self, grid: Array, rates: Array) -> Forecast | Doubt:
-        """The last loss of a training with these rates; `LossCurve` says what the arguments are."""
+        """The final loss of a training with these rates. For the arguments, see `LossCurve`."""
         factor = (grid[-1] + 1) / self.horizon
         if (outside := self._outside(float(rates.max()), factor)) is not None:
             return outside
         octaves = abs(float(np.log2(factor)))
         if self.drift is None and octaves > 0:
             message = (
-                "no training has reported in its first half, so that nothing tells how a longer or shorter one ends"
+                "no training has reported in its first half, so other horizons than the study's cannot be forecast"
             )
             return Doubt("horizon_unknown", message)
         deviation = float(np.hypot(self.error, (self.drift or 0.0) * octaves))
         return self.doubt(self.error) or self._interval(self.end(grid, rates), deviation, self.count)
 
     def follow(self, curve: LossCurve) -> Forecast | Doubt:
-        """The last loss of a training that has reported so far: the law, set right by how far off it is by now.
+        """The final loss of a running training: the law's prediction, corrected by its error so far.
 
-        How much of an error at a phase is left at the end is a regression on the curves' own errors.
+        How much of an error at a phase remains at the end is a regression on the curves' errors.
         """
         phase = _phase(float(curve.steps[-1]), self.horizon)
         if phase < 0:
@@ -136,37 +136,37 @@ class Forecaster:
         if (outside := self._outside(float(curve.rates.max()), 1.0)) is not None:
             return outside
         then, last = self.errors[:, phase], self.errors[:, -1]
-        with np.errstate(all="ignore"):  # what is no number is doubted
+        with np.errstate(all="ignore"):  # a result that is not finite becomes a doubt
             left = float(then @ last / (then @ then)) if then.any() else 0.0
             kept = float(np.sqrt(np.sum((last - left * then) ** 2) / (self.count - 1)))
         now = float(curve.losses[-1] - self.law.predict(curve.grid, curve.rates, curve.steps[-1:])[0])
         return self.doubt(kept) or self._interval(self.end(curve.grid, curve.rates) + left * now, kept, self.count - 1)
 
     def end(self, grid: Array, rates: Array) -> float:
-        """The last loss by the law alone."""
+        """The final loss by the law, without a correction."""
         return float(self.law.predict(grid, rates, grid[-1:])[0])
 
     def _interval(self, value: float, deviation: float, degrees: int) -> Forecast | Doubt:
         wide = float(student.ppf(0.5 + LEVEL / 2, degrees)) * deviation * (1 + 1 / self.count) ** 0.5
         if not math.isfinite(value - wide) or not math.isfinite(value + wide):
-            return Doubt("law_misfits", "how far off the law is there is not known: it has no finite error")
+            return Doubt("law_misfits", "the law's error is not finite for this schedule")
         return Forecast(value, value - wide, value + wide)
 
     def _outside(self, peak: float, factor: float) -> Doubt | None:
         if not self.lowest / MARGIN <= peak <= self.highest * MARGIN:
             message = (
-                f"the highest rate {peak:.3g} lies outside of those of the completed trainings, "
-                f"{self.lowest:.3g} to {self.highest:.3g}; the law does not know where a training diverges"
+                f"the highest rate, {peak:.3g}, is outside the range of the completed trainings, "
+                f"{self.lowest:.3g} to {self.highest:.3g}; the law cannot predict divergence"
             )
             return Doubt("rate_outside", message)
         if not 1 / LONGEST <= factor <= LONGEST:
-            message = f"the horizon is {factor:.3g} times the study's; it may be 1/{LONGEST:g} to {LONGEST:g} times"
+            message = f"the horizon is {factor:.3g} times the study's; allowed are 1/{LONGEST:g} to {LONGEST:g} times"
             return Doubt("horizon_outside", message)
         return None
 
 
 def _phase(step: float, horizon: int) -> int:
-    """The last phase that is over after a step; -1 before the first one is."""
+    """The last phase that has ended after a step; -1 before the first has."""
     return min(PHASES, int((step + 1) * PHASES / horizon + 1e-9)) - 1
 
 
@@ -191,7 +191,7 @@ def _drift(curves: Sequence[LossCurve], law: Law) -> float | None:
         halves.append(LossCurve(curve.grid, curve.rates, curve.steps[kept], curve.losses[kept]))
     try:
         early = fit_law(halves, law)
-    except NoLawError:  # nothing was reported so early, or nothing that a law fits
+    except NoLawError:  # nothing was reported in the first halves, or no law fits
         return None
     missed = [curve.losses[-1] - early.predict(curve.grid, curve.rates, curve.steps[-1:])[0] for curve in curves]
     return float(np.sqrt(np.mean(np.square(missed))))

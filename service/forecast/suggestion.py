@@ -1,4 +1,4 @@
-"""The schedule that the law expects most of."""
+"""Suggests the schedule with the lowest final loss by the law."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from service.search.observations import Point, draw_seed
 from service.search.sequence import from_unit, spread_point, to_unit
 
 DRAWS = 40
-"""Schedules of each family that are looked at."""
+"""How many schedules of each family are drawn."""
 MOVES = 120
-"""Steps from the best of them."""
+"""How many random steps are tried from the best of them."""
 REACH = 0.15
-"""How far a step goes, as a part of each axis (a deviation)."""
+"""The standard deviation of a step, as a fraction of each axis."""
 
 
 def suggest(forecaster: Forecaster, space: Space) -> tuple[Schedule, Forecast] | None:
-    """The best schedule of the space by the law, among those whose highest rate a good training had.
+    """The best schedule of the space by the law, among those whose highest rate is at most that of a good training.
 
-    The law knows no rate that is too high, so that it is asked about none that was not trained well. A random
-    search and a walk from its best place; deterministic. None where the law cannot be trusted.
+    The law cannot predict that a rate is too high, so it is not used for higher rates. A random search, then random
+    steps from its best point; deterministic. None if no schedule qualifies.
     """
-    found = min(_drawn(forecaster, space), key=lambda each: each[0], default=None)
-    if found is None:
+    best = min(_drawn(forecaster, space), key=lambda drawn: drawn[0], default=None)
+    if best is None:
         return None
-    value, family, point = found
+    value, family, point = best
     generator = random.Random(draw_seed("law", family))
     for _ in range(MOVES):
         moved = _moved(space, family, point, generator)

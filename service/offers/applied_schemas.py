@@ -14,11 +14,11 @@ from referencing import Registry
 from service.offers.offered_schemas import KEYWORDS, MAX_FAULTS, compiled_pattern
 
 WORK = 5_000_000
-"""Characters looked at while a schema is applied; ordinary parameters take a few thousand."""
+"""How many characters may be examined while a schema is applied. Ordinary parameters need a few thousand."""
 
 
 def parameter_errors(schema: dict[str, Any], params: dict[str, Any]) -> list[ValidationError]:
-    """What a schema that has no faults says against parameters, at most MAX_FAULTS. Raises TooMuchWorkError."""
+    """The parameters' errors by a schema without faults, at most MAX_FAULTS. Raises TooMuchWorkError."""
     validator = _validator_class(_Budget())(schema, registry=Registry())
     errors: list[ValidationError] = []
     try:
@@ -49,11 +49,11 @@ Rule = Callable[[Any, Any, Any, Any], Any]
 
 
 def _validator_class(budget: _Budget) -> Any:
-    """A validator of the keywords that are taken and of no others, which stops when the budget is spent."""
+    """A validator for only the supported keywords, which stops when the budget is spent."""
 
     def bounded(rule: Rule) -> Rule:
         def apply(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
-            # jsonschema writes the instance into each message: its length is a part of the work.
+            # jsonschema writes the instance into each message, so its length counts as work.
             budget.charge(20 + len(repr(instance)) + (len(value) if isinstance(value, dict | list | str) else 0))
             yield from rule(validator, value, instance, schema) or ()
 
@@ -85,7 +85,7 @@ def _have_unique_items(_validator: Any, is_asked: bool, instance: Any, _schema: 
 
 
 def _key(value: Any) -> str:
-    """Equal for values that JSON Schema holds equal: 1 and 1.0 are, 1 and true are not."""
+    """A key that is equal for values that are equal by JSON Schema: 1 and 1.0 are, 1 and true are not."""
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(name)}:{_key(value[name])}" for name in sorted(value)) + "}"
     if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""The JSON Schemas that workers offer: which of them the server takes.
+"""Checks whether the server accepts the JSON Schemas that workers offer.
 
-Anyone who may claim may send a schema, so it is input like any other. Only a closed set of keywords is taken,
-references stay within the schema, and patterns run in a regular-expression engine that takes linear time.
+Any worker may send a schema, so it is untrusted input. Only a fixed set of keywords is accepted, references must stay
+within the schema, and patterns run in a regular-expression engine with linear time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 from lehr.errors import Fault, suggest
 
 MAX_BYTES = 64 * 1024
-"""Of one task's schema, as JSON."""
+"""The limit for one task's schema, as JSON."""
 MAX_CLAIM_BYTES = 256 * 1024
-"""Of the schemas of one claim together."""
+"""The limit for all schemas of one claim together."""
 MAX_DEPTH = 24
 """Levels of nested objects and lists."""
 MAX_PATTERN_CHARACTERS = 500
 MAX_REFERENCES = 32
-"""Schemas that apply to the same value through references and combinations, one inside the other."""
+"""How many schemas may apply to the same value through nested references and combinations."""
 MAX_FAULTS = 20
 
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -70,13 +70,13 @@ VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
         (_is_count, "an integer of 0 or more"),
     ),
 }
-"""Keywords that hold no schema: what their value must be."""
+"""Keywords whose values are not schemas: a check of the value, and its bound."""
 
 KEYWORDS = sorted({*VALUES, *ANNOTATIONS, *SUBSCHEMA, *SUBSCHEMAS, *NAMED_SUBSCHEMAS, "$ref", "pattern"})
 
 
 def schema_faults(schema: Any) -> list[Fault]:
-    """Everything that the server does not take in a schema, at most MAX_FAULTS; fields begin at the schema."""
+    """Everything that the server does not accept in a schema, at most MAX_FAULTS. Fields are relative to the schema."""
     if _size(schema) > MAX_BYTES:
         message, remedy = "the schema is too large", "Describe fewer parameters, or describe them more briefly."
         return [Fault("", message, f"at most {MAX_BYTES} bytes of JSON", f"{_size(schema)} bytes", remedy)]
@@ -86,19 +86,19 @@ def schema_faults(schema: Any) -> list[Fault]:
         if len(faults) == MAX_FAULTS:
             break
     if not faults and _leads_in_a_circle(schema):
-        bound = f"at most {MAX_REFERENCES} schemas of one value, one inside the other"
-        message = "references or combinations of schemas lead in a circle, or too deep"
-        faults.append(Fault("", message, bound, None, "Refer to a schema from a property or an item, or write it out."))
+        bound = f"at most {MAX_REFERENCES} nested schemas for one value"
+        message = "references or combinations of schemas are circular or too deep"
+        faults.append(Fault("", message, bound, None, "Reference a schema from a property or an item, or inline it."))
     return faults
 
 
 def claim_fault(schemas: list[Any]) -> Fault | None:
-    """The fault of a claim whose schemas are too large together."""
+    """The fault of a claim whose schemas are too large in total; None if they are not."""
     total = sum(map(_size, schemas))
     if total <= MAX_CLAIM_BYTES:
         return None
     bound, remedy = f"at most {MAX_CLAIM_BYTES} bytes of JSON", "Offer fewer tasks from one worker."
-    return Fault("worker.tasks", "the schemas are too large together", bound, f"{total} bytes", remedy)
+    return Fault("worker.tasks", "the schemas are too large in total", bound, f"{total} bytes", remedy)
 
 
 @dataclass(frozen=True)
@@ -130,34 +130,34 @@ class _Checker:
         elif keyword in VALUES:
             is_valid, bound = VALUES[keyword]
             if not is_valid(value):
-                yield _fault(field, f"is not a value of {keyword}", bound, value)
+                yield _fault(field, f"is not a valid value for {keyword}", bound, value)
         elif keyword not in ANNOTATIONS and not keyword.startswith("x-"):
-            remedy = suggest(keyword, KEYWORDS, "a keyword") + " Or leave it out."
-            yield Fault(field, "is not a keyword that this server takes", ", ".join(KEYWORDS), keyword, remedy)
+            remedy = suggest(keyword, KEYWORDS, "a keyword") + " Or remove it."
+            yield Fault(field, "is not a keyword that this server supports", ", ".join(KEYWORDS), keyword, remedy)
 
     def _listed(self, value: Any, field: str, depth: int) -> Iterator[Fault]:
         if not isinstance(value, list) or not value:
-            yield _fault(field, "is not a list of schemas", "one schema or more, in a list", value)
+            yield _fault(field, "is not a list of schemas", "a list of one or more schemas", value)
             return
         for at, inner in enumerate(value):
             yield from self.faults(inner, f"{field}[{at}]", depth + 2)
 
     def _named(self, keyword: str, value: Any, field: str, depth: int) -> Iterator[Fault]:
         if not isinstance(value, dict):
-            yield _fault(field, "does not hold schemas by name", "an object of schemas", value)
+            yield _fault(field, "is not an object of schemas", "an object of schemas by name", value)
         elif keyword == "$defs" and value is not self.root.get("$defs"):
-            yield _fault(field, "stands inside another schema", "$defs at the schema's top", None)
+            yield _fault(field, "is inside another schema", "$defs at the top level of the schema", None)
         else:
             for name, inner in value.items():
                 yield from self.faults(inner, f"{field}.{name}", depth + 2)
 
     def _reference(self, value: Any, field: str) -> Iterator[Fault]:
         if not isinstance(value, str) or _target(self.root, value) is None:
-            yield _fault(field, "does not name a schema of this document", '"#" or "#/$defs/NAME"', value)
+            yield _fault(field, "does not refer to a schema of this document", '"#" or "#/$defs/NAME"', value)
 
 
 def _fault(field: str, message: str, bound: str, value: Any) -> Fault:
-    return Fault(field, message, bound, value, "Correct the schema that the worker offers.")
+    return Fault(field, message, bound, value, "Fix the schema that the worker offers.")
 
 
 def _size(schema: Any) -> int:
@@ -165,7 +165,7 @@ def _size(schema: Any) -> int:
 
 
 def _target(root: Any, reference: str) -> Any:
-    """The schema that a reference names; None where it names none."""
+    """The schema that a reference refers to; None if there is none."""
     if reference == "#":
         return root
     definitions = root.get("$defs") if isinstance(root, dict) else None
@@ -176,11 +176,11 @@ def _target(root: Any, reference: str) -> Any:
 
 
 def _in_place_depth(schema: Any, root: Any, known: dict[int, int]) -> int:
-    """How many schemas apply to the same value, one inside the other; above MAX_REFERENCES for a circle."""
+    """How many nested schemas apply to the same value; above MAX_REFERENCES for circular references."""
     if not isinstance(schema, dict):
         return 0
     if id(schema) not in known:
-        # Seen again before it is done, it is part of a circle.
+        # If the schema is seen again before its depth is known, it is part of a circle.
         known[id(schema)] = MAX_REFERENCES + 1
         inside = [inner for keyword in IN_PLACE for inner in schema.get(keyword, [])]
         inside += [_target(root, schema["$ref"])] if "$ref" in schema else []
@@ -189,37 +189,39 @@ def _in_place_depth(schema: Any, root: Any, known: dict[int, int]) -> int:
 
 
 def _subschemas(schema: Any) -> Iterator[Any]:
-    """A schema without faults, and every schema written in it."""
+    """A schema without faults, and every schema inside it."""
     yield schema
     if isinstance(schema, dict):
         inner = [schema[keyword] for keyword in SUBSCHEMA if keyword in schema]
-        inner += [one for keyword in SUBSCHEMAS for one in schema.get(keyword, [])]
-        inner += [one for keyword in NAMED_SUBSCHEMAS for one in schema.get(keyword, {}).values()]
-        for one in inner:
-            yield from _subschemas(one)
+        inner += [subschema for keyword in SUBSCHEMAS for subschema in schema.get(keyword, [])]
+        inner += [subschema for keyword in NAMED_SUBSCHEMAS for subschema in schema.get(keyword, {}).values()]
+        for subschema in inner:
+            yield from _subschemas(subschema)
 
 
 def _leads_in_a_circle(schema: Any) -> bool:
     known: dict[int, int] = {}
     try:
-        return any(_in_place_depth(one, schema, known) > MAX_REFERENCES for one in _subschemas(schema))
+        return any(_in_place_depth(inner, schema, known) > MAX_REFERENCES for inner in _subschemas(schema))
     except RecursionError:
         return True
 
 
 def _pattern_faults(value: Any, field: str) -> Iterator[Fault]:
-    bound = f"a regular expression of at most {MAX_PATTERN_CHARACTERS} characters, without look-around and references"
+    bound = (
+        f"a regular expression of at most {MAX_PATTERN_CHARACTERS} characters, without look-around or backreferences"
+    )
     if not isinstance(value, str) or len(value) > MAX_PATTERN_CHARACTERS:
-        yield _fault(field, "is not a pattern that this server takes", bound, value)
+        yield _fault(field, "is not a pattern that this server supports", bound, value)
         return
     try:
         compiled_pattern(value)
     except SchemaError as error:
         reason = str(error).strip().rsplit("\n", 1)[-1].strip()
-        yield _fault(field, f"is not a pattern that this server takes: {reason}"[:300], bound, value)
+        yield _fault(field, f"is not a pattern that this server supports: {reason}"[:300], bound, value)
 
 
 @lru_cache(maxsize=64)
 def compiled_pattern(pattern: str) -> SchemaValidator:
-    """A pattern in Rust's engine, which takes time linear in the text. Raises pydantic_core.SchemaError."""
+    """A pattern compiled by Rust's engine, which matches in linear time. Raises pydantic_core.SchemaError."""
     return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))

@@ -1,1 +1,1 @@
-"""Learning-rate range tests: sweeps of the rate, what their curves say, and the bounds that follow."""
+"""Learning-rate range tests: sweeps of the rate, their smoothed curves, and the bounds derived from them."""

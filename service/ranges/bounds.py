@@ -1,4 +1,4 @@
-"""The space that a study searches: as it was asked for, with the bounds that its range test found."""
+"""The space that a study searches: its spec's space with the bounds that its range test found."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from service.store.tables import StudyRow
 
 
 def found_bounds(study: StudyRow) -> dict[str, Any] | None:
-    """The bounds of start_lr that a range test found; None where none was asked for, or it has not ended."""
+    """The bounds of start_lr from the study's range test; None if it has none, or if it has not ended."""
     return None if study.range_test is None else study.range_test["bounds"]
 
 
 def searched_space(study: StudyRow) -> SpaceSpec:
-    """`start_lr` is "auto" for as long as nothing was found."""
+    """The study's search space. `start_lr` is "auto" until the range test has found bounds."""
     bounds = found_bounds(study)
     if bounds is None or study.spec.space.start_lr != AUTO:
         return study.spec.space

@@ -1,8 +1,8 @@
-"""From the losses of a sweep to a smooth curve over the logarithm of the rate.
+"""Smooths the losses of a sweep into a curve over the logarithm of the learning rate.
 
-Losses of single batches are noisy, the first ones may be spikes, the last ones astronomically large or no numbers at
-all. So they are capped, freed of spikes by a running median, and smoothed by a kernel that is centred: unlike a running
-average it does not shift the curve to larger rates.
+Losses of single batches are noisy: the first ones may be spikes, and the last ones huge or not finite. So they are
+capped, freed of spikes by a running median, and smoothed by a centred kernel, which, unlike a running average, does not
+shift the curve to higher rates.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from lehr.wire.base import LARGEST_VALUE
 Array = NDArray[np.float64]
 
 POINTS_PER_DECADE = 20
-"""Of the grid on which the sweeps of several seeds meet."""
+"""The density of the grid on which the sweeps of several seeds are combined."""
 SPIKE_STEPS = 5
-"""The running median's window: what lasts for two steps or fewer is a spike."""
+"""The running median's window. A spike lasts at most two steps."""
 BANDWIDTH_DECADES = 0.15
 """The kernel's standard deviation."""
 SPREAD = 4.0
-"""Times the median distance from where the loss began: what noise makes of it."""
+"""How many times the median distance from its initial level the loss may deviate by noise."""
 CALM_PART = 0.15
-"""Of a sweep: its first rates, too low to change anything, which tell where the loss began."""
+"""The first part of a sweep, where rates are too low to change anything. It gives the initial level of the loss."""
 LEAST_REPORTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What trial `number` reported: `losses` by step at rising `rates`, None where one was no finite number.
-    `held_out`: the same of held-out examples, None besides where none was told; empty: of a worker that tells none.
+    """What the sweep trial `number` reported: `losses` by step at rising `rates`, None if not finite.
+
+    `held_out`: the losses on held-out examples, None also where none was reported; empty if the worker reports none.
     """
 
     number: int
@@ -45,15 +46,17 @@ class Sweep:
 
     @property
     def of_held_out(self) -> Sweep:
-        """The sweep as held-out examples saw it, where they were looked at."""
-        told = [(rate, loss) for rate, loss in zip(self.rates, self.held_out, strict=False) if loss is not None]
-        return replace(self, rates=tuple(rate for rate, _ in told), losses=tuple(loss for _, loss in told), held_out=())
+        """The sweep with the losses on held-out examples, where they were reported."""
+        pairs = [(rate, loss) for rate, loss in zip(self.rates, self.held_out, strict=False) if loss is not None]
+        rates, losses = tuple(rate for rate, _ in pairs), tuple(loss for _, loss in pairs)
+        return replace(self, rates=rates, losses=losses, held_out=())
 
 
 @dataclass(frozen=True, slots=True)
 class SmoothCurve:
-    """`losses` (points,) over the grid `decades` (points,) of log10 rates. `start`: the loss before the rate did
-    anything. `noise`: the standard deviation of the smoothed loss, as far as it is chance.
+    """A smoothed curve: `losses` (points,) over the grid `decades` (points,) of log10 rates.
+
+    `start`: the initial level of the loss. `noise`: the standard deviation of the smoothed loss due to chance.
     """
 
     decades: Array
@@ -63,7 +66,7 @@ class SmoothCurve:
 
     @property
     def lowest(self) -> int:
-        """The grid point of the least loss."""
+        """The index of the lowest loss."""
         return int(np.argmin(self.losses))
 
     @property
@@ -73,24 +76,24 @@ class SmoothCurve:
 
 
 def grid(sweeps: Sequence[Sweep]) -> Array:
-    """log10 rates that span all sweeps, evenly."""
+    """Evenly spaced log10 rates that span all sweeps."""
     low = min(np.log10(sweep.rates[0]) for sweep in sweeps)
     high = max(np.log10(sweep.rates[-1]) for sweep in sweeps)
     return np.linspace(low, high, max(2, round((high - low) * POINTS_PER_DECADE) + 1))
 
 
 def smooth(sweep: Sweep, decades: Array) -> SmoothCurve | None:
-    """The sweep's curve on the grid; None where it reported too little for one."""
+    """The sweep's curve on the grid; None if it has too few reports."""
     at, losses = _finite(sweep)
     if len(at) < LEAST_REPORTS:
         return None
     first = losses[: max(3, round(CALM_PART * len(losses)))]
     start = float(np.median(first))
     calm = median_filter(losses, SPIKE_STEPS, mode="mirror")
-    # Until it has fallen the loss can only be about where it began: what is far above are spikes, however many.
+    # Before it falls, the loss stays near its initial level, so values far above it are spikes.
     fall = slice(0, int(np.argmin(calm)))
     calm[fall] = np.minimum(calm[fall], start + SPREAD * float(np.median(np.abs(first - start))))
-    # What was lost beyond all that was gained is lost alike: the cap keeps it from flooding the kernel.
+    # A loss that exceeds the start by more than the gain is capped, so that it does not dominate the kernel.
     cap = start + max(start - float(calm.min()), 1e-12 * max(1.0, abs(start)))
     calm = np.minimum(calm, cap)
     width = min(BANDWIDTH_DECADES / float(np.median(np.diff(at))), len(at))
@@ -102,7 +105,7 @@ def smooth(sweep: Sweep, decades: Array) -> SmoothCurve | None:
 
 
 def together(curves: Sequence[SmoothCurve]) -> SmoothCurve:
-    """The median curve of at least one; a seed that went astray alone does not move it."""
+    """The median of one or more curves, which a single deviating seed does not move."""
     losses = np.median([curve.losses for curve in curves], axis=0)
     start = float(np.median([curve.start for curve in curves]))
     noise = float(np.median([curve.noise for curve in curves]) / np.sqrt(len(curves)))
@@ -110,7 +113,7 @@ def together(curves: Sequence[SmoothCurve]) -> SmoothCurve:
 
 
 def _finite(sweep: Sweep) -> tuple[Array, Array]:
-    """log10 rates, strictly rising, and losses, where both are numbers, and the losses within LARGEST_VALUE."""
+    """Strictly increasing log10 rates, and their losses, where both are finite and losses are within LARGEST_VALUE."""
     losses = np.array([np.nan if loss is None else loss for loss in sweep.losses], dtype=float)
     rates = np.array(sweep.rates, dtype=float)
     usable = (np.abs(losses) <= LARGEST_VALUE) & np.isfinite(rates) & (rates > 0)
@@ -120,7 +123,7 @@ def _finite(sweep: Sweep) -> tuple[Array, Array]:
 
 
 def _noise(losses: Array, curve: Array, width: float) -> float:
-    """The smoothed curve's: that of single losses about it, early on, over the root of how many it joins."""
+    """The smoothed curve's noise: the early scatter of losses around it, over the root of how many it averages."""
     early = slice(0, max(LEAST_REPORTS // 2, len(losses) // 3))
     scatter = 1.4826 * float(np.median(np.abs(losses[early] - curve[early])))
     return scatter / float(np.sqrt(max(1.0, 2 * np.sqrt(np.pi) * width)))

@@ -1,4 +1,4 @@
-"""A range test's curve as an SVG picture, readable on light and dark pages and aloud."""
+"""Draws a range test's curve as an SVG picture for light and dark pages and screen readers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lehr.wire.ranges import RangeCurve, RangePoint, RangeResult
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 380, 64, 16, 16, 340
 ABOVE = 1.1
-"""Losses so far above where the loss began, in parts of its fall, are drawn at the upper edge: they may be huge."""
+"""The upper edge, in parts of the loss's fall above its minimum. Higher losses, which may be huge, are drawn on it."""
 POINTS = ("steepest", "valley", "minimum", "divergence")
 BAND = ".lehr .band{fill:#0072b2;stroke:none;opacity:.15}.lehr .bounds{fill:#009e73;stroke:none;opacity:.1}"
 
 
 def picture(result: RangeResult, name: str) -> str:
-    """The smoothed loss over the rate on a log axis, the seeds' spread about it, the bounds, and the points with names.
+    """The smoothed loss by rate on a log axis, with the seeds' spread, the bounds, and the named points.
 
-    Without a curve the picture says why there is none.
+    Without a curve, the picture says why there is none.
     """
     if result.curve is None:
         return _document(name, result.reason, [f'<text x="{LEFT}" y="{TOP + 40}">{escape(result.reason)}</text>'])
@@ -76,7 +76,7 @@ def _grid(rates: Axis, losses: Axis) -> Iterator[str]:
 
 
 def _mark(name: str, point: RangePoint, rates: Axis, at: int) -> Iterator[str]:
-    """A dashed line at the point, and its name, each lower than the one before so that they don't overlap."""
+    """A dashed line at the point with its name, which is lower than the previous name to avoid an overlap."""
     x = _x(point.lr, rates)
     yield f'<path class="c1 d2" d="M{x:.1f} {TOP}V{BOTTOM - 24}"/>'
     yield f'<text x="{x + 4:.1f}" y="{TOP + 14 + 16 * at}">{name} {rate_label(point.lr)}</text>'

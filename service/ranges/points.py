@@ -1,4 +1,4 @@
-"""The rates that a smoothed curve of a sweep points at."""
+"""Finds the characteristic rates of a sweep's smoothed curve: minimum, steepest fall, valley, divergence."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from service.ranges.loss_by_rate import Array, SmoothCurve
 
 SURE = 8.0
-"""A fall of less than so many standard deviations of the smoothed loss may be chance."""
+"""A fall of fewer standard deviations of the smoothed loss may be chance."""
 LEAST_FALL = 1e-3
-"""Of the loss where it began: less is not seen in its first three digits."""
+"""The least fall, as a fraction of the initial loss: a smaller one does not show in its first three digits."""
 LOST = 0.5
-"""The part of the gain that is lost again where training diverges."""
+"""The fraction of the gain that is lost again where training diverges."""
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """log10 rates. `divergence` None: the sweep ended before."""
+    """log10 rates. `divergence` is None if the sweep ended before it."""
 
     minimum: float
     steepest: float
@@ -28,7 +28,7 @@ class Points:
 
 
 def points(curve: SmoothCurve) -> Points | None:
-    """None where the loss does not fall by more than chance explains."""
+    """The curve's points; None if the loss does not fall by more than chance."""
     least = max(SURE * curve.noise, LEAST_FALL * abs(curve.start))
     if curve.lowest == 0 or curve.gain <= least:
         return None
@@ -41,22 +41,22 @@ def points(curve: SmoothCurve) -> Points | None:
 
 
 def _steepest(curve: SmoothCurve) -> int:
-    """Where the loss falls most per decade, on the way to its minimum."""
+    """The index where the loss falls most per decade before its minimum."""
     slopes = np.gradient(curve.losses, curve.decades)
     return int(np.argmin(slopes[: curve.lowest + 1]))
 
 
 def _divergence(curve: SmoothCurve) -> float | None:
-    """The first rate past the minimum that has lost half of what was gained."""
+    """The first rate past the minimum at which half of the gain is lost."""
     level = curve.losses[curve.lowest] + LOST * curve.gain
     beyond = np.flatnonzero(curve.losses[curve.lowest :] >= level)
     return float(curve.decades[curve.lowest + beyond[0]]) if len(beyond) else None
 
 
 def valley(losses: Array) -> int:
-    """The place half-way through the middle third of the longest falling subsequence: fastai's rule of that name.
+    """The index halfway through the middle third of the longest decreasing subsequence.
 
-    fastai's `valley` (callback/schedule.py), which counts in its indices as this does: from the subsequence's length.
+    As fastai's `valley` (callback/schedule.py), which also derives the start from the subsequence's length.
 
     >>> valley(np.array([5.0, 4.0, 3.0, 2.0, 1.0, 0.0, 2.0]))
     2

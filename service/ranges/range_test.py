@@ -1,10 +1,9 @@
-"""A range test: what the sweeps of several seeds say together, and the bounds that follow.
+"""Combines the sweeps of several seeds into a range test's result, and derives the bounds to search.
 
-The bounds hang on the rate where the loss of held-out examples is lowest: of the points that a sweep shows it alone
-knows of overfitting, which makes small data sets want lower rates than their training loss does. Where a worker tells
-of no held-out loss they hang on the middle between where the training loss falls fastest and where it is lost again:
-these two move least from seed to seed. `benchmarks/range_test` measured where the best rates of whole trainings lie,
-and chose the distances.
+The bounds are set around the rate with the lowest loss on held-out examples, the only point of a sweep that reflects
+overfitting: small data sets need lower rates than their training loss suggests. Without held-out losses, they are set
+around the middle between the steepest fall of the training loss and its divergence, the two points that vary least
+between seeds. The distances come from `benchmarks/range_test`, which measured the best rates of whole trainings.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from service.ranges.loss_by_rate import Array, SmoothCurve, Sweep, grid, smooth,
 from service.ranges.points import Points, points
 
 BELOW, ABOVE = 1.27, 0.47
-"""The bounds, in decades from the least held-out loss."""
+"""The distances of the bounds, in decades, from the lowest held-out loss."""
 BLIND_BELOW, BLIND_ABOVE = 1.4, 0.34
-"""The same from that middle."""
+"""The same from the middle that is used without held-out losses."""
 USUAL_CLIMB = 0.85
-"""Decades from the minimum to divergence, where the sweeps end before they diverge."""
+"""The decades from the minimum to divergence that are assumed if the sweeps end before they diverge."""
 DIGITS = 3
-"""Significant ones of what is told: more would be noise."""
+"""The significant digits of the results. More would be noise."""
 
 
 def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
-    """What the ended sweeps say. There are no bounds where they show no fall of the loss."""
+    """The result of the ended sweeps. It has no bounds if the loss never fell."""
     numbers = [sweep.number for sweep in sweeps]
     usable = [sweep for sweep in sweeps if sweep.rates and 0 < sweep.rates[0] < sweep.rates[-1] <= MAX_RATE]
     decades = grid(usable) if usable else np.zeros(0)
@@ -41,7 +40,7 @@ def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
     found = points(whole)
     if found is None:
         reason = (
-            f"over {len(curves)} sweeps the loss never fell by more than its noise: it began at {whole.start:.3g}, and "
+            f"in {len(curves)} sweeps the loss never fell by more than its noise: it began at {whole.start:.3g}, and "
             f"its noise is {whole.noise:.2g}"
         )
         return _nothing(numbers, reason, _curve(whole, curves))
@@ -62,7 +61,7 @@ def range_test(sweeps: Sequence[Sweep]) -> RangeResult:
 
 
 def bounds(found: Points, held_out: RangePoint | None, first: float, last: float) -> RangeSpec:
-    """Where to search, within what was swept: `first` and `last` in log10."""
+    """The bounds to search, within the swept rates: `first` and `last`, in log10."""
     if held_out is not None:
         least = math.log10(held_out.lr)
         low, high = least - BELOW, least + ABOVE
@@ -75,20 +74,20 @@ def bounds(found: Points, held_out: RangePoint | None, first: float, last: float
 
 
 def _held_out(sweeps: Sequence[Sweep], decades: Array) -> RangePoint | None:
-    """Where held-out examples are learnt best; None where too little was told of them, or nothing is learnt."""
-    told = [sweep.of_held_out for sweep in sweeps]
-    curves = [curve for sweep in told if (curve := smooth(sweep, decades)) is not None]
+    """The rate with the lowest held-out loss; None with too few held-out losses, or if they do not fall."""
+    held_out = [sweep.of_held_out for sweep in sweeps]
+    curves = [curve for sweep in held_out if (curve := smooth(sweep, decades)) is not None]
     found = points(together(curves)) if curves else None
     each = [one.minimum for curve in curves if (one := points(curve)) is not None]
     return None if found is None else _point(found.minimum, each)
 
 
 def with_usual_bounds(result: RangeResult) -> RangeResult:
-    """For a study that searches all the same."""
+    """The result with the default bounds if it has none, for a study that searches anyway."""
     if result.bounds is not None:
         return result
     usual = RangeSpec(low=DEFAULT_START_LR.low, high=DEFAULT_START_LR.high)
-    reason = f"{result.reason}; start_lr is searched from {usual.low:g} to {usual.high:g}, as by default"
+    reason = f"{result.reason}; start_lr is searched from {usual.low:g} to {usual.high:g}, the default"
     return result.model_copy(update={"bounds": usual, "reason": reason})
 
 
@@ -100,10 +99,10 @@ def _story(whole: SmoothCurve, found: Points, held_out: RangePoint | None) -> st
     lowest = float(whole.losses[whole.lowest])
     fall = f"the loss falls from {whole.start:.3g} to {lowest:.3g} at a rate of {_rate(found.minimum):g}"
     if held_out is not None:
-        fall += f" (that of held-out examples until {held_out.lr:g})"
+        fall += f" (on held-out examples it is lowest at {held_out.lr:g})"
     if found.divergence is None:
-        return f"{fall}, and is not lost again by {_rate(whole.decades[-1]):g}, where the sweep ends"
-    return f"{fall}, and half of that is lost again by {_rate(found.divergence):g}"
+        return f"{fall}, and does not diverge up to {_rate(whole.decades[-1]):g}, where the sweep ends"
+    return f"{fall}, and half of that fall is lost again at {_rate(found.divergence):g}"
 
 
 def _point(decade: float | None, each: Sequence[float | None]) -> RangePoint | None:

@@ -1,4 +1,4 @@
-"""A range test alone: a study that never searches."""
+"""Builds the study behind a standalone range test, which never searches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USUAL_METRIC = "val_loss"
 
 
 def standalone_study(request: RangeTestRequest) -> StudySpec:
-    """The study that stands for it. Its objective counts for nothing; its budget is taken away when it is stored."""
+    """The study of a standalone range test. Its objective is unused, and its budget becomes 0 when it is stored."""
     return StudySpec.model_validate(
         {
             "name": request.name,
@@ -30,9 +30,9 @@ def standalone_study(request: RangeTestRequest) -> StudySpec:
 
 
 def with_supported_metric(task: KnownTask | None, spec: StudySpec) -> StudySpec:
-    """Workers expect an objective that their task reports, though a sweep is judged by its losses alone.
+    """The spec with a metric that the task reports: workers expect one, although only the sweep's losses are used.
 
-    Raises InvalidStudyError where the task reports none.
+    Raises InvalidStudyError if the task reports none.
     """
     if faults := no_metric_faults(task):
         raise InvalidStudyError(faults)
@@ -42,12 +42,12 @@ def with_supported_metric(task: KnownTask | None, spec: StudySpec) -> StudySpec:
 def no_metric_faults(task: KnownTask | None) -> list[Fault]:
     if metric_of(task):
         return []
-    message, bound = "the task reports no metric, so that nothing can be swept", "a task that is offered with metrics"
+    message, bound = "the task reports no metric, so it cannot be swept", "a task that is offered with metrics"
     return [Fault("task.name", message, bound, task and task.name, "Offer the task with the metrics that it reports.")]
 
 
 def metric_of(task: KnownTask | None) -> str:
-    """The usual one, or else the first that the task reports; empty where it reports none."""
+    """The usual metric, or else the first that the task reports; empty if it reports none."""
     if task is None or task.metrics is None or USUAL_METRIC in task.metrics:
         return USUAL_METRIC
     return next((metric for metric in task.metrics if metric != STEPS_TO_TARGET), "")

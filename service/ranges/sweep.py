@@ -1,11 +1,11 @@
-"""The sweep of a range test: one short training whose rate rises by an equal factor at each step."""
+"""The schedule of a range test's sweep: a short training whose rate rises by the same factor at each step."""
 
 from __future__ import annotations
 
 from lehr.schedules import Constant, Schedule
 
 NEARLY_ALL = 1 - 2.0**-20
-"""The part of the horizon that climbs: a warm-up must end before the horizon does, if only by less than a step."""
+"""The warm-up's fraction of the horizon: a warm-up must end before the horizon, here by less than a step."""
 
 
 def sweep_schedule(low: float, high: float) -> Schedule:

@@ -1,1 +1,1 @@
-"""What users do to studies: create, validate, check against tasks, pause, resume, stop, cancel and delete."""
+"""The commands on studies: validate, create, pause, resume, stop, cancel, delete."""

@@ -1,4 +1,4 @@
-"""Checks studies that were posted before any worker offered their task, when one first does."""
+"""Checks studies that were created before any worker offered their task, once a worker offers it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ log = structlog.get_logger("lehr.studies")
 
 @dataclass(frozen=True)
 class Admission:
+    """Validates waiting studies against newly offered tasks."""
+
     database: Database
     fleet: Fleet
 
@@ -60,11 +62,11 @@ class Admission:
 
 
 def _refusal(study: StudyRow, task: KnownTask) -> str | None:
-    """Why the task cannot train the study; None where it can."""
+    """Why the task cannot train the study; None if it can."""
     try:
         faults = _faults(study, task)
     except ValueError as error:
-        # An older server took a spec that this one does not read: it must not stop a worker's claim.
+        # An older server accepted a spec that this one cannot read. That must not fail a worker's claim.
         return f"this server cannot read the study's spec: {error}"[:1000]
     return "the task refuses this study: " + "; ".join(map(str, faults)) if faults else None
 

@@ -1,4 +1,4 @@
-"""What people do to studies: create, pause, resume, stop, cancel, delete, and enqueue schedules."""
+"""The commands of users on studies: create, pause, resume, stop, cancel, delete, enqueue a schedule."""
 
 from __future__ import annotations
 
@@ -43,6 +43,8 @@ log = structlog.get_logger("lehr.studies")
 
 @dataclass(frozen=True)
 class Studies:
+    """Creates and controls studies."""
+
     database: Database
     searches: Searches
     fleet: Fleet
@@ -57,24 +59,25 @@ class Studies:
             first = warm_start(transaction, spec, resolved.spec["task"]["params"])
         if spec.warm_start != "off":
             resolved.spec["warm_start"] = first.studies
-        given = [Start(one, "user") for one in spec.baseline.schedules]
-        return replace(resolved, starts=(*given, *(Start(one, "guess") for one in spec.space.guesses), *first.starts))
+        baselines = [Start(schedule, "user") for schedule in spec.baseline.schedules]
+        guesses = [Start(schedule, "guess") for schedule in spec.space.guesses]
+        return replace(resolved, starts=(*baselines, *guesses, *first.starts))
 
     def create(self, spec: StudySpec, key: str | None) -> str:
-        """Queue a study and return its id; a key that was used for the same request returns the study of then.
+        """Create a study and return its id. A key that was used for the same request returns the same study.
 
-        Raises InvalidStudyError, and IdempotencyError when the key was used for another request.
+        Raises InvalidStudyError, and IdempotencyError if the key was used for a different request.
         """
         return self._create(spec, self.resolve, key)
 
     def create_range_test(self, request: RangeTestRequest, key: str | None) -> str:
-        """Queue a range test alone and return its id; otherwise as `create`."""
+        """Create a standalone range test and return its id; otherwise like `create`."""
         spec = standalone_study(request)
 
-        def without_search(asked: StudySpec) -> Resolved:
+        def without_search(spec: StudySpec) -> Resolved:
             with self.database.read() as transaction:
-                task, names = self.fleet.task(transaction, asked.task.name), self.fleet.names(transaction)
-            resolved = resolve(with_supported_metric(task, asked), task, self.max_trials, names)
+                task, names = self.fleet.task(transaction, spec.task.name), self.fleet.names(transaction)
+            resolved = resolve(with_supported_metric(task, spec), task, self.max_trials, names)
             resolved.spec["budget"]["trials"] = 0
             warnings = [warning for warning in resolved.warnings if warning.code == NOT_OFFERED]
             return Resolved(resolved.spec, warnings)
@@ -89,13 +92,13 @@ class Studies:
         try:
             return self._store(spec, resolved, key, digest)
         except IntegrityError:
-            # The same request came twice at once, and the other one was first.
+            # The same request came twice concurrently, and the other one has stored its study.
             if key is None or (known := self._known(key, digest)) is None:
                 raise
             return known
 
     def pause(self, study_id: str) -> None:
-        """No new trials; those that run go on. Raises ConflictError unless it is queued, running or confirming."""
+        """Start no new trials; running ones continue. Raises ConflictError unless queued, running or confirming."""
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
             if study.state != "PAUSED":
@@ -103,7 +106,7 @@ class Studies:
                 self._change(study, "PAUSED")
 
     def resume(self, study_id: str) -> None:
-        """Go on after a pause. Raises ConflictError when a finished or stopping study is resumed."""
+        """Continue after a pause. Raises ConflictError for a finished or stopping study."""
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
             if study.state in ("QUEUED", "RUNNING", "CONFIRMING"):
@@ -113,7 +116,7 @@ class Studies:
             advance(transaction, study)
 
     def stop(self, study_id: str) -> None:
-        """No new trials; when those that run have ended, confirm and answer."""
+        """Start no new trials; once the running ones have ended, confirm and answer."""
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
             if study.state in ("STOPPING", "CONFIRMING"):
@@ -127,7 +130,7 @@ class Studies:
             advance(transaction, study)
 
     def cancel(self, study_id: str) -> None:
-        """End it now: trials that wait or run are CANCELLED."""
+        """End the study now: waiting and running trials become CANCELLED."""
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
             if study.state == "CANCELLED":
@@ -138,7 +141,7 @@ class Studies:
         self.searches.forget(study_id)
 
     def delete(self, study_id: str) -> None:
-        """Remove a finished study with all it holds. Raises ConflictError for one that is not finished."""
+        """Delete a finished study and all its data. Raises ConflictError if it is not finished."""
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
             _require(study, "delete", FINISHED_STUDY_STATES)
@@ -147,10 +150,10 @@ class Studies:
         log.info("study_deleted", study=study_id)
 
     def enqueue(self, study_id: str, schedule: Schedule, origin: Origin = "user") -> int:
-        """Add a schedule that a user asks for, paid from the budget; returns its trial's number.
+        """Add a trial of a user's schedule, which counts towards the budget; returns the trial's number.
 
-        Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, ConflictError
-        when the study no longer searches or its budget is spent, in trials or in steps.
+        Raises InvalidScheduleError for an adaptive schedule whose metric the task does not report, and ConflictError if
+        the study is no longer searching or its budget of trials or steps is spent.
         """
         with self.database.write() as transaction:
             study = locked_study(transaction, study_id)
@@ -158,12 +161,12 @@ class Studies:
             _require(study, "enqueue a schedule in", ("QUEUED", "RUNNING", "PAUSED"))
             if study.finalists is not None or study.trials_created >= study.budget_trials:
                 raise ConflictError(
-                    f"the budget of {study.budget_trials} trials is spent; start a study with a larger budget"
+                    f"the budget of {study.budget_trials} trials is spent; create a study with a larger budget"
                 )
             if affordable(transaction, study, 1) < 1:
                 raise ConflictError(
-                    "no further training fits budget.max_steps yet, or ever; wait for those that run to end, "
-                    "or start a study with a larger budget"
+                    "budget.max_steps leaves no room for another training now; wait until the running ones have ended, "
+                    "or create a study with a larger budget"
                 )
             trial = _enqueue(transaction, study, Start(schedule, origin))
             bump_revision(study, trial, *expand_evaluations(transaction, study, [trial]))
@@ -173,14 +176,14 @@ class Studies:
     def _known(self, key: str, digest: str) -> str | None:
         with self.database.read() as transaction:
             query = select(StudyRow.id, StudyRow.request_digest).where(StudyRow.idempotency_key == key)
-            found = transaction.session.execute(query).one_or_none()
-        if found is None:
+            study = transaction.session.execute(query).one_or_none()
+        if study is None:
             return None
-        if found.request_digest != digest:
+        if study.request_digest != digest:
             raise IdempotencyError(
-                "this Idempotency-Key was used before for another study; use a new key for a new request"
+                "this Idempotency-Key was already used for another study; use a new key for a new request"
             )
-        study_id: str = found.id
+        study_id: str = study.id
         return study_id
 
     def _store(self, spec: StudySpec, resolved: Resolved, key: str | None, digest: str) -> str:
@@ -229,7 +232,7 @@ def _state_before_pause(study: StudyRow) -> StudyState:
 
 
 def _enqueue(transaction: Transaction, study: StudyRow, start: Start) -> TrialRow:
-    """A search trial of a schedule that no sampler chose, paid from the budget."""
+    """Add a search trial of a schedule that no sampler chose. It counts towards the budget."""
     trial = new_trial(study, start.schedule.to_dict(), purpose="search", origin=start.origin)
     trial.point = _point(study, start.schedule)
     trial.queued_at = transaction.now
@@ -241,13 +244,13 @@ def _enqueue(transaction: Transaction, study: StudyRow, start: Start) -> TrialRo
 def _require_metric(schedule: Schedule, task: KnownTask | None) -> None:
     if not isinstance(schedule, Plateau) or task is None or task.metrics is None or schedule.metric in task.metrics:
         return
-    bound, remedy = "one of " + ", ".join(task.metrics), "Name a metric that the task reports."
+    bound, remedy = "one of " + ", ".join(task.metrics), "Use a metric that the task reports."
     message = f"the task {task.name} does not report this metric"
     raise InvalidScheduleError(Fault("schedule.metric", message, bound, schedule.metric, remedy))
 
 
 def _point(study: StudyRow, schedule: Schedule) -> dict[str, Any] | None:
-    """The schedule's coordinates in the study's space; None outside of it: it then informs no sampler."""
+    """The schedule's coordinates in the study's space; None if it lies outside, and so informs no sampler."""
     try:
         return dict(searched_space(study).to_space().point(schedule))
     except InvalidSpaceError:

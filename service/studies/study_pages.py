@@ -1,4 +1,4 @@
-"""The order of lists of studies and of range tests, and where a page of them goes on."""
+"""Queries one page of a list of studies or range tests, newest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.store.tables import StudyRow
 def newest_first(
     which: ColumnElement[bool], states: Sequence[StudyState] | None, limit: int, cursor: str | None
 ) -> Select[StudyRow]:
-    """A page of the studies that `which` is true of, and one more. Raises InvalidValueError for a foreign cursor."""
+    """A page of the studies that match `which`, plus one more. Raises InvalidValueError for an invalid cursor."""
     query = select(StudyRow).where(which).order_by(StudyRow.created_at.desc(), StudyRow.id.desc()).limit(limit + 1)
     if states:
         query = query.where(StudyRow.state.in_(states))
@@ -30,5 +30,5 @@ def _older_than(cursor: str) -> Any:
     except ValueError:
         created_at = None
     if created_at is None or created_at.tzinfo is None:
-        decode_cursor("", str)  # raises: no cursor of this list holds such a time
+        decode_cursor("", str)  # raises InvalidValueError, because no cursor of this list has such a time
     return or_(StudyRow.created_at < created_at, and_(StudyRow.created_at == created_at, StudyRow.id < last_id))

@@ -1,4 +1,4 @@
-"""What the server refuses or warns about before it stores a study, and the spec with its defaults filled in."""
+"""Validates a study's spec against the server and the task, and fills in its defaults."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from service.studies.warm_start import Start
 
 NOT_OFFERED = "task_not_offered"
 PERCENT = 100
-"""The highest accuracy, where a task counts in percent."""
+"""The highest accuracy of a task that reports it in percent."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A study's spec as it will run, what is legal in it but unwise, and what it tries first."""
+    """A study's spec as it will run, warnings about it, and the schedules that it tries first."""
 
     spec: dict[str, Any]
     warnings: list[Warning_]
@@ -41,8 +41,8 @@ class Resolved:
 def resolve(spec: StudySpec, task: KnownTask | None, max_trials: int, known_tasks: Sequence[str] = ()) -> Resolved:
     """Check a spec against the server and the task, and fill in its defaults.
 
-    `task` None: no live worker offers it, so its parameters are checked when one does. `known_tasks`: names to suggest.
-    Raises InvalidStudyError with every fault found.
+    `task`: None if no live worker offers it; its parameters are then checked once one does. `known_tasks`: names to
+    suggest. Raises InvalidStudyError with every fault found.
     """
     faults = [*_budget_faults(spec, max_trials), *_target_faults(spec), *_constraint_faults(spec), *_first_faults(spec)]
     checks = (_pruner_fault(spec), check_sampler(spec.sampler.name))
@@ -65,10 +65,10 @@ def _budget_faults(spec: StudySpec, max_trials: int) -> list[Fault]:
     return [
         Fault(
             "budget.trials",
-            "the budget is above this server's cap",
+            "the budget exceeds this server's limit",
             f"1 to {max_trials}",
             spec.budget.trials,
-            "Ask for fewer trials, or have the operator raise LEHR_MAX_TRIALS.",
+            "Use fewer trials, or ask the operator to raise LEHR_MAX_TRIALS.",
         )
     ]
 
@@ -79,7 +79,7 @@ def _pruner_fault(spec: StudySpec) -> Fault | None:
 
 
 def _target_faults(spec: StudySpec) -> list[Fault]:
-    """A target that no value of the metric can reach, or that each one reaches, as far as its name tells."""
+    """Faults of a target that, by the metric's name, no value or every value reaches."""
     target, metric = spec.budget.target, spec.objective.metric
     if target is None:
         return []
@@ -87,42 +87,40 @@ def _target_faults(spec: StudySpec) -> list[Fault]:
     if spec.objective.counts_steps and target < 1:
         message, bound = "no training takes fewer than one step", "1 or more"
     elif "accuracy" in metric and not 0 < target <= PERCENT:
-        message, bound = "an accuracy cannot be the target", "above 0, and at most 1 (100 in percent)"
+        message, bound = "is not a possible accuracy", "above 0, and at most 1 (100 in percent)"
     elif "error" in metric and not maximize and target < 0:
         message, bound = "an error below 0 is never reached", "0 or more"
     if not message:
         return []
-    return [Fault("budget.target", message, bound, target, f"Give a value of {metric} that suffices.")]
+    return [Fault("budget.target", message, bound, target, f"Set a value of {metric} that a training can reach.")]
 
 
 def _first_faults(spec: StudySpec) -> list[Fault]:
     baselines, guesses, trials = len(spec.baseline.schedules), len(spec.space.guesses), spec.budget.trials
-    bound, remedy = f"fewer than budget.trials, which is {trials}", "Ask for more trials or compare with fewer."
+    bound, remedy = f"fewer than budget.trials, which is {trials}", "Use more trials or fewer baselines."
     if 0 < baselines >= trials:
-        message = "baselines are paid from the budget, and leave none of it"
+        message = "baselines count towards the budget, and use all of it"
         return [Fault("baseline.schedules", message, bound, baselines, remedy)]
     if 0 < guesses >= trials - baselines:
-        bound, remedy = f"fewer than {trials - baselines}, the trials that are left", "Ask for more or guess less."
-        return [
-            Fault("space.guesses", "guesses are paid from the budget, and leave none of it", bound, guesses, remedy)
-        ]
+        message, remedy = "guesses count towards the budget, and use all of it", "Use more trials or fewer guesses."
+        return [Fault("space.guesses", message, f"fewer than the {trials - baselines} trials left", guesses, remedy)]
     own, guessed = spec.baseline.schedules, spec.space.guesses
-    twice = [at for at, one in enumerate(own) if is_among(one, own[:at])]
-    known = [at for at, one in enumerate(guessed) if is_among(one, own)]
+    repeated = [index for index, schedule in enumerate(own) if is_among(schedule, own[:index])]
+    baselines_too = [index for index, schedule in enumerate(guessed) if is_among(schedule, own)]
     return [
-        *(_repeated(f"baseline.schedules[{at}]", "is listed twice", own[at]) for at in twice),
-        *(_repeated(f"space.guesses[{at}]", "is a baseline already", guessed[at]) for at in known),
+        *(_repeated(f"baseline.schedules[{index}]", "is listed twice", own[index]) for index in repeated),
+        *(_repeated(f"space.guesses[{index}]", "is already a baseline", guessed[index]) for index in baselines_too),
     ]
 
 
 def _repeated(field: str, message: str, schedule: Schedule) -> Fault:
-    return Fault(field, message, "each schedule once", schedule.to_dict(), "Leave it out here.")
+    return Fault(field, message, "each schedule once", schedule.to_dict(), "Remove it here.")
 
 
 def task_faults(
     objective: ObjectiveSpec, followed_metrics: Mapping[str, Sequence[str]], task: KnownTask
 ) -> list[Fault]:
-    """What the task cannot measure for a study."""
+    """The faults of a study that needs metrics or folds that the task does not support."""
     return [
         *_metric_faults(objective, task),
         *_fold_faults(objective, task),
@@ -133,8 +131,9 @@ def task_faults(
 def _metric_faults(objective: ObjectiveSpec, task: KnownTask) -> list[Fault]:
     if task.metrics is None:
         return []
-    asked = {} if objective.counts_steps else {"objective.metric": objective.metric}
-    asked |= {f"objective.constraints[{at}].metric": one.metric for at, one in enumerate(objective.constraints)}
+    metrics = {} if objective.counts_steps else {"objective.metric": objective.metric}
+    for index, constraint in enumerate(objective.constraints):
+        metrics[f"objective.constraints[{index}].metric"] = constraint.metric
     return [
         Fault(
             field,
@@ -143,21 +142,22 @@ def _metric_faults(objective: ObjectiveSpec, task: KnownTask) -> list[Fault]:
             metric,
             suggest(metric, task.metrics, "a metric"),
         )
-        for field, metric in asked.items()
+        for field, metric in metrics.items()
         if metric not in task.metrics
     ]
 
 
 def _constraint_faults(spec: StudySpec) -> list[Fault]:
-    """Bounds that no training can keep to, as far as the metric's name tells."""
+    """Faults of bounds that, by the metric's name, no training can keep."""
     faults = []
-    for at, one in enumerate(spec.objective.constraints):
-        field, remedy = f"objective.constraints[{at}]", f"Give a bound that {one.metric} can keep to."
-        if "accuracy" in one.metric and one.at_least is not None and one.at_least > PERCENT:
+    for index, constraint in enumerate(spec.objective.constraints):
+        metric, low, high = constraint.metric, constraint.at_least, constraint.at_most
+        field, remedy = f"objective.constraints[{index}]", f"Set a bound that {metric} can keep."
+        if "accuracy" in metric and low is not None and low > PERCENT:
             bound = "at most 1 (100 in percent)"
-            faults.append(Fault(f"{field}.at_least", "no accuracy is so high", bound, one.at_least, remedy))
-        if ("accuracy" in one.metric or "error" in one.metric) and one.at_most is not None and one.at_most < 0:
-            faults.append(Fault(f"{field}.at_most", f"no {one.metric} is below 0", "0 or more", one.at_most, remedy))
+            faults.append(Fault(f"{field}.at_least", "is above every possible accuracy", bound, low, remedy))
+        if ("accuracy" in metric or "error" in metric) and high is not None and high < 0:
+            faults.append(Fault(f"{field}.at_most", f"{metric} is never below 0", "0 or more", high, remedy))
     return faults
 
 
@@ -167,23 +167,23 @@ def _fold_faults(objective: ObjectiveSpec, task: KnownTask) -> list[Fault]:
     return [
         Fault(
             "objective.folds",
-            f"the task {task.name} cannot hold out a fold of its data: no worker offers it with folds",
+            f"the task {task.name} does not support folds: no worker offers it with folds",
             "null",
             objective.folds,
-            "Use objective.seeds, or teach the task to honour a trial's fold and offer it with folds: true.",
+            "Use objective.seeds, or implement folds in the task and offer it with folds: true.",
         )
     ]
 
 
 def _followed_metric_faults(followed_metrics: Mapping[str, Sequence[str]], task: KnownTask) -> list[Fault]:
-    """Adaptive families whose schedules would wait for a metric that never comes."""
+    """Faults of adaptive families whose schedules follow a metric that the task does not report."""
     return [
         Fault(
             f"space.parameters.{family}.metric",
             f"the task {task.name} does not report this metric",
             "one of " + ", ".join(task.metrics),
             metric,
-            f'Name metrics that the task reports: {{"{family}": {{"metric": ["{task.metrics[0]}"]}}}}.',
+            f'Use metrics that the task reports: {{"{family}": {{"metric": ["{task.metrics[0]}"]}}}}.',
         )
         for family, metrics in followed_metrics.items()
         for metric in metrics
@@ -194,16 +194,16 @@ def _followed_metric_faults(followed_metrics: Mapping[str, Sequence[str]], task:
 def params_faults(params: dict[str, Any], task: KnownTask) -> list[Fault]:
     if task.params_schema is None:
         return []
-    # Offers that an older server took may still be there.
+    # An older server may have accepted and stored the schema.
     if faults := schema_faults(task.params_schema):
         message = f"the worker's schema of the task {task.name} cannot be applied: {faults[0]}"[:500]
-        bound, remedy = "a JSON Schema that this server takes", "Correct the schema that the worker offers."
+        bound, remedy = "a JSON Schema that this server supports", "Fix the schema that the worker offers."
         return [Fault("task.params", message, bound, None, remedy)]
     try:
         errors = parameter_errors(task.params_schema, params)
         return [fault for error in errors for fault in _schema_faults(error)][:MAX_FAULTS]
     except TooMuchWorkError:
-        message, bound = "checking these parameters takes too long", "parameters that are checked in a moment"
+        message, bound = "checking these parameters takes too long", "parameters that can be checked quickly"
         return [Fault("task.params", message, bound, None, "Send fewer or shorter parameters.")]
 
 
@@ -217,15 +217,17 @@ def _schema_faults(error: jsonschema.ValidationError) -> list[Fault]:
         given: Any = error.instance
         unknown = [name for name in given if name not in known][:MAX_FAULTS]
         return [
-            Fault(path, f"{name} is not a parameter here"[:300], bound, name, suggest(name, known, "a parameter"))
+            Fault(
+                path, f"{name} is not a parameter of this task"[:300], bound, name, suggest(name, known, "a parameter")
+            )
             for name in unknown
         ]
     bound = f"{error.validator}: {str(error.validator_value)[:300]}"
     if error.validator == "enum":
         choices: Any = error.validator_value
-        remedy = suggest(error.instance, [one for one in choices if isinstance(one, str)], "a value")
+        remedy = suggest(error.instance, [choice for choice in choices if isinstance(choice, str)], "a value")
     elif error.validator == "pattern" and "description" in schema:
-        # The parameter's own words; a regular expression tells most readers nothing.
+        # The parameter's description, because most readers do not understand a regular expression.
         bound, remedy = str(schema["description"])[:300], _pattern_remedy(str(schema["description"]))
         return [Fault(path, "this text is not allowed here", bound, error.instance, remedy)]
     return [Fault(path, error.message[:500], bound, error.instance, remedy)]
@@ -241,7 +243,7 @@ def _pattern_remedy(description: str) -> str:
 
 
 def with_defaults(params: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, Any]:
-    """The parameters with the schema's defaults filled in, so that the resolved spec says what will be trained."""
+    """The parameters with the schema's defaults filled in, so that the resolved spec is complete."""
     filled = dict(params)
     properties = (schema or {}).get("properties")
     for name, described in properties.items() if isinstance(properties, dict) else ():
@@ -260,7 +262,7 @@ def _task_warnings(spec: StudySpec, task: KnownTask | None, known_tasks: Sequenc
 
 
 def waiting_reason(task_name: str, task: KnownTask | None, folds: int | None) -> str | None:
-    """Why no worker can train a study now; None where one can."""
+    """Why no worker can train a study now; None if one can."""
     if task is not None and (task.is_live if folds is None else task.folds_are_live):
         return None
     how = "" if folds is None else " with folds"

@@ -1,4 +1,4 @@
-"""What a new study tries first: what did well in finished studies like it, and what the field would try."""
+"""Chooses the schedules that a new study tries first: from similar finished studies, and from common practice."""
 
 from __future__ import annotations
 
@@ -29,42 +29,44 @@ from service.store.database import Transaction
 from service.store.tables import StudyRow, TrialRow
 
 SHARE = 4
-"""One in so many trials of the budget may be spent on what was chosen before anything was seen..."""
+"""At most 1 in this many trials of the budget is chosen by the warm start..."""
 MOST = 12
-"""...and never more: a portfolio has given what it can by then."""
+"""...and never more than this: a longer portfolio gains nothing."""
 STUDIES = 8
-"""So many studies are learnt from: the most similar, of equal ones the newest."""
-LOOKED_AT = 200
-"""So many of the newest finished studies are compared with the new one."""
+"""How many studies are used: the most similar, and of equally similar ones the newest."""
+COMPARED = 200
+"""How many of the newest finished studies are compared with the new one."""
 LEAST_SIMILARITY = 0.05
 RESULTS = 500
-"""Results read of each study, the first ones."""
+"""How many results of each study are read, from the first."""
 
 
 @dataclass(frozen=True)
 class Start:
+    """A schedule to try first, and where it came from."""
+
     schedule: Schedule
     origin: Origin
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """`studies`: whose results were used. `starts`: what is tried first, in this order."""
+    """A study's warm start. `studies`: those whose results were used. `starts`: what is tried first, in order."""
 
     studies: list[str]
     starts: list[Start]
 
 
 def warm_start(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any]) -> WarmStart:
-    """What the study starts with, its baselines and guesses left out. `params`: the task's, with its defaults.
+    """The study's warm start, without its baselines and guesses. `params`: the task's, with defaults.
 
-    Raises InvalidStudyError for a named study that is not there, has not finished, or completed no trial.
+    Raises InvalidStudyError for a named study that does not exist or is not COMPLETED.
     """
     if spec.warm_start == "off":
         return WarmStart([], [])
     space, equal = spec.space.to_space(), EqualSchedules()
-    given = [equal.first(one) for one in (*spec.baseline.schedules, *spec.space.guesses)]
-    priors = [equal.first(one) for one in prior_schedules(space, params.get("optimizer"))]
+    given = [equal.first(schedule) for schedule in (*spec.baseline.schedules, *spec.space.guesses)]
+    priors = [equal.first(schedule) for schedule in prior_schedules(space, params.get("optimizer"))]
     room = min((spec.budget.trials - len(given)) // SHARE, MOST)
     sources = _similar(transaction, spec, params) if spec.warm_start == "auto" else _named(transaction, spec, params)
     schedules, used = _portfolio(transaction, space, sources, room, equal)
@@ -84,7 +86,7 @@ def _similar(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any
         select(StudyRow.id, StudyRow.spec_document)
         .where(StudyRow.state == "COMPLETED")
         .order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
-        .limit(LOOKED_AT)
+        .limit(COMPARED)
     )
     sources = [
         _source(study_id, known, spec, params)
@@ -96,7 +98,7 @@ def _similar(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any
 
 
 def _objective(known: Mapping[str, Any]) -> ObjectiveSpec | None:
-    """None where the spec cannot be read: what is broken in one study must not refuse another."""
+    """A study's objective; None if its spec cannot be read, because a broken study must not fail a new one."""
     try:
         return ObjectiveSpec.model_validate(known["objective"])
     except (KeyError, TypeError, ValueError):
@@ -114,7 +116,7 @@ def _named(transaction: Transaction, spec: StudySpec, params: Mapping[str, Any])
         state = found[study_id].state if study_id in found else None
         if state != "COMPLETED":
             message = "there is no such study" if state is None else f"this study is {state}"
-            remedy = "Name studies that have finished, or let the server find them."
+            remedy = 'List COMPLETED studies, or set "auto" to let the server choose.'
             faults.append(Fault(f"warm_start[{at}]", message, "the id of a COMPLETED study", study_id, remedy))
     if faults:
         raise InvalidStudyError(faults)
@@ -130,7 +132,7 @@ def _source(study_id: str, known: Mapping[str, Any], spec: StudySpec, params: Ma
 def _portfolio(
     transaction: Transaction, space: Space, sources: Sequence[_Source], count: int, equal: EqualSchedules
 ) -> tuple[list[Schedule], list[str]]:
-    """The schedules, and the studies that had results to learn from."""
+    """The schedules, and the studies whose results were used."""
     if not sources or count <= 0:
         return [], []
     results = _results(transaction, space, sources, equal)
@@ -143,7 +145,7 @@ def _portfolio(
 def _results(
     transaction: Transaction, space: Space, sources: Sequence[_Source], equal: EqualSchedules
 ) -> dict[str, dict[Schedule, float]]:
-    """By study the losses of its search trials, as schedules of this space; those that are `equal` are one."""
+    """By study, its search trials' losses by schedule, projected onto this space. `equal` merges equal schedules."""
     directions = {source.study_id: source.direction for source in sources}
     query = (
         select(TrialRow.study_id, TrialRow.schedule, TrialRow.state, TrialRow.value, TrialRow.violation)
@@ -161,8 +163,8 @@ def _results(
         if schedule is not None and (row.value is not None or row.state == "DIVERGED"):
             is_bad = row.value is None or is_broken(row.violation)
             loss = math.inf if is_bad else as_loss(row.value, directions[row.study_id])
-            one = equal.first(schedule)
-            results[row.study_id][one] = min(loss, results[row.study_id].get(one, math.inf))
+            first = equal.first(schedule)
+            results[row.study_id][first] = min(loss, results[row.study_id].get(first, math.inf))
     return results
 
 

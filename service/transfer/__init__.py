@@ -1,1 +1,1 @@
-"""From one training to a larger one: rules that say how the best rate moves. Pure functions."""
+"""Transfers the best schedule to another horizon, batch size or width by published rules. Pure functions."""

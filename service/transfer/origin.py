@@ -1,4 +1,4 @@
-"""What a study trained with: told by the request, else by the task's parameters."""
+"""Determines what a study trained with: from the request, or else from the task's parameters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from lehr.errors import Fault, InvalidValueError
 from lehr.wire.transfer import Optimizer, TransferRequest
 
 WIDTHS = ("width", "hidden")
-"""Names that tasks give to the width of their model."""
+"""Names of the parameter for a model's width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """None: not asked for, and not known."""
+    """What a study trained with. `batch_size` and `width` are None if they are unknown and not needed."""
 
     optimizer: Optimizer
     horizon_steps: int
@@ -24,12 +24,12 @@ class Setting:
 
 
 def setting(request: TransferRequest, params: Mapping[str, Any], horizon_steps: int | None) -> Setting:
-    """Raises InvalidValueError, with a fault for each thing that is needed and nobody tells."""
-    told = request.origin
+    """The study's setting. Raises InvalidValueError with a fault for each value that is needed and unknown."""
+    origin = request.origin
     optimizer = request.optimizer or params.get("optimizer")
-    horizon = told.horizon_steps or horizon_steps
-    batch_size = told.batch_size or _whole(params.get("batch_size"))
-    width = told.width or next((found for name in WIDTHS if (found := _whole(params.get(name)))), None)
+    horizon = origin.horizon_steps or horizon_steps
+    batch_size = origin.batch_size or _whole(params.get("batch_size"))
+    width = origin.width or next((width for name in WIDTHS if (width := _whole(params.get(name)))), None)
     faults = []
     if optimizer not in get_args(Optimizer):
         faults.append(_unknown("optimizer", f"one of {', '.join(get_args(Optimizer))}", optimizer))
@@ -49,6 +49,4 @@ def _whole(value: Any) -> int | None:
 
 
 def _unknown(field: str, bound: str, value: Any) -> Fault:
-    return Fault(
-        field, "the study's task does not tell it", bound, value, "Say in the request what the study trained with."
-    )
+    return Fault(field, "is unknown: the study's task has no such parameter", bound, value, "Set it in the request.")

@@ -1,4 +1,4 @@
-"""A schedule with every rate multiplied: the same family where that says it, else a composition."""
+"""Multiplies every rate of a schedule by a factor: in the same family if possible, otherwise by a composition."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lehr.schedules import Scaled, Schedule, schedule_from_dict
 
 RATES = ("start_lr", "peak_lr", "end_lr")
 COMPARED = 33
-"""Points of progress at which the two are compared."""
+"""The number of points at which the two schedules are compared."""
 
 
 def rescaled(schedule: Schedule, factor: float) -> Schedule:
-    """Raises InvalidScheduleError where a rate would leave its bounds."""
+    """The schedule with its rates times `factor`. Raises InvalidScheduleError if a rate would leave its bounds."""
     document = schedule.to_dict()
     scaled = document | {name: document[name] * factor for name in RATES if document.get(name) is not None}
     try:
@@ -28,8 +28,8 @@ def rescaled(schedule: Schedule, factor: float) -> Schedule:
 
 
 def _is_multiple(plain: Schedule, schedule: Schedule, factor: float) -> bool:
-    """Families may hold rates of their own, such as knots, which the three levels do not move."""
-    places = [index / (COMPARED - 1) for index in range(COMPARED)]
+    """Whether all rates are multiplied: families may have other rates, such as knots, besides the three in RATES."""
+    points = [index / (COMPARED - 1) for index in range(COMPARED)]
     return all(
-        math.isclose(plain.lr_at(place), factor * schedule.lr_at(place), rel_tol=1e-9, abs_tol=0) for place in places
+        math.isclose(plain.lr_at(point), factor * schedule.lr_at(point), rel_tol=1e-9, abs_tol=0) for point in points
     )

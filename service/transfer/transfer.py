@@ -1,4 +1,4 @@
-"""The best schedule of a study for a training that it has not seen."""
+"""Rescales the best schedule of a study for another horizon, batch size or width."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from service.transfer.rules import (
 )
 
 FAR = 8.0
-"""Farther than this times, in either direction, most rules were not tried."""
+"""Most rules have not been tested for changes by more than this factor, in either direction."""
 
 
 def require_target(request: TransferRequest) -> None:
-    """Raises InvalidValueError for a request that asks for no change."""
+    """Raises InvalidValueError if the request has no target."""
     if request.horizon_steps is request.batch_size is request.width is None:
         bound = "horizon_steps, batch_size or width"
-        raise InvalidValueError(Fault("", "asks for no transfer", bound, None, "Give at least one of them."))
+        raise InvalidValueError(Fault("", "has no target to transfer to", bound, None, "Set at least one of them."))
 
 
 def transfer(
@@ -43,10 +43,10 @@ def transfer(
     *,
     make: Make = directly,
 ) -> Transfer:
-    """Each rule's factor multiplies every rate; the shape goes over the new horizon as it is.
+    """Multiply every rate by each rule's factor, and stretch the shape over the new horizon.
 
-    A larger batch makes equally many epochs in fewer steps: the horizon follows it unless the request names one.
-    The horizon's rule compares examples seen, not steps, so that no change is counted twice.
+    A larger batch needs fewer steps for the same number of epochs, so the horizon follows the batch size unless the
+    request sets one. The horizon's rule compares examples seen, not steps, so that no change counts twice.
     """
     horizon = request.horizon_steps or _steps_for_equal_epochs(known, request)
     changes = [*_batch(known, request), *_horizon(known, request, horizon), *_width(known, request)]
@@ -118,12 +118,12 @@ def _cautions(known: Setting, request: TransferRequest, changes: list[Rescaling]
     for change in changes:
         if not 1 / FAR <= change.target / change.origin <= FAR:
             times = change.target / change.origin
-            yield f"{change.dimension} changes {times:.3g} times: confirm the rate with a short search around it"
+            yield f"{change.dimension} changes by a factor of {times:.3g}: confirm the rate by a short search around it"
         if change.rule == "square_root" and known.optimizer in ADAPTIVE:
             ratio = change.target / change.origin
             yield (
-                f"the rule also takes 1 - beta1 and 1 - beta2 times {ratio:.3g}, as far as they stay below 1, "
-                f"and epsilon times {ratio**-0.5:.3g}"
+                f"the rule also multiplies 1 - beta1 and 1 - beta2 by {ratio:.3g} (while they stay below 1) "
+                f"and epsilon by {ratio**-0.5:.3g}"
             )
     if request.width is not None and request.width_rule == "mup":
-        yield "schedule holds the rates of hidden weights; groups says by what the original's are multiplied elsewhere"
+        yield "schedule has the rates of hidden weights; groups has each group's factor for the original rates"

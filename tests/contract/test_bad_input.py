@@ -218,7 +218,7 @@ def test_a_value_beyond_1e100_is_refused_in_a_report_and_in_a_result(
         (fault,) = answer.json()["errors"]
         assert (fault["field"], fault["bound"]) == (field, "-1e+100 to 1e+100")
         assert float(fault["value"]) == value
-        assert "null in a report" in fault["remedy"]
+        assert "In a report, send null" in fault["remedy"]
         assert "DIVERGED" in fault["remedy"]
     trial = client.get(f"/v1/studies/{study_id}/trials/0").json()
     assert (trial["state"], trial["value"], trial["step"]) == ("RUNNING", None, None)

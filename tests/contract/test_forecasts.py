@@ -122,7 +122,7 @@ def test_an_accuracy_is_forecast_by_the_loss_beside_it_or_not_at_all(client: Tes
         worker.finish(lease, value=value)
     doubt = client.post(f"{silent}/forecast", json={}).json()["losses"][0]["doubt"]
     assert doubt["code"] == "no_loss"
-    assert "val_accuracy is no loss" in doubt["message"]
+    assert "val_accuracy is not a loss" in doubt["message"]
 
 
 def test_a_forecast_of_nonsense_is_refused_by_name(client: TestClient) -> None:

@@ -128,5 +128,5 @@ def test_the_default_allows_this_machine_alone(sqlite_url: str) -> None:
 
 @pytest.mark.parametrize("host", ["http://lehr.example", "lehr.example:8765", "a.*.example", "*.", "a/b", "é.example"])
 def test_a_setting_that_is_no_name_is_refused_with_an_example(host: str) -> None:
-    with pytest.raises(ValidationError, match=r"is no host name.*such as lehr.example"):
+    with pytest.raises(ValidationError, match=r"is not a host name.*such as lehr.example"):
         settings_for("sqlite:///x", allowed_hosts=f"localhost, {host}")
