@@ -44,7 +44,7 @@ def list_datasets(data_dir: DataDirOption = DEFAULT_DATA_DIR, json: JsonOption =
     if json:
         output.document([_document(dataset, found[dataset.name], data_dir) for dataset in DATASETS.values()])
         return
-    table = Rows("name", "title", "MB", "on this machine")
+    table = Rows("name", "title", "MB", "on this machine", spare=("title",))
     for dataset in DATASETS.values():
         there = found[dataset.name]
         size = f"{dataset.size_bytes / 1e6:.0f}"
