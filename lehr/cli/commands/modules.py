@@ -28,7 +28,7 @@ _Name = Annotated[
 ]
 _Tasks = Annotated[
     str | None,
-    typer.Option("--tasks", metavar="NAME,…", help="Tasks to offer; those built in by default; else LEHR_TASKS."),
+    typer.Option("--tasks", metavar="NAME,…", help="Tasks to offer; else LEHR_TASKS."),
 ]
 _DataDir = Annotated[
     str | None, typer.Option("--data-dir", metavar="DIR", help="Folder that holds the data sets; else LEHR_DATA_DIR.")
