@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -14,7 +14,9 @@ from rich.text import Text
 
 from lehr.errors import Fault
 from lehr.terminal import CleanConsole, clean, escape_json
-from lehr.wire.base import Warning_
+
+if TYPE_CHECKING:
+    from lehr.wire.base import Warning_
 
 PIPE_WIDTH = 140
 """The width of tables in files and pipes, which have none of their own."""
