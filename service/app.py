@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from importlib import import_module
 
 import structlog
 from anyio.to_thread import run_sync
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from lehr import __version__
-from service.endpoints import fleet, leases, looks, operations, range_tests, schedules, studies, trials
 from service.http import problems
 from service.http.metrics_middleware import Measuring
 from service.http.openapi import DescribedApp
@@ -26,17 +26,17 @@ from service.store.database import Clock, Database
 SWEEP_SECONDS = 1.0
 """How often expired leases are taken back, and searches past their time limit are stopped."""
 
-ROUTERS = (
-    leases.router,
-    leases.bulk,
-    studies.router,
-    range_tests.router,
-    trials.router,
-    schedules.router,
-    fleet.router,
-    looks.router,
-    operations.router,
+ENDPOINTS = (
+    "leases",
+    "studies",
+    "range_tests",
+    "trials",
+    "schedules",
+    "fleet",
+    "looks",
+    "operations",
 )
+"""The files of `service/endpoints`, in the order of the OpenAPI document. All their routers are served."""
 
 log = structlog.get_logger("lehr.server")
 
@@ -68,13 +68,19 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     app.state.max_body_bytes = settings.max_body_bytes
     app.state.max_report_bytes = settings.max_report_bytes
     app.state.receive_seconds = settings.receive_seconds
-    app.state.routes = [route for router in ROUTERS for route in router.routes]
+    routers = _routers()
+    app.state.routes = [route for router in routers for route in router.routes]
     problems.install(app)
-    for router in ROUTERS:
+    for router in routers:
         app.include_router(router)
     app.add_middleware(OriginChecks, hosts=(settings.host, *settings.allowed_hosts))
     app.add_middleware(Measuring, metrics=services.metrics)
     return app
+
+
+def _routers() -> list[APIRouter]:
+    modules = [import_module(f"service.endpoints.{name}") for name in ENDPOINTS]
+    return [value for module in modules for value in vars(module).values() if isinstance(value, APIRouter)]
 
 
 async def _sweep(services: Services, closing: asyncio.Event) -> None:

@@ -24,7 +24,9 @@ from pathlib import Path
 from benchmarks.batches.functions import FUNCTIONS, Function
 from benchmarks.setting import setting
 from service.search.observations import Observation, Point
-from service.search.samplers import Sampler, SearchView, SurrogateSampler, TpeSampler
+from service.search.samplers.base import SearchView
+from service.search.samplers.surrogate import SurrogateSampler
+from service.search.samplers.tpe import TpeSampler
 from service.search.searcher import Searcher
 
 BUDGETS = (64, 128, 256)
@@ -53,14 +55,14 @@ class _InTurns(TpeSampler):
     """Where other trials run, each second draw is the surrogate's."""
 
     def draw(self, view: SearchView) -> tuple[str, Point]:
-        if view.in_startup or not view.pending or view.number % 2 == 0:
+        if not view.pending or view.number % 2 == 0:
             return super().draw(view)
         other = self.__dict__.setdefault("other", SurrogateSampler(self._space, self._direction, self._seed, 0))
         found: tuple[str, Point] = other.draw(view)
         return found
 
 
-OTHERS: dict[str, type[Sampler]] = {UNTOLD: _Untold, HALVES: _InTurns}
+OTHERS: dict[str, type[TpeSampler]] = {UNTOLD: _Untold, HALVES: _InTurns}
 
 
 def main() -> None:

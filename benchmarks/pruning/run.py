@@ -26,7 +26,8 @@ from benchmarks.pruning.bank import FAMILIES, read_bank
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
 from lehr.wire.trials import TrialState
-from service.search.pruning import Curve, should_prune
+from service.search.pruners.base import Curve
+from service.search.registry import curve_pruner
 
 METRIC = "val_loss"
 WORST = 1e6
@@ -80,6 +81,8 @@ Stops = list[int]
 
 
 def lehr_stops(pruner: str, trainings: Sequence[Training], seed: int) -> Stops:
+    judge = curve_pruner(pruner)
+    assert judge is not None
     curves: list[Curve] = []
     stops = []
     for number, training in enumerate(trainings):
@@ -87,7 +90,7 @@ def lehr_stops(pruner: str, trainings: Sequence[Training], seed: int) -> Stops:
         stop = len(training.reports)
         for count in range(1, stop + 1):
             running = Curve(number + 1000 * seed, schedule, "RUNNING", training.reports[:count])
-            if should_prune(pruner, running, curves, horizon_steps=training.steps, direction="minimize"):
+            if judge.should_prune(running, curves, horizon_steps=training.steps, direction="minimize"):
                 stop = count
                 break
         state: TrialState = "COMPLETED" if stop == len(training.reports) else "PRUNED"

@@ -7,6 +7,7 @@ constant and every trial is a rival of every other. The surrogate's candidates a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from lehr.space import Coordinate, Space
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
 from service.search.portfolio import Known, portfolio
+from service.search.samplers.surrogate import CandidateSpace, Place, SurrogateModel, SurrogateSampler
 from service.search.searcher import Searcher
 from service.search.starts import mixed_starts
-from service.search.surrogate import CandidateSpace, Place
 from service.studies.warm_start import MOST
 
 FAMILY = "row"
@@ -97,6 +98,16 @@ class _TableCandidates(CandidateSpace):
         return [(FAMILY, _point(self._table, int(row))) for row in rows]
 
 
+class _TableSurrogate(SurrogateSampler):
+    def __init__(self, table: Table, free: np.ndarray, seed: int) -> None:
+        super().__init__(_TableSpace(table), "minimize", seed, TRIALS)
+        self._candidates = _TableCandidates(table, free)
+
+    @cached_property
+    def _surrogate(self) -> SurrogateModel:
+        return SurrogateModel(self._candidates, "minimize", self._seed)
+
+
 def _point(table: Table, row: int) -> dict[str, float | int | str]:
     return dict(zip(table.axes, table.points[row].tolist(), strict=True))
 
@@ -106,15 +117,9 @@ class _Search:
         self._table = table
         self._first = list(first)
         self._free = np.ones(len(table.points), dtype=bool)
-        self._searcher = Searcher(
-            _TableSpace(table),
-            "minimize",
-            sampler,
-            seed,
-            trials_budget=TRIALS,
-            pruner=pruner,
-            candidate_space=_TableCandidates(table, self._free),
-        )
+        self._searcher = Searcher(_TableSpace(table), "minimize", sampler, seed, trials_budget=TRIALS, pruner=pruner)
+        if sampler == "surrogate":
+            self._searcher._sampler = _TableSurrogate(table, self._free, seed)
 
     def run(self) -> list[float]:
         account, number = Account(self._table), 0

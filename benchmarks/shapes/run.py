@@ -23,13 +23,13 @@ from scipy.stats import spearmanr
 from benchmarks.pruning.bank import FAMILIES, read_bank, space
 from benchmarks.setting import setting
 from lehr.schedules import schedule_from_dict
-from service.search.gp import fit
+from service.search.gaussian_process import fit
 from service.search.observations import Observation
 from service.search.rates import rate_features
 from service.search.rung_ranking import rank_scores
+from service.search.samplers.surrogate import PRIOR
 from service.search.searcher import Searcher
 from service.search.sequence import to_unit
-from service.search.surrogate import PRIOR
 
 Array = NDArray[np.float64]
 

@@ -20,6 +20,7 @@ from lehr.wire.diagnosis import Finding
 from lehr.wire.objectives import Confirmation, Evaluations, ObjectiveSpec
 from lehr.wire.objectives import Direction as Direction  # noqa: PLC0414 - studies is where others look for it
 from lehr.wire.ranges import AUTO, AutoRange, RangeResult, RangeSpec, RangeTestSpec
+from lehr.wire.search_methods import PrunerName, SamplerName
 from lehr.wire.tasks import TaskReference
 
 StudyState = Literal["QUEUED", "RUNNING", "PAUSED", "STOPPING", "CONFIRMING", "COMPLETED", "CANCELLED", "FAILED"]
@@ -92,14 +93,14 @@ def _guess_faults(space: Space, guesses: Sequence[Schedule]) -> Iterator[Fault]:
 class SamplerSpec(Request):
     """The search algorithm. `seed`: if null, the server draws one and adds it to the resolved spec."""
 
-    name: Literal["tpe", "surrogate", "random", "gp", "cmaes", "qmc", "grid"] = "tpe"
+    name: SamplerName = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class PrunerSpec(Request):
     """The rule that stops unpromising trials early."""
 
-    name: Literal["none", "median", "hyperband", "phases", "race", "wilcoxon"] = "none"
+    name: PrunerName = "none"
 
 
 class BudgetSpec(Request):

@@ -1,6 +1,6 @@
 """Estimates whether a search has converged: whether another trial is expected to improve less than a training's noise.
 
-A Gaussian process over the curves of the schedules (`gp`) gives the mean and the uncertainty of the loss anywhere in
+A Gaussian process over the curves of the schedules gives the mean and the uncertainty of the loss anywhere in
 the space. The expected improvement (Jones, Schonlau and Welch, J. Global Optim. 13, 1998, equation 15) of the best
 further schedule over the best estimate is what one more trial would gain. A search has converged when that is small
 compared with the noise between trainings of one schedule: from then on, luck decides, not the schedule.
@@ -21,7 +21,7 @@ import numpy as np
 from lehr.schedules import Schedule
 from lehr.space import Space
 from service.answer.landscape import PRIOR
-from service.search.gp import Array, GaussianProcess, expected_improvement, fit, loss_cap
+from service.search.gaussian_process import Array, GaussianProcess, expected_improvement, fit, loss_cap
 from service.search.rates import rate_features
 from service.search.sequence import spread_point
 

@@ -12,7 +12,7 @@ import numpy as np
 from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from service.answer.finalists import SearchTrial, best_first, is_baseline
-from service.search.gp import Array, GaussianProcess, Prior, fit, loss_cap
+from service.search.gaussian_process import Array, GaussianProcess, Prior, fit, loss_cap
 from service.search.observations import as_loss
 from service.search.rates import rate_features
 

@@ -17,7 +17,7 @@ from lehr.schedules import Schedule
 from lehr.wire.studies import Direction
 from service.answer.finalists import SearchTrial, best_first
 from service.answer.landscape import FEWEST, MOST, PRIOR
-from service.search.gp import GaussianProcess, fit, loss_cap
+from service.search.gaussian_process import GaussianProcess, fit, loss_cap
 from service.search.observations import as_loss
 from service.search.rates import rate_features
 

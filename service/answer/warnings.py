@@ -15,12 +15,11 @@ from lehr.wire.base import Warning_
 from lehr.wire.ranges import AUTO, RangeSpec
 from lehr.wire.studies import SpaceSpec, StudySpec
 from service.answer.convergence import FEWEST
+from service.search.registry import evaluation_pruner, sampler_class
 from service.search.searcher import startup_trials
 
 TRIALS_PER_FAMILY = 10
 """With fewer trials, a family's rates stay untuned, and families are compared by luck."""
-EVALUATIONS_TO_PRUNE = 6
-"""With fewer evaluations, the Wilcoxon test saves almost nothing: it never prunes before the fourth."""
 BOUND_FRACTION = 0.02
 """A value this close to a bound, as a fraction of its range's (log) axis, lies on it."""
 
@@ -125,14 +124,16 @@ def _budget_warnings(spec: StudySpec) -> Iterator[Warning_]:
             message=f"{parallel} trials cannot run at once in a budget of {trials} trials",
         )
     families = len(spec.space.to_space().families)
-    if spec.sampler.name in ("tpe", "gp", "cmaes") and startup_trials(families, trials) * 2 > trials:
+    if not sampler_class(spec.sampler.name).learns:
+        return
+    if startup_trials(families, trials) * 2 > trials:
         yield Warning_(
             code="mostly_startup",
             field="budget.trials",
             message=f"{startup_trials(families, trials)} of {trials} trials are spread evenly before the sampler "
             "uses any results; use more trials or fewer families",
         )
-    elif spec.sampler.name in ("tpe", "gp", "cmaes") and parallel * 2 > trials > 1:
+    elif parallel * 2 > trials > 1:
         yield Warning_(
             code="parallel_high",
             field="budget.parallel",
@@ -204,12 +205,13 @@ def _known(space: SpaceSpec) -> RangeSpec:
 
 def _evaluation_warnings(spec: StudySpec) -> Iterator[Warning_]:
     folds, count = spec.objective.folds, spec.objective.evaluations
-    if spec.pruner.name == "wilcoxon" and count < EVALUATIONS_TO_PRUNE:
+    pruner = evaluation_pruner(spec.pruner.name)
+    if pruner is not None and count < pruner.fewest_useful:
         yield Warning_(
             code="few_evaluations",
             field="pruner.name",
-            message=f"with {count} evaluations per trial, the Wilcoxon test saves at most one, because it needs 4; "
-            f"set objective.folds and objective.seeds for {EVALUATIONS_TO_PRUNE} or more",
+            message=f"with {count} evaluations per trial, this pruner saves at most one; "
+            f"set objective.folds and objective.seeds for {pruner.fewest_useful} or more",
         )
     if spec.confirm is not None and folds is not None and spec.confirm.seeds % folds:
         yield Warning_(

@@ -18,8 +18,8 @@ from service.answer.statistics import mean_of, summarise
 from service.ledger.constraint_results import judge_together
 from service.ledger.lifecycle import settle, trainings_each
 from service.search.observations import as_loss
+from service.search.registry import evaluation_pruner
 from service.search.searcher_cache import new_trial
-from service.search.wilcoxon import is_hopeless
 from service.store.database import Transaction
 from service.store.seeds import evaluation_seed
 from service.store.tables import StudyRow, TrialRow
@@ -58,7 +58,7 @@ def _evaluation(study: StudyRow, trial: TrialRow, index: int, now: datetime) -> 
     evaluation.evaluates = trial.number
     evaluation.fold = index // study.spec.objective.seeds if study.folds else None
     evaluation.queued_at = now
-    if study.spec.pruner.name == "wilcoxon":
+    if evaluation_pruner(study.spec.pruner.name) is not None:
         # It compares trials in pairs of evaluations, which have less noise if a pair shares its seed.
         evaluation.seed = evaluation_seed(study.spec.sampler.seed, index)
     return evaluation
@@ -115,11 +115,12 @@ def _settle(transaction: Transaction, study: StudyRow, trial: TrialRow) -> list[
 
 
 def _is_hopeless(transaction: Transaction, study: StudyRow, evaluations: Sequence[TrialRow]) -> bool:
-    if study.spec.pruner.name != "wilcoxon":
+    pruner = evaluation_pruner(study.spec.pruner.name)
+    if pruner is None:
         return False
     best = _best(transaction, study)
     # Without a best trial that keeps the constraints there is no comparison: a worse value may be the better trial.
-    return best is not None and is_hopeless(
+    return best is not None and pruner.is_hopeless(
         _losses(study, evaluations), _losses(study, _evaluations(transaction, study, best))
     )
 

@@ -7,7 +7,6 @@ generator whose state a restart would lose. Every study here minimises; the call
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
@@ -26,11 +25,6 @@ from lehr.space import Coordinate
 optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would announce every throw-away study
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # trials need a time; nothing here looks at it
-
-
-def gp_is_available() -> bool:
-    """Whether the libraries that Optuna's GP sampler imports late are installed."""
-    return all(importlib.util.find_spec(name) is not None for name in ("torch", "scipy"))
 
 
 def distribution(coordinate: Coordinate) -> BaseDistribution:

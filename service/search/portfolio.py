@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from lehr.wire.base import LARGEST_VALUE
-from service.search.gp import Array, fit
-from service.search.surrogate import PRIOR, thinned
+from service.search.gaussian_process import Array, fit
+from service.search.samplers.surrogate import PRIOR, thinned
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import bindparam, select, union_all
 
 from service.search.observations import Observation
-from service.search.searcher import Searcher, judges_curves
+from service.search.registry import curve_pruner
+from service.search.searcher import Searcher
 from service.store.database import Transaction
 from service.store.tables import ReportRow, StudyRow, TrialRow
 
@@ -46,7 +47,7 @@ def changed_trials(transaction: Transaction, study_id: str, searcher: Searcher, 
 
 def observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
     reports: dict[str, Reports] = {}
-    prunes = judges_curves(study.spec.pruner.name)
+    prunes = curve_pruner(study.spec.pruner.name) is not None
     # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
     reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
     if reporting:

@@ -9,20 +9,16 @@ from lehr.schedules import Schedule
 from lehr.space import Space
 from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
-from service.search import pruning
+from service.search.judging import CurveJudge
 from service.search.observations import PENDING, Observation, Point, Suggestion, draw_seed
-from service.search.pruning import Reports, check_pruner, judges_curves
-from service.search.samplers import SAMPLERS, SearchView, available_samplers, check_sampler
+from service.search.pruners.base import Reports
+from service.search.registry import curve_pruner, sampler_class
+from service.search.samplers.base import SearchView
 from service.search.sequence import point_key, random_point
-from service.search.surrogate import CandidateSpace
 from service.search.window import Window, WindowSize
-
-__all__ = ["Searcher", "available_samplers", "check_pruner", "check_sampler", "judges_curves"]
 
 WINDOW = WindowSize(best=64, newest=96, spread=96)
 """What TPE sees of the whole search: at most 256 results, so that asking costs the same at any length."""
-FAMILY_WINDOWS = {"gp": WindowSize(best=40, newest=40, spread=40), "cmaes": WindowSize(best=0, newest=500, spread=0)}
-"""What the samplers that search within a family see of it: a GP's cost grows with the cube."""
 
 REDRAWS = 64
 """So often another point is drawn for one that was tried before: in a space of few points all may have been."""
@@ -56,12 +52,11 @@ class Searcher:
         *,
         trials_budget: int,
         pruner: str = "none",
-        candidate_space: CandidateSpace | None = None,
     ) -> None:
         self._space = space
         self._direction = direction
         self._startup_trials = startup_trials(len(space.families), trials_budget)
-        self._sampler = SAMPLERS[sampler](space, direction, seed, trials_budget, candidate_space)
+        self._sampler = sampler_class(sampler)(space, direction, seed, trials_budget)
         self._seed = seed
         self._tried: Counter[int] = Counter()
         self._states: dict[int, TrialState] = {}
@@ -70,9 +65,10 @@ class Searcher:
         self._asked: Counter[str] = Counter()
         self._pending: dict[int, Observation] = {}
         self._window = Window(WINDOW, direction, seed)
-        size = FAMILY_WINDOWS.get(sampler)
+        size = self._sampler.family_window
         self._family_windows = {family: Window(size, direction, seed) for family in space.families} if size else {}
-        self._curves = pruning.Curves(pruner, direction) if judges_curves(pruner) else None
+        judge = curve_pruner(pruner)
+        self._curves = CurveJudge(judge, direction) if judge else None
 
     def tell(self, observation: Observation) -> None:
         """Take note of a trial's state. Repeating it changes nothing, nor does anything after its end."""
@@ -158,11 +154,12 @@ class Searcher:
             number=number,
             asked={family: self._asked[family] for family in self._space.families},
             due_family=self._due_family(),
-            in_startup=self._in_startup(),
             results=tuple(self._window),
             pending=tuple(self._pending[one] for one in sorted(self._pending) if self._pending[one].point is not None),
             family_windows=self._family_windows,
         )
+        if view.due_family is not None and self._sampler.learns and self._in_startup():
+            return self._sampler.spread(view.due_family, view)
         return self._sampler.draw_quickly(view) if quickly else self._sampler.draw(view)
 
     def _in_startup(self) -> bool:

@@ -18,8 +18,9 @@ from weakref import WeakValueDictionary
 from lehr.schedules import schedule_from_dict
 from service.ranges.bounds import found_bounds, searched_space
 from service.search.observations import Suggestion
+from service.search.registry import curve_pruner
 from service.search.results import changed_trials, observations, reports_of
-from service.search.searcher import Searcher, judges_curves
+from service.search.searcher import Searcher
 from service.store.database import Transaction
 from service.store.seeds import search_seed
 from service.store.tables import StudyRow, TrialRow
@@ -164,7 +165,7 @@ class Searches:
         with self._guard:
             known = self._pruners.get(study_id)
         if known is None:
-            known = judges_curves(transaction.known_study(study_id).spec.pruner.name)
+            known = curve_pruner(transaction.known_study(study_id).spec.pruner.name) is not None
             with self._guard:
                 self._pruners[study_id] = known
                 while len(self._pruners) > PRUNERS_REMEMBERED:

@@ -21,7 +21,7 @@ from service.answer.warnings import warnings_before
 from service.fleet import KnownTask
 from service.offers.applied_schemas import TooMuchWorkError, parameter_errors
 from service.offers.offered_schemas import MAX_FAULTS, schema_faults
-from service.search.searcher import check_pruner, check_sampler
+from service.search.registry import check_pruner, check_sampler
 from service.studies.warm_start import Start
 
 NOT_OFFERED = "task_not_offered"

@@ -20,6 +20,7 @@ from lehr.cli.app import app as command_line
 from lehr.schedules import FAMILIES
 from lehr.wire.diagnosis import FindingCode
 from lehr.wire.leases import Claim, FinishBatch, Lease, LeaseAnswer, Renewal, ReportBatch
+from lehr.wire.search_methods import PRUNERS, SAMPLERS
 from lehr.wire.studies import StudySpec
 from service.settings import Settings
 from tests.architecture.sources import ROOT, document, nodes, python_files
@@ -125,6 +126,13 @@ def test_every_query_parameter_is_named() -> None:
 def test_every_family_is_described() -> None:
     text = document("docs/reference/schedules.md")
     assert [name for name in FAMILIES if f"`{name}`" not in text] == []
+
+
+def test_every_sampler_and_pruner_is_described() -> None:
+    rows = document("docs/reference/rest-api.md").splitlines()
+    for field, names in (("sampler.name", SAMPLERS), ("pruner.name", PRUNERS)):
+        (row,) = [row for row in rows if row.startswith(f"| `{field}` |")]
+        assert [name for name in names if f"`{name}`" not in row] == []
 
 
 def test_every_warning_is_explained_and_every_explained_warning_is_given() -> None:

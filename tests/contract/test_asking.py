@@ -11,8 +11,10 @@ import pytest
 
 from lehr.space import Space
 from lehr.wire.leases import FinishBatch
+from lehr.wire.search_methods import SAMPLERS
 from service.search.observations import Observation
-from service.search.samplers import SAMPLERS, RandomSampler, SearchView
+from service.search.samplers.base import SearchView
+from service.search.samplers.random import RandomSampler
 from service.search.searcher import Searcher
 from service.search.searcher_cache import ASK_SECONDS, Searches
 from service.services import Services
@@ -35,7 +37,7 @@ class Slow(RandomSampler):
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Slow]]:
-    monkeypatch.setitem(SAMPLERS, "random", Slow)
+    monkeypatch.setitem(SAMPLERS, "random", f"{__name__}:Slow")
     Slow.asked.clear()
     Slow.may_choose.clear()
     yield Slow
@@ -98,7 +100,7 @@ def test_32_claimers_of_two_servers_spend_the_budget_exactly(database_url: str, 
         server.database.close()
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "gp"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_one_worker_is_given_the_same_schedules_for_the_same_seed(database_url: str, sampler: str) -> None:
     services = Services.of(settings_for(database_url))
     assert _search(services, sampler) == _search(services, sampler)

@@ -11,7 +11,7 @@ from lehr.schedules import FAMILIES, Constant, Cosine, Linear, Plateau, Schedule
 from service.answer.finalists import SearchTrial
 from service.answer.landscape import PRIOR, Landscape
 from service.answer.sensitivity import Sensitivity
-from service.search.gp import fit
+from service.search.gaussian_process import fit
 from service.search.rates import rate_features
 
 

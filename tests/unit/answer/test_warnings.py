@@ -8,6 +8,7 @@ import pytest
 
 from lehr.schedules import Constant, Cosine
 from lehr.wire.ranges import RangeSpec
+from lehr.wire.search_methods import SAMPLERS
 from lehr.wire.studies import SpaceSpec, StudySpec
 from service.answer.warnings import warnings_after, warnings_before
 
@@ -46,6 +47,14 @@ def test_a_reasonable_study_is_not_warned_about() -> None:
 )
 def test_what_is_unwise_is_warned_about(changes: dict[str, Any], code: str, field: str) -> None:
     assert codes(spec(**changes))[code] == field
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_that_learns_warns_of_a_budget_that_is_mostly_start_up(sampler: str) -> None:
+    found = codes(spec(budget={"trials": 2, "parallel": 1}, sampler={"name": sampler}))
+    assert ("mostly_startup" in found) == (sampler in ("tpe", "surrogate", "gp", "cmaes"))
+    parallel = codes(spec(budget={"trials": 60, "parallel": 40}, sampler={"name": sampler}))
+    assert ("parallel_high" in parallel) == (sampler in ("tpe", "surrogate", "gp", "cmaes"))
 
 
 def test_no_more_trials_run_at_once_than_there_are() -> None:

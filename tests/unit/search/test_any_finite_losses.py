@@ -13,17 +13,19 @@ from hypothesis import strategies as st
 
 from lehr.schedules import Constant, Cosine
 from lehr.space import Range, Space
+from lehr.wire.search_methods import PRUNERS
 from service.forecast.fitted_curves import rates_of
 from service.forecast.forecaster import Doubt, Forecast, Forecaster
 from service.forecast.suggestion import suggest
-from service.search.evolution import penalised
-from service.search.gp import GaussianProcess, fit, fit_theta
+from service.search.gaussian_process import GaussianProcess, fit, fit_theta
 from service.search.law import LossCurve, NoLawError, fit_law
 from service.search.observations import Observation
 from service.search.portfolio import Known, portfolio
-from service.search.pruning import Curve, should_prune
-from service.search.surrogate import PRIOR
-from service.search.wilcoxon import is_hopeless
+from service.search.pruners.base import Curve, CurvePruner
+from service.search.pruners.wilcoxon import is_hopeless
+from service.search.registry import curve_pruner
+from service.search.samplers.surrogate import PRIOR
+from service.search.samplers.within_family import penalised
 
 HORIZON = 40
 EDGES = [0.0, 5e-324, 1e-308, 1e-170, 1e-5, 1.0, 1e30, 1e100, 1e101, 1e154, 1e155, 1e160, 1e308, sys.float_info.max]
@@ -158,17 +160,17 @@ def test_what_samplers_are_told_is_finite_and_its_squares_are(results: list[tupl
 
 
 @given(
-    st.sampled_from(["median", "hyperband", "phases", "race"]),
+    st.sampled_from([pruner for name in PRUNERS if (pruner := curve_pruner(name))]),
     st.lists(st.lists(LOSSES, min_size=1, max_size=4), min_size=2, max_size=12),
     st.sampled_from(["minimize", "maximize"]),
 )
-def test_pruners_judge_any_reports(pruner: str, curves: list[list[float]], direction: str) -> None:
+def test_pruners_judge_any_reports(pruner: CurvePruner, curves: list[list[float]], direction: str) -> None:
     schedule = Constant(start_lr=0.1, end_lr=0.1)
     known = [
         Curve(number, schedule, "COMPLETED" if number else "RUNNING", tuple((10 * at, one) for at, one in pairs))
         for number, pairs in enumerate(map(enumerate, curves))
     ]
-    assert should_prune(pruner, known[0], known[1:], horizon_steps=HORIZON, direction=direction) in (True, False)
+    assert pruner.should_prune(known[0], known[1:], horizon_steps=HORIZON, direction=direction) in (True, False)
 
 
 @given(st.lists(LOSSES, min_size=1, max_size=12), st.lists(LOSSES, min_size=1, max_size=12))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from lehr.space import Coordinate, Range, Space
-from service.search.grid import grid_points, levels
+from service.search.samplers.grid import grid_points, levels
 from service.search.sequence import from_unit, halton, point_key, random_point, spread_point, to_unit
 from tests.unit.search.landscape import FAMILIES, SPACE
 

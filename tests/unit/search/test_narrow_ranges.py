@@ -8,8 +8,8 @@ import pytest
 
 from lehr.schedules import FAMILIES, Schedule
 from lehr.space import Range, Space
+from lehr.wire.search_methods import SAMPLERS
 from service.search.observations import Observation
-from service.search.samplers import SAMPLERS
 from service.search.searcher import Searcher
 
 SOME = ["constant", "cosine", "one_cycle", "polynomial"]

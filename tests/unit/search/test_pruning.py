@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lehr.schedules import Constant, Cosine, Schedule
+from lehr.wire.search_methods import PRUNERS
 from service.search.observations import Observation
-from service.search.pruning import Curve, climb_steps, hyperband_bracket, should_prune
+from service.search.pruners.base import Curve, climb_steps
+from service.search.pruners.hyperband import hyperband_bracket
+from service.search.registry import curve_pruner
 from service.search.searcher import Searcher
 from service.search.sequence import from_unit
 from tests.unit.search.landscape import SPACE, WARMED_SPACE
@@ -28,8 +31,9 @@ def finished(schedule: Schedule, count: int = 10, loss: float = 1.0) -> list[Cur
     return [Curve(number, schedule, "COMPLETED", reports(loss + number / 100)) for number in range(count)]
 
 
-def prunes(pruner: str, trial: Curve, others: list[Curve]) -> bool:
-    return should_prune(pruner, trial, others, horizon_steps=HORIZON, direction="minimize")
+def prunes(pruner: str, trial: Curve, others: list[Curve], direction: str = "minimize") -> bool:
+    judge = curve_pruner(pruner)
+    return judge is not None and judge.should_prune(trial, others, horizon_steps=HORIZON, direction=direction)
 
 
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
@@ -44,10 +48,10 @@ def test_where_more_is_better_the_low_value_is_pruned() -> None:
     others = finished(cosine())
     for loss, expected in ((0.1, True), (9.0, False)):
         trial = Curve(100, cosine(), "RUNNING", reports(loss, 40))
-        assert should_prune("median", trial, others, horizon_steps=HORIZON, direction="maximize") is expected
+        assert prunes("median", trial, others, "maximize") is expected
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband", "phases"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_no_trial_is_pruned_inside_its_warmup(pruner: str) -> None:
     warmed = cosine(warmup=0.5)
     others = [*finished(warmed, 30), *finished(cosine(), 30)]
@@ -75,7 +79,7 @@ def test_what_others_reported_inside_their_warmup_is_not_compared_with() -> None
     assert prunes("median", Curve(100, cosine(), "RUNNING", reports(1.0, 70)), climbing)
 
 
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+@pytest.mark.parametrize("pruner", PRUNERS)
 def test_a_trial_is_never_pruned_at_its_last_step_nor_without_reports(pruner: str) -> None:
     last = ((HORIZON - 1, 99.0),)
     assert not prunes(pruner, Curve(100, cosine(), "RUNNING", last), finished(cosine()))

@@ -9,12 +9,13 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from lehr.schedules import Constant, Cosine, Schedule
-from service.search import race
-from service.search.gp import GaussianProcess, expected_improvement, fit
+from service.search.gaussian_process import GaussianProcess, expected_improvement, fit
 from service.search.portfolio import greedy_cover
-from service.search.pruning import Curve, should_prune
+from service.search.pruners import rung_race as race
+from service.search.pruners.base import Curve
+from service.search.registry import curve_pruner
 from service.search.rung_ranking import rank_across_rungs, rank_scores
-from service.search.surrogate import PRIOR
+from service.search.samplers.surrogate import PRIOR
 
 HORIZON = 100
 RULES = race.Rules(rungs=(0.1, 0.5), shares=(0.25, 0.25), leaders=0, least=4)
@@ -64,6 +65,12 @@ def curve(number: int, schedule: Schedule, loss: float, until: int, state: str =
     return Curve(number, schedule, state, tuple((step, loss) for step in range(9, until, 10)))
 
 
+def prunes(pruner: str, trial: Curve, others: list[Curve]) -> bool:
+    judge = curve_pruner(pruner)
+    assert judge is not None
+    return judge.should_prune(trial, others, horizon_steps=HORIZON, direction="minimize")
+
+
 @pytest.mark.parametrize(("pruner", "until"), [("phases", 60)])
 def test_the_pruner_compares_across_families_but_never_a_hot_schedule_with_a_cold_one(pruner: str, until: int) -> None:
     flat, falling = Constant(start_lr=0.1, end_lr=0.1), Cosine(start_lr=0.1, end_lr=1e-5)
@@ -71,7 +78,7 @@ def test_the_pruner_compares_across_families_but_never_a_hot_schedule_with_a_col
     def stopped(schedule: Schedule, others: Schedule) -> bool:
         finished = [curve(number, others, 0.1, HORIZON, "COMPLETED") for number in range(20)]
         trial = curve(100, schedule, 0.5, until)
-        return should_prune(pruner, trial, finished, horizon_steps=HORIZON, direction="minimize")
+        return prunes(pruner, trial, finished)
 
     assert stopped(falling, flat)
     assert not stopped(flat, falling)
@@ -86,9 +93,7 @@ def ended(count: int) -> list[Curve]:
 @pytest.mark.parametrize("until", [10, 20, 60])
 def test_a_small_search_stops_the_hopeless_at_each_rung_and_never_one_of_its_best(until: int) -> None:
     def stopped(loss: float, schedule: Schedule) -> bool:
-        return should_prune(
-            "phases", curve(100, schedule, loss, until), ended(8), horizon_steps=HORIZON, direction="minimize"
-        )
+        return prunes("phases", curve(100, schedule, loss, until), ended(8))
 
     cosine = Cosine(start_lr=0.1, end_lr=1e-5)
     assert not stopped(0.135, cosine)
@@ -97,9 +102,9 @@ def test_a_small_search_stops_the_hopeless_at_each_rung_and_never_one_of_its_bes
 
 def test_a_constant_rate_is_behind_cosines_that_have_hardly_come_down() -> None:
     trial = curve(100, Constant(start_lr=0.9, end_lr=0.9), 5.0, 10)
-    assert should_prune("phases", trial, ended(8), horizon_steps=HORIZON, direction="minimize")
+    assert prunes("phases", trial, ended(8))
     later = curve(100, Constant(start_lr=0.9, end_lr=0.9), 5.0, 60)
-    assert not should_prune("phases", later, ended(8), horizon_steps=HORIZON, direction="minimize")
+    assert not prunes("phases", later, ended(8))
 
 
 def test_standings_reorder_the_survivors_among_their_own_places() -> None:

@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 from lehr.schedules import Cosine, Schedule
 from lehr.space import Range, Space
 from lehr.space.equality import is_among
+from lehr.wire.search_methods import SAMPLERS
 from lehr.wire.trials import TrialState
 from service.search.observations import Observation
-from service.search.searcher import Searcher, available_samplers, check_sampler, startup_trials
+from service.search.registry import available_samplers, check_sampler, sampler_class
+from service.search.samplers.gp import GpSampler
+from service.search.searcher import Searcher, startup_trials
 from tests.unit.search.landscape import FAMILIES, SPACE, WARMED_SPACE, loss, run_search
 
-SAMPLERS = ("tpe", "surrogate", "random", "gp", "cmaes", "qmc", "grid")
+LEARNING = [name for name in SAMPLERS if sampler_class(name).learns]
 STATES: tuple[TrialState, ...] = ("RUNNING", "COMPLETED", "PRUNED", "DIVERGED", "FAILED", "CANCELLED")
 
 
@@ -132,7 +135,7 @@ def test_an_even_spread_is_no_worse_than_random_draws(sampler: str) -> None:
     assert found < 1.5 * drawn, f"seeds {seeds}: {sampler} {found:.4f}, random {drawn:.4f}"
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "surrogate", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", LEARNING)
 def test_rates_that_diverge_are_tried_less(sampler: str) -> None:
     def judge(schedule: Schedule) -> float | None:
         return None if schedule.max_lr > 0.01 else (math.log10(schedule.max_lr) + 3) ** 2
@@ -207,17 +210,17 @@ def test_start_up_spreads_over_a_third_of_the_budget_at_most_unless_there_are_mo
 
 
 def test_the_samplers_that_can_run_here_are_known() -> None:
-    assert set(available_samplers()) <= set(SAMPLERS)
-    assert {"tpe", "random", "cmaes", "qmc", "grid"} <= set(available_samplers())
+    assert set(SAMPLERS) - {"gp"} <= set(available_samplers()) <= set(SAMPLERS)
     assert check_sampler("tpe") is None
 
 
-def test_without_torch_the_gaussian_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.search.optuna_study.gp_is_available", lambda: False)
+def test_without_its_packages_a_sampler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GpSampler, "packages", ("no_torch",))
     fault = check_sampler("gp")
     assert fault is not None
     assert fault.field == "sampler.name"
-    assert "torch" in fault.message
+    assert "no_torch" in fault.message
+    assert "gp" not in fault.bound
 
 
 def test_pruned_trials_inform_the_sampler() -> None:

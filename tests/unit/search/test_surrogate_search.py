@@ -12,7 +12,7 @@ from benchmarks.search.lehr_search import first_rows, lehr_regrets, warm_rows
 from benchmarks.search.peers import PEERS, peer_regrets
 from benchmarks.search.tables import Table, adam_default, read_tables
 from service.search.observations import Observation
-from service.search.surrogate import passed
+from service.search.samplers.surrogate import passed
 
 
 def table(name: str, seed: int, optimum: float = 0.3) -> Table:

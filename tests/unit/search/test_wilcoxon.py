@@ -10,8 +10,8 @@ import pytest
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import create_trial
 
-from service.search.pruning import check_pruner
-from service.search.wilcoxon import P_THRESHOLD, STARTUP_EVALUATIONS, is_hopeless
+from service.search.pruners.wilcoxon import P_THRESHOLD, STARTUP_EVALUATIONS, is_hopeless
+from service.search.registry import check_pruner
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

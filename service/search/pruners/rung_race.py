@@ -1,4 +1,4 @@
-"""Which running trial has fallen too far behind: a race judged at few phases, each at equal phase.
+"""A race judged at a few rungs: which running trial has fallen too far behind, at equal phase.
 
 A rung is a phase: a part of the horizon. At each a trial goes on that has few enough ahead of it,
 by the number of all that came so far. Ahead counts only who has annealed hardly further: at an
@@ -8,8 +8,14 @@ behind it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
+
+from lehr.wire.studies import Direction
+from service.search.observations import PENDING, as_loss
+from service.search.pruners.base import Curve, CurvePruner
 
 ROUNDING = 1e-9
 """Heats that differ by no more than this part are the same."""
@@ -29,18 +35,6 @@ class Rules:
     leaders: int
     least: int
     slack: float = ROUNDING
-
-
-PHASES = Rules(rungs=(0.05, 0.2, 0.55), shares=(0.3, 0.25, 0.09), leaders=4, least=6, slack=0.1)
-"""More than half of the steps saved on real curves of twelve families; chosen on those of `benchmarks/pruning`. Without
-leaders the second of ten was stopped at 0.55, where luck decides between good ones; without slack a constant rate was
-never behind a cosine, though that has come down by 2% at the first rung."""
-RACE = Rules(rungs=(0.1, 0.4), shares=(0.16, 0.04), leaders=2, least=1)
-"""For searches of hundreds of trials; chosen on the tables of `benchmarks/search`, and too harsh for real curves.
-Judging as soon as 0.02 of the horizon was tried there too, and loses: what is slow to start may end well. Without
-leaders the best of a few dozen is stopped for being second or third at 0.4, and nothing trains it again."""
-KIND_RACE = Rules(rungs=RACE.rungs, shares=(1.0, 0.04), leaders=RACE.leaders, least=1)
-"""The same for trials that were guessed: what did well elsewhere starts late more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +69,44 @@ def falls_behind(runner: Runner, rivals: Sequence[Runner], rules: Rules) -> bool
         return False
     ahead = sum(rival.heats[rung] >= heat and rival.passed[rung] < runner.passed[rung] for rival in there)
     return ahead > max(rules.leaders, rules.shares[rung] * comers)
+
+
+class RungRacePruner(CurvePruner):
+    """Compares across families, with the trials that have annealed hardly further."""
+
+    compares_families = True
+    rules: ClassVar[Rules]
+    rules_for_guesses: ClassVar[Rules]
+    """For trials that no sampler chose."""
+
+    def is_behind(
+        self, trial: Curve, rivals: Sequence[Curve], *, horizon_steps: int, direction: Direction, guessed: bool
+    ) -> bool:
+        """Whether it falls behind at a rung that its last report is the first to pass."""
+        rules = self.rules_for_guesses if guessed else self.rules
+        before = sum(_phase(step, horizon_steps) >= rung for step, _ in trial.reports[-2:-1] for rung in rules.rungs)
+        own = _runner(rules, trial, horizon_steps, direction)
+        if len(own.passed) <= before:
+            return False
+        return falls_behind(own, [_runner(rules, one, horizon_steps, direction) for one in rivals], rules)
+
+
+def _runner(rules: Rules, curve: Curve, horizon_steps: int, direction: Direction) -> Runner:
+    """A trial in the race: its first report at each rung or behind it."""
+    schedule, passed = curve.schedule, []
+    for rung in rules.rungs:
+        found = next((value for step, value in curve.reports if _phase(step, horizon_steps) >= rung), None)
+        if found is None:
+            break
+        passed.append(as_loss(found, direction))
+    if curve.state == "DIVERGED":
+        passed += [math.inf] * (len(rules.rungs) - len(passed))
+    top = schedule.max_lr
+    heats = [schedule.lr_at(rung) / top if top > 0 and not schedule.adaptive else 1.0 for rung in rules.rungs]
+    climbing = sum(rung < schedule.rise_fraction for rung in rules.rungs)
+    return Runner(curve.number, passed, heats, climbing, has_ended=curve.state not in PENDING)
+
+
+def _phase(step: int, horizon_steps: int) -> float:
+    """The part of the horizon that is done after a step."""
+    return (step + 1) / horizon_steps

@@ -11,16 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lehr.space import Coordinate, Space
 from lehr.wire.studies import Direction
-from service.search.gp import Array, GaussianProcess, Prior, expected_improvement, fit_theta
+from service.search.gaussian_process import Array, GaussianProcess, Prior, expected_improvement, fit_theta
 from service.search.observations import Observation, Point, as_loss, draw_seed
 from service.search.rates import rate_features
 from service.search.rung_ranking import rank_across_rungs, rank_scores
+from service.search.samplers.base import SearchView
+from service.search.samplers.tpe import TpeSampler
 from service.search.sequence import from_unit, random_point, to_unit
 
 Place = tuple[str, Point]
@@ -49,6 +52,20 @@ BEST = 4
 REACH = 0.12
 """How far on an axis, as a part of its range: the standard deviation."""
 KEPT_POINTS = 4096
+
+
+class SurrogateSampler(TpeSampler):
+    """Draws from a `SurrogateModel`."""
+
+    most_at_once = 32
+    """About a tenth of a second each."""
+
+    def draw(self, view: SearchView) -> tuple[str, Point]:
+        return self._surrogate.draw(view.results, view.pending, view.number, view.due_family)
+
+    @cached_property
+    def _surrogate(self) -> SurrogateModel:
+        return SurrogateModel(CandidateSpace(self._space), self._direction, self._seed)
 
 
 class CandidateSpace:

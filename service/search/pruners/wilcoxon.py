@@ -1,4 +1,4 @@
-"""When a trial that is evaluated several times is not worth evaluating further.
+"""The pruner `wilcoxon`: when a trial that is evaluated several times is not worth evaluating further.
 
 Its values so far are paired with those of the best trial on the same folds and seeds. What the folds have in
 common cancels out of the differences, so a few of them may tell.
@@ -7,16 +7,24 @@ common cancels out of the differences, so a few of them may tell.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from scipy.stats import wilcoxon
+
+from service.search.pruners.base import EvaluationPruner, Losses
 
 P_THRESHOLD = 0.1
 STARTUP_EVALUATIONS = 2
 """Fewer pairs than these are never judged. No four pairs fall below `P_THRESHOLD` unless all four are worse."""
 
-Losses = Mapping[int, float]
-"""What each evaluation came to, by its index; less is better."""
+
+class WilcoxonPruner(EvaluationPruner):
+    """Compares a trial with the best one, evaluation by evaluation."""
+
+    fewest_useful = 6
+    """It never stops a trial before its fourth evaluation."""
+
+    def is_hopeless(self, losses: Losses, best: Losses) -> bool:
+        return is_hopeless(losses, best)
 
 
 def is_hopeless(losses: Losses, best: Losses) -> bool:

@@ -1,4 +1,4 @@
-"""A grid over the conditional space with about as many points as the budget has trials."""
+"""The sampler `grid`: a grid over the conditional space with about as many points as the budget has trials."""
 
 from __future__ import annotations
 
@@ -8,8 +8,35 @@ import random
 from collections.abc import Iterator, Sequence
 
 from lehr.space import Coordinate, Space
-from service.search.observations import Point
-from service.search.sequence import from_unit
+from lehr.wire.studies import Direction
+from service.search.observations import Observation, Point
+from service.search.samplers.base import SearchView
+from service.search.samplers.qmc import QmcSampler
+from service.search.sequence import from_unit, point_key
+
+
+class GridSampler(QmcSampler):
+    """The grid's points one by one, without those already tried; after the last one, like `qmc`."""
+
+    def __init__(self, space: Space, direction: Direction, seed: int, budget: int) -> None:
+        super().__init__(space, direction, seed, budget)
+        self._left = {point_key(family, point): (family, point) for family, point in grid_points(space, budget, seed)}
+        self._order = {key: place for place, key in enumerate(self._left)}
+        self._grid = dict(self._left)
+
+    def draw(self, view: SearchView) -> tuple[str, Point]:
+        first = next(iter(self._left.values()), None)
+        return first if first is not None else super().draw(view)
+
+    def told(self, observation: Observation) -> None:
+        if observation.point is not None:
+            self._left.pop(point_key(observation.family, observation.point), None)
+
+    def forgotten(self, observation: Observation) -> None:
+        key = point_key(observation.family, observation.point or {})
+        if key in self._grid:
+            self._left[key] = self._grid[key]
+            self._left = dict(sorted(self._left.items(), key=lambda item: self._order[item[0]]))
 
 
 def grid_points(space: Space, points: int, seed: int) -> list[tuple[str, Point]]:

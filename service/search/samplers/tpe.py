@@ -1,4 +1,4 @@
-"""TPE over families: which family to try next, and where in its space.
+"""The sampler `tpe`: tree-structured Parzen estimators over families and their points.
 
 Every schedule has a highest rate and an end, so these two are shared coordinates: whatever one
 family teaches about the rate, all learn. What only some families have (a power, a peak's
@@ -15,6 +15,7 @@ plain TPE: .16 .10 .064 .04; random at 30: .33). Hence the change at `JOINT_FROM
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from lehr.schedules import FAMILIES
@@ -22,6 +23,7 @@ from lehr.space import Coordinate, Space
 from lehr.wire.studies import Direction
 from service.search import optuna_study
 from service.search.observations import Observation, Point, as_loss, draw_seed
+from service.search.samplers.base import Sampler, SearchView
 
 JOINT_FROM = 40
 """From this many results on, family and rates are drawn as one."""
@@ -29,6 +31,22 @@ JOINT_FROM = 40
 _FAMILY = "family"
 _TOP = "top_lr"
 _END = "end_position"
+
+
+class TpeSampler(Sampler):
+    """Draws from a `ParzenModel`."""
+
+    learns = True
+
+    @cached_property
+    def _model(self) -> ParzenModel:
+        return ParzenModel(self._space, self._direction, self._seed)
+
+    def draw(self, view: SearchView) -> tuple[str, Point]:
+        return self._model.draw(view.results, view.pending, view.number, view.due_family)
+
+    def draw_quickly(self, view: SearchView) -> tuple[str, Point]:
+        return TpeSampler.draw(self, view)
 
 
 class ParzenModel:
