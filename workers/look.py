@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +26,6 @@ from workers.tasks.tabular.table import Wanted
 NICE = 10
 ANY_SIDE = 8
 """The side of the pictures; it has no effect, because pictures are listed and not read."""
-FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "drop", "categories", "decimal")}}
-"""The flag for each parameter of the task `tabular`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _of_task(given.task, given.data_dir)
     wanted = Wanted(given.target, tuple(given.column), tuple(given.drop), tuple(given.categories), given.decimal)
     try:
-        print(_with_flags(look(Path(given.path), wanted).model_dump_json()))
+        print(look(Path(given.path), wanted).model_dump_json())
     except LehrError as error:
-        print(_with_flags(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         return 2
     return 0
 
@@ -79,11 +76,6 @@ def _of_task(name: str, data_dir: Path) -> int:
         return 2
     print(found.model_dump_json())
     return 0
-
-
-def _with_flags(text: str) -> str:
-    """The text with this program's flags in place of the task's parameters."""
-    return re.sub(r"(?:the parameter )?`(\w+)`", lambda name: FLAGS.get(name[1], name[0]), text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -35,6 +35,7 @@ def _complete(client: TestClient) -> None:
     assert lease is not None
     worker.report(lease, 99, 0.5)
     worker.finish(lease)
+    FakeWorker(client, "w-2", tasks=[{"name": name, "looks": True} for name in ("tabular", "images")]).claim()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,10 @@ def _complete(client: TestClient) -> None:
         (("range-test", "--task", "digits", "--steps", "3"), ("--steps",)),
         (("range-test", "--task", "digits", "--seeds", "300"), ("--seeds",)),
         (("range-test", "--task", "Not A Task"), ("--task",)),
+        (("data", "look", "/etc/passwd", "--task", "tabular"), ("FILE", "data folder")),
+        (("data", "look", "../pets", "--task", "images"), ("FILE", "data folder")),
+        (("data", "look", "t.csv", "--task", "tabular", "--column", ""), ("--column",)),
+        (("data", "look", "t.csv", "--task", "tabular", "--target", ""), ("--target",)),
         (("range-test", "--task", "digits", "--param", "epochs=0"), ("--param epochs",)),
         (("range-test", "--task", "digits", "--param", "epoch=3"), ("--param", "Did you mean epochs?")),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from lehr.cli.display import output
 from lehr.cli.display.data_lines import data_lines
 from lehr.cli.display.output import JsonOption, err, say
+from lehr.cli.inputs.flags import naming
 from lehr.cli.local.process import program_environment, require
 from lehr.cli.settings import DEFAULT_SERVER, DataDirOption, ServerOption, environment
 from lehr.client import Client
@@ -29,6 +31,8 @@ from lehr.wire.looks import FINISHED_LOOK_STATES
 
 POLL_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 25.0
+FLAGS = {"columns": "--column", **{name: f"--{name}" for name in ("target", "drop", "categories", "decimal")}}
+"""The option for each parameter of the task `tabular`."""
 
 app = typer.Typer(help="List and fetch public data sets, and look at your own data.", no_args_is_help=True)
 
@@ -110,9 +114,9 @@ def look(
     if json:
         output.document(found.model_dump(mode="json"))
         return
-    output.lines("\n".join(data_lines(found)))
+    output.lines(_with_options("\n".join(data_lines(found))))
     for doubt in found.doubts:
-        say(f"warning: {doubt}", "yellow")
+        say(f"warning: {_with_options(doubt)}", "yellow")
 
 
 def _seen(arguments: list[str]) -> DataSummary:
@@ -121,7 +125,9 @@ def _seen(arguments: list[str]) -> DataSummary:
     command = [sys.executable, "-m", "workers.look", *arguments]
     done = subprocess.run(command, env=program_environment(environment()), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise LookError(done.stderr.strip() or f"reading the data failed with exit status {done.returncode}")
+        raise LookError(
+            _with_options(done.stderr.strip()) or f"reading the data failed with exit status {done.returncode}"
+        )
     return DataSummary.model_validate_json(done.stdout)
 
 
@@ -131,14 +137,20 @@ def _seen_by_a_worker(server: str, task: str, file: str, named: dict[str, Any]) 
     if params is None:
         remedy = f"For other tasks, use POST /v1/tasks/{task}/look."
         raise InvalidValueError(Fault("--task", "has no parameter for FILE", "tabular or images", task, remedy))
-    with Client(server) as client:
+    flags = {f"params.{name}": flag for name, flag in {**FLAGS, "file": "FILE", "folder": "FILE"}.items()}
+    with Client(server) as client, naming({"name": "--task", **flags}):
         look = client.look(task, {**params, **named}, wait_seconds=LONGEST_WAIT_SECONDS)
         while look.state not in FINISHED_LOOK_STATES:
             time.sleep(POLL_SECONDS)
             look = client.find_look(look.look_id)
     if look.data is None:
-        raise LookError(look.error or "the worker sent no data")
+        raise LookError(_with_options(look.error or "the worker sent no data"))
     return look.data
+
+
+def _with_options(text: str) -> str:
+    """What a task says about its parameters, in the words of this command's options."""
+    return re.sub(r"(?:the parameter )?`(\w+)`", lambda name: FLAGS.get(name[1], name[0]), text)
 
 
 def _document(dataset: Dataset, there: Path | None, data_dir: Path) -> dict[str, object]:
