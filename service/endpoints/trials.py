@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -107,35 +109,57 @@ def get_curve(
         return curve(transaction, find_trial(transaction, study_id, number), max_points)
 
 
-def _ordering(study: StudyRow, order: Order | None, after: int | None) -> str:
+@dataclass(frozen=True)
+class _Ordering:
+    """The order of a list of trials.
+
+    `is_beyond`: whether a trial comes after the trial with this revision and number. None for orders by value: values
+    change while a study runs, so the cursor is a plain offset.
+    """
+
+    columns: tuple[ColumnElement[Any], ...]
+    is_beyond: Callable[[int, int], ColumnElement[bool]] | None
+
+
+def _ordering(study: StudyRow, order: Order | None, after: int | None) -> _Ordering:
+    number, revision = TrialRow.number, TrialRow.revision
     if after is not None:
-        return "revision"
+        return _Ordering(
+            (revision.asc(), number.asc()),
+            lambda seen, last: or_(revision > seen, and_(revision == seen, number > last)),
+        )
     if order in ("value", "-value"):
-        best_is_high = study.spec.objective.direction == "maximize"
-        side = "falling" if best_is_high == (order == "value") else "rising"
-        return f"constrained {side} {order}" if study.spec.objective.constraints else side
-    return order or "number"
+        return _Ordering(_value_columns(study, worst_first=order == "-value"), None)
+    if order == "-number":
+        return _Ordering((number.desc(),), lambda _, last: number < last)
+    return _Ordering((number.asc(),), lambda _, last: number > last)
+
+
+def _value_columns(study: StudyRow, *, worst_first: bool) -> tuple[ColumnElement[Any], ...]:
+    """Trials without a value come last. Trials that break the constraints rank as worse than all that keep them."""
+    highest_first = (study.spec.objective.direction == "maximize") != worst_first
+    value = TrialRow.value.desc() if highest_first else TrialRow.value.asc()
+    columns = (value.nulls_last(), TrialRow.number.asc())
+    if not study.spec.objective.constraints:
+        return columns
+    return (TrialRow.value.is_(None), BROKEN.desc() if worst_first else BROKEN.asc(), *columns)
 
 
 def _page(
-    session: Session, query: Select[TrialRow], ordering: str, limit: int, cursor: str | None
+    session: Session, query: Select[TrialRow], ordering: _Ordering, limit: int, cursor: str | None
 ) -> tuple[list[TrialRow], str | None]:
-    if "rising" in ordering or "falling" in ordering:
-        return _page_by_value(session, query, ordering, limit, cursor)
-    position = decode_cursor(cursor, int, int) if cursor is not None else None
-    if ordering == "revision":
-        query = query.order_by(TrialRow.revision, TrialRow.number)
-        if position is not None:
-            query = query.where(_after(*position))
-    else:
-        falling = ordering == "-number"
-        query = query.order_by(TrialRow.number.desc() if falling else TrialRow.number)
-        if position is not None:
-            query = query.where(TrialRow.number < position[1] if falling else TrialRow.number > position[1])
+    query, start = query.order_by(*ordering.columns), 0
+    if ordering.is_beyond is None:
+        start = decode_cursor(cursor, int)[0] if cursor is not None else 0
+        query = query.offset(start)
+    elif cursor is not None:
+        query = query.where(ordering.is_beyond(*decode_cursor(cursor, int, int)))
     rows = list(session.execute(query.limit(limit + 1)).scalars())
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return rows, encode_cursor(rows[-1].revision, rows[-1].number) if more else None
+    if len(rows) <= limit:
+        return rows, None
+    last = rows[limit - 1]
+    position = (start + limit,) if ordering.is_beyond is None else (last.revision, last.number)
+    return rows[:limit], encode_cursor(*position)
 
 
 def _changed(study_id: str, after: int) -> CompoundSelect[str]:
@@ -143,26 +167,3 @@ def _changed(study_id: str, after: int) -> CompoundSelect[str]:
     mine = select(TrialRow.id).where(TrialRow.study_id == study_id)
     is_open = text("state IN ('WAITING', 'RUNNING')")  # exactly as in the partial index of open trials
     return union_all(mine.where(is_open, TrialRow.revision > after), mine.where(TrialRow.ended_revision > after))
-
-
-def _after(revision: int, number: int) -> Any:
-    return or_(TrialRow.revision > revision, and_(TrialRow.revision == revision, TrialRow.number > number))
-
-
-def _page_by_value(
-    session: Session, query: Select[TrialRow], ordering: str, limit: int, cursor: str | None
-) -> tuple[list[TrialRow], str | None]:
-    """Trials without a value come last. Trials that break the constraints rank as worse than all that keep them.
-
-    Values change while a study runs, so the cursor is a plain offset.
-    """
-    start = decode_cursor(cursor, int)[0] if cursor is not None else 0
-    by_value = TrialRow.value.desc() if "falling" in ordering else TrialRow.value.asc()
-    orders: list[ColumnElement[Any]] = [by_value.nulls_last(), TrialRow.number.asc()]
-    if ordering.startswith("constrained"):
-        broken = BROKEN.desc() if ordering.endswith("-value") else BROKEN.asc()
-        orders = [TrialRow.value.is_(None), broken, *orders]
-    query = query.order_by(*orders).offset(start).limit(limit + 1)
-    rows = list(session.execute(query).scalars())
-    more = len(rows) > limit
-    return rows[:limit], encode_cursor(start + limit) if more else None
