@@ -19,9 +19,9 @@ from service.ranges.loss_by_rate import Sweep
 from service.ranges.range_test import range_test, with_usual_bounds
 from service.ranges.standalone import USUAL_METRIC
 from service.ranges.sweep import sweep_schedule
-from service.search.observations import draw_seed
 from service.search.searcher_cache import new_trial
 from service.store.database import Transaction
+from service.store.seeds import sweep_seed
 from service.store.tables import ReportRow, StudyRow, TrialRow
 from service.store.trials import OPEN_TRIAL_STATES, is_searched
 
@@ -42,7 +42,7 @@ def enqueue_sweeps(transaction: Transaction, study: StudyRow) -> None:
     schedule = sweep_schedule(spec.low, spec.high).to_dict()
     for index in range(spec.seeds):
         trial = new_trial(study, schedule, purpose="range_test", origin="range_test")
-        trial.seed = draw_seed("range_test", study.spec.sampler.seed, index)
+        trial.seed = sweep_seed(study.spec.sampler.seed, index)
         trial.horizon_fraction = USUAL_FRACTION
         trial.queued_at = transaction.now
         transaction.session.add(trial)

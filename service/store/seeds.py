@@ -26,6 +26,11 @@ def evaluation_seed(study_seed: int, index: int) -> int:
     return _draw(f"evaluation:{study_seed}:{index}") & ~1
 
 
+def sweep_seed(study_seed: int, index: int) -> int:
+    """The seed of sweep `index` of a range test: even, in [0, 2^31)."""
+    return _draw(f"range_test:{study_seed}:{index}") & ~1
+
+
 def confirm_seeds(study_seed: int, count: int) -> tuple[int, ...]:
     """`count` distinct seeds, odd, in [0, 2^31)."""
     seeds: dict[int, None] = {}

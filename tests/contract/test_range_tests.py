@@ -122,6 +122,17 @@ def test_bounds_hang_on_the_held_out_loss_where_workers_tell_of_it(client: TestC
         assert found["bounds"]["low"] <= trial["schedule"]["start_lr"] <= found["bounds"]["high"]
 
 
+def test_sweeps_have_seeds_that_every_framework_accepts(client: TestClient, worker: FakeWorker) -> None:
+    seeds = []
+    for study_seed in range(4):
+        post(client, auto_spec(sampler={"name": "random", "seed": study_seed}))
+        lease = worker.claim(2)
+        assert lease is not None
+        seeds += [trial["seed"] for trial in lease["trials"]]
+    assert len(set(seeds)) == 8
+    assert all(0 <= seed < 2**31 for seed in seeds)
+
+
 def test_a_lost_worker_costs_no_sweep_and_another_server_goes_on(database_url: str, clock: FakeClock) -> None:
     with serving(database_url, clock) as client:
         study_id = post(client, auto_spec())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.store.seeds import SEED_LIMIT, confirm_seeds, search_seed
+from service.store.seeds import SEED_LIMIT, confirm_seeds, search_seed, sweep_seed
 
 
 @pytest.mark.parametrize("study_seed", [0, 1, 2**31 - 1])
@@ -15,6 +15,14 @@ def test_every_trial_of_a_search_has_a_seed_of_its_own_that_no_confirmation_has(
     assert len(set(confirming)) == 500
     assert not set(searched) & set(confirming)
     assert all(0 <= seed < SEED_LIMIT for seed in (*searched, *confirming))
+
+
+@pytest.mark.parametrize("study_seed", [0, 1, 2**31 - 1])
+def test_sweeps_have_seeds_that_every_framework_accepts_and_no_confirmation_has(study_seed: int) -> None:
+    sweeping = [sweep_seed(study_seed, index) for index in range(2000)]
+    assert len(set(sweeping)) == 2000
+    assert all(0 <= seed < SEED_LIMIT for seed in sweeping)
+    assert not set(sweeping) & set(confirm_seeds(study_seed, 500))
 
 
 def test_seeds_are_the_same_at_every_call_and_others_in_another_study() -> None:
