@@ -1,6 +1,6 @@
 """Learning-rate schedules: immutable, closed-form functions of progress.
 
-Each family's class is here under its own name, and in `FAMILIES` under the name it has in documents.
+Exports each family's class by its class name; `FAMILIES` maps the names used in documents to the classes.
 """
 
 from lehr.schedules.arrays import CurveArray as CurveArray

@@ -1,7 +1,7 @@
-"""Whole curves at once, through numpy where it is installed.
+"""Computes whole curves as numpy arrays, if numpy is installed.
 
-The rates are those of `Schedule.lr`, computed element by element by the same formulas. Operators round the same
-in both; cosines and powers of numpy may differ from the C library's in the last digits.
+The formulas are those of `Schedule.lr`, evaluated element by element. Operators round the same way in both;
+numpy's cosines and powers may differ from the C library's in the last digits.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     Array = NDArray[numpy.float64]
 
 BLOCK_POINTS = 1 << 15
-"""How many points are computed together: few enough for the intermediate arrays to stay in the cache."""
+"""Number of points computed together: few enough for the intermediate arrays to stay in the cache."""
 
 
 class Curved(Protocol):
-    """What is needed of a schedule to compute its curve: see `lehr.schedules.base.Schedule`."""
+    """The part of `lehr.schedules.base.Schedule` that computing a curve needs."""
 
     @property
     def momentum_levels(self) -> tuple[float, float, float] | None: ...
@@ -40,7 +40,7 @@ class CurveArray:
 
 
 def curve_array(schedule: Curved, horizon: int, max_points: int | None = None) -> CurveArray:
-    """What `schedule.curve` gives, as arrays.
+    """The result of `schedule.curve`, as arrays.
 
     Raises InvalidValueError for more than MAX_CURVE_POINTS points, and ModuleNotFoundError without numpy.
     """

@@ -1,4 +1,4 @@
-"""What every learning-rate schedule is: an immutable, closed-form function of progress.
+"""The base class of all learning-rate schedules: an immutable, closed-form function of progress.
 
 Progress runs from 0 at the first step to 1 at the last: step i of a horizon of n steps has
 progress i / (n - 1). All fractions are of the whole horizon, warm-up included.
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from lehr.schedules.arrays import Array
 
 JUMP_SLACK = 1e-14
-"""How far below a jump's progress the jump is due: what rounding may take off it.
+"""A jump takes effect up to this far below its progress, to absorb rounding errors.
 
-(p - w) / (1 - w) can round to just below a jump that it should equal, and a step at a restart's lowest
-rate instead of its highest is another schedule. Steps of the longest horizon are 1e-12 apart.
+(p - w) / (1 - w) can round to just below a jump that it should equal, and the step would then have a restart's
+lowest rate instead of its highest. Steps of the longest horizon are 1e-12 apart.
 """
 
 
@@ -43,33 +43,33 @@ class Curve:
 class Schedule(ABC):
     """A learning rate as a function of progress.
 
-    Without a warm-up the rate starts at `start_lr` and the family's body leads it to `end_lr`. With
-    `warmup_fraction` above 0 it climbs from `start_lr` to `peak_lr` over that part of the horizon,
-    and the body starts from there. The first step's rate is exactly `start_lr`, the last one's and
-    every later one's exactly `end_lr`; none leaves the range of the rates declared.
+    Without a warm-up the rate starts at `start_lr` and follows the family's body to `end_lr`. With
+    `warmup_fraction` above 0 it first climbs from `start_lr` to `peak_lr` over that part of the horizon,
+    and the body starts from there. The rate is exactly `start_lr` at the first step and exactly `end_lr`
+    at the last step and beyond; it never leaves the range of the declared rates.
 
-    Raises InvalidScheduleError, with one fault for each field that is wrong.
+    Raises InvalidScheduleError, with one fault for each invalid field.
     """
 
     family: ClassVar[str]
-    """Its name in documents, and its key in `FAMILIES`."""
+    """The name in documents, and the key in `FAMILIES`."""
     formula: ClassVar[str]
     """The rate after the warm-up; x in [0, 1] is the fraction of that part, p of the whole horizon."""
     source: ClassVar[str]
-    """Where the family was published, or what made it usual."""
+    """The publication that introduced the family, or the library that popularized it."""
     climbs: ClassVar[bool] = False
     """Whether the family rises to a peak by itself, without a warm-up."""
     cycles_momentum: ClassVar[bool] = False
     decays: ClassVar[bool] = True
-    """Whether `end_lr` may lie below the highest rate; where not, it equals it."""
+    """Whether `end_lr` may be below the highest rate; if not, the two are equal."""
     searchable: ClassVar[bool] = True
-    """Whether a search that names no families draws from this one."""
+    """Whether a search draws from this family by default."""
     drawable: ClassVar[bool] = True
-    """Whether a search that names it can draw from it: not where a list of any length shapes it."""
+    """Whether a search can draw from it on request. Not possible if a list of arbitrary length defines its shape."""
     continuous: ClassVar[bool] = True
     """Whether the rate never jumps, whatever the parameters."""
     adaptive: ClassVar[bool] = False
-    """Whether the rate depends on the training's metrics: then no progress alone has a rate."""
+    """Whether the rate depends on the training's metrics, so that progress alone does not determine it."""
 
     start_lr: float = parameter("float", "the rate at the first step", low=0.0)
     end_lr: float = parameter("float", "the rate at the last step", low=0.0)
@@ -99,17 +99,17 @@ class Schedule(ABC):
 
     @property
     def levels(self) -> Levels:
-        """The rates that the curve goes through: the first, the one after the rise, the last."""
+        """The rates that the curve passes through: at the first step, after the rise, and at the last step."""
         return Levels(self.start_lr, self.start_lr if self.peak_lr is None else self.peak_lr, self.end_lr)
 
     @property
     @abstractmethod
     def min_lr(self) -> float:
-        """The lowest rate, or a bound below it."""
+        """The lowest rate, or a lower bound on it."""
 
     @property
     def max_lr(self) -> float:
-        """The highest rate, or, where the family's docstring says so, a bound above it."""
+        """The highest rate, or an upper bound on it if the family's docstring says so."""
         return self.start_lr if self.peak_lr is None else self.peak_lr
 
     @property
@@ -119,9 +119,7 @@ class Schedule(ABC):
 
     @property
     def unused_fields(self) -> frozenset[str]:
-        """Fields that need no choice, the others being as they are: the curve does not depend on them, or there is no
-        warm-up.
-        """
+        """Fields without an effect on the curve, given the others, and `warmup_fraction` if there is no warm-up."""
         unused = {"end_lr"} if not self.decays else set()
         if self.warmup_fraction == 0:
             unused.add("warmup_fraction")
@@ -131,12 +129,12 @@ class Schedule(ABC):
 
     @property
     def momentum_levels(self) -> Levels | None:
-        """The momenta that mirror the first rate, the highest and the last; None where it is left alone."""
+        """The momenta that mirror the first, highest and last rate; None if momentum is not cycled."""
         return None
 
     @classmethod
     def fits_after_rise(cls, name: str, value: Any, rise_fraction: float) -> bool:
-        """Whether a valid value of the parameter `name` also fits a schedule that rises for so long."""
+        """Whether a valid value of the parameter `name` also fits a schedule with this rise."""
         return True
 
     @classmethod
@@ -145,7 +143,7 @@ class Schedule(ABC):
         return (cls.__doc__ or "").strip().splitlines()[0]
 
     def require_closed_form(self) -> None:
-        """Raises InvalidScheduleError where only the training's metrics can tell the rate."""
+        """Raises InvalidScheduleError if the rate depends on the training's metrics."""
         if self.adaptive:
             remedy = "Step its state with the metric while training, or choose another family."
             raise InvalidScheduleError(
@@ -160,28 +158,28 @@ class Schedule(ABC):
 
     @abstractmethod
     def momentum_at(self, progress: float) -> float | None:
-        """The momentum at a progress, None where the schedule leaves it alone."""
+        """The momentum at a progress, None if the schedule does not cycle it."""
 
     @abstractmethod
     def lr_array(self, progress: Array) -> Array:
-        """The rates at an array of progress, none of them NaN."""
+        """The rates at an array of progress values without NaN."""
 
     @abstractmethod
     def momentum_array(self, progress: Array) -> Array | None:
-        """The momenta at an array of progress, None where the schedule leaves momentum alone."""
+        """The momenta at an array of progress values, None if the schedule does not cycle momentum."""
 
     def lr(self, step: int, horizon: int) -> float:
-        """The rate at a step, counted from 0, of `horizon` steps; beyond them the last one's."""
+        """The rate at a step of `horizon` steps, counted from 0; `end_lr` beyond the last step."""
         return self.lr_at(progress_at(step, horizon))
 
     def momentum(self, step: int, horizon: int) -> float | None:
-        """The momentum at a step, counted from 0, of `horizon` steps; None where it is left alone."""
+        """The momentum at a step of `horizon` steps, counted from 0; None if the schedule does not cycle it."""
         return self.momentum_at(progress_at(step, horizon))
 
     def curve(self, horizon: int, max_points: int | None = None) -> Curve:
-        """Rates at all steps, or at `max_points` evenly spaced ones with the first and the last among them.
+        """Rates at all steps, or at `max_points` evenly spaced ones that include the first and the last.
 
-        One point is the first step. Raises InvalidValueError for more than MAX_CURVE_POINTS points.
+        A single point is the first step. Raises InvalidValueError for more than MAX_CURVE_POINTS points.
         """
         steps = spaced_steps(horizon, max_points)
         last = max(horizon - 1, 1)
@@ -190,11 +188,11 @@ class Schedule(ABC):
         return Curve(steps, rates, momenta or None)
 
     def curve_array(self, horizon: int, max_points: int | None = None) -> arrays.CurveArray:
-        """What `curve` gives, as numpy arrays and in a fraction of the time; numpy must be installed."""
+        """The result of `curve` as numpy arrays, in a fraction of the time; needs numpy."""
         return arrays.curve_array(self, horizon, max_points)
 
     def to_dict(self) -> dict[str, Any]:
-        """The flat JSON document that `schedule_from_dict` reads. What is unset is left out."""
+        """The flat JSON document that `schedule_from_dict` reads, without unset fields."""
         document: dict[str, Any] = {"family": self.family}
         for each in fields(self):
             value = getattr(self, each.name)
@@ -204,12 +202,12 @@ class Schedule(ABC):
         return document
 
     def _contradictions(self) -> Iterator[Fault]:
-        """Faults between fields that are each valid alone. Families add theirs."""
+        """Contradictions between individually valid fields. Families add their own."""
         yield from rate_faults(self)
 
 
 def known(progress: float) -> float:
-    """The progress as a float. Raises InvalidValueError when it is not a number."""
+    """The progress as a float. Raises InvalidValueError for NaN."""
     progress = float(progress)
     if math.isnan(progress):
         raise InvalidValueError(Fault("progress", "is not a number", "in [0, 1]", progress, "Give a number."))

@@ -1,4 +1,4 @@
-"""Rates that contradict each other."""
+"""Checks that a schedule's rates and warm-up do not contradict each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rates(Protocol):
 
 
 def rate_faults(schedule: Rates) -> Iterator[Fault]:
-    """What is wrong between the rates and the warm-up of a schedule whose fields are each valid alone."""
+    """Contradictions between the rates and the warm-up of a schedule whose fields are individually valid."""
     rises = schedule.rise_fraction > 0
     if rises and schedule.peak_lr is None:
         yield Fault(

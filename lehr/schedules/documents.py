@@ -1,4 +1,4 @@
-"""Schedules as JSON documents: reading them, and the schema they follow."""
+"""Reads schedules from JSON documents, and builds the JSON Schema of these documents."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lehr.schedules.registry import COMPOSITIONS, FAMILIES
 def schedule_from_dict(document: object) -> Schedule:
     """The schedule that a JSON document describes; `to_dict` is the inverse.
 
-    A family's document is flat; a composition's holds those of its parts. Raises InvalidScheduleError,
-    with one fault for each field that is unknown, missing or wrong.
+    A family's document is flat; a composition's contains the documents of its parts. Raises InvalidScheduleError,
+    with one fault for each unknown, missing or invalid field.
     """
     return _read(document, depth=1)
 
 
 def _read(document: object, depth: int) -> Schedule:
-    """The schedule of a document that lies in depth - 1 others."""
+    """The schedule of a document that is nested in depth - 1 others."""
     if not isinstance(document, Mapping):
         raise InvalidScheduleError(
             Fault("", "is not an object", 'an object such as {"family": "cosine", …}', document, "Give an object.")
@@ -41,7 +41,7 @@ def _read(document: object, depth: int) -> Schedule:
 
 
 def _composed(composition: type[Composed], document: Mapping[Any, object], depth: int) -> Schedule:
-    """The composition that a document describes, its parts read first."""
+    """The composition that a document describes. Reads its parts first."""
     if depth >= MAX_DEPTH:
         bound = f"at most {MAX_DEPTH} schedules within one another"
         raise InvalidScheduleError(Fault("family", "lies too deep", bound, composition.family, "Compose fewer."))
@@ -62,7 +62,7 @@ def _composed(composition: type[Composed], document: Mapping[Any, object], depth
 
 
 def unknown_family(field: str, name: object) -> Fault:
-    """The fault of a family that does not exist, with the nearest one that does."""
+    """The fault for an unknown family, which suggests the most similar name."""
     return Fault(field, "is not a family", "one of " + ", ".join(FAMILIES), name, suggest(name, FAMILIES, "a family"))
 
 
@@ -90,7 +90,7 @@ def _field_faults(kind: type[Schedule], values: Mapping[Any, object]) -> Iterato
 
 
 def schedule_json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12, as OpenAPI 3.1 has it) of a schedule of any family or composition."""
+    """The JSON Schema (2020-12, as in OpenAPI 3.1) of a schedule of any family or composition."""
     return {
         "title": "Schedule",
         "oneOf": [family_json_schema(family) for family in (*FAMILIES.values(), *COMPOSITIONS.values())],

@@ -1,7 +1,7 @@
-"""What formulas need of mathematics, for one number or, element by element, for an array of them.
+"""Mathematical functions for formulas, for a single number or element by element for an array.
 
-Formulas are written once and typed for one float. `Schedule.curve_array` calls them with arrays instead:
-operators work on both by themselves, and these functions find the array's own library through the array API
+Formulas are written once and typed for a single float. `Schedule.curve_array` calls them with arrays instead:
+operators work on both anyway, and these functions find the array's library through the array API
 standard. Numbers are the fast path; this module imports no array library.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 FLOAT: Any = float
 BOOL: Any = bool
 INT: Any = int
-"""Typed loosely: an array, which passes for a float, is none."""
+"""Typed as Any, because the type checker sees an array as a float."""
 
 
 def cos(x: float) -> float:
@@ -35,7 +35,7 @@ def sqrt(x: float) -> float:
 
 
 def floor(x: float) -> float:
-    """The whole number at or below x >= 0, of the type of x."""
+    """The largest whole number that is at most x >= 0, in the type of x."""
     return float(int(x)) if isinstance(x, FLOAT) else _library(x).floor(x)
 
 
@@ -45,14 +45,14 @@ def maximum(x: float, bound: float) -> float:
 
 
 def where(condition: bool, yes: float, no: float) -> float:
-    """`yes` where the condition holds, else `no`; both are computed."""
+    """`yes` where the condition holds, else `no`. Both are evaluated."""
     if isinstance(condition, BOOL):
         return yes if condition else no
     return _library(condition).where(condition, yes, no)
 
 
 def reached(x: float, bounds: Sequence[float]) -> int:
-    """How many of the increasing bounds are at or before x."""
+    """Number of the increasing bounds that are at most x."""
     if isinstance(x, FLOAT):
         return sum(x >= bound for bound in bounds)
     library = _library(x)

@@ -1,4 +1,4 @@
-"""Parameter groups: how a schedule of one rate is applied to an optimizer whose groups have several."""
+"""Applies a schedule to an optimizer whose parameter groups have different rates."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 
 def group_ratios(rates: Sequence[float]) -> tuple[float, ...]:
-    """What the schedule's rate is multiplied by for each group: the group's own rate over the highest one.
+    """The factor on the schedule's rate for each group: the group's own rate divided by the highest one.
 
-    The highest has the schedule's rate, so that no group exceeds it. Groups of equal rates have 1 each.
+    The group with the highest rate gets the schedule's rate, so that no group exceeds it. If all rates are equal,
+    each factor is 1.
 
     >>> group_ratios([0.5, 0.125, 0.5])
     (1.0, 0.25, 1.0)
@@ -21,13 +22,13 @@ def group_ratios(rates: Sequence[float]) -> tuple[float, ...]:
 
 
 def ratios_text(ratios: Sequence[float]) -> str:
-    """The sentence that says which rates the groups train with."""
+    """A sentence with the rates that the groups train with."""
     shown = ", ".join(f"{ratio:g}" for ratio in ratios)
     return f"the parameter groups keep the ratios of their rates: {shown} times the schedule's"
 
 
 def set_rate(group: dict[str, Any], rate: float) -> None:
-    """Give a group of a torch optimizer its rate; one that is kept in a tensor stays there."""
+    """Set the rate of a torch optimizer's group; a rate in a tensor is changed in place."""
     if hasattr(group["lr"], "fill_"):
         group["lr"].fill_(rate)
     else:
@@ -35,7 +36,7 @@ def set_rate(group: dict[str, Any], rate: float) -> None:
 
 
 def set_momentum(group: dict[str, Any], momentum: float) -> bool:
-    """Set a group's momentum or first beta. False, and nothing is set, where its optimizer reads neither."""
+    """Set a group's momentum or first beta. Returns False, and sets nothing, if its optimizer has neither."""
     if group.get("betas") is not None:
         group["betas"] = (momentum, *group["betas"][1:])
     elif "momentum" in group:

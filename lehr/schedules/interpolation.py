@@ -1,7 +1,7 @@
-"""How a value goes from one level to another: linearly, along half a cosine, or geometrically.
+"""Interpolates between two levels: linearly, along half a cosine, or geometrically.
 
-Each shape takes the two levels and the fraction x in [0, 1] of the way. The levels are weighted
-rather than their difference scaled, so that nothing overflows and a level a million times smaller
+Each shape takes the two levels and the fraction x in [0, 1] of the way. It weights the levels
+instead of scaling their difference, so that nothing overflows and a level a million times smaller
 than the other keeps its digits.
 """
 
@@ -18,7 +18,7 @@ Shape = Callable[[float, float, float], float]
 
 
 class Levels(NamedTuple):
-    """The three values that a curve goes through: at the first step, after the rise, and at the last step."""
+    """The three values that a curve passes through: at the first step, after the rise, and at the last step."""
 
     first: float
     top: float
@@ -39,7 +39,7 @@ def cosine(first: float, last: float, x: float) -> float:
 
 
 def exponential(first: float, last: float, x: float) -> float:
-    """Equal factors in equal times: first^(1 - x) last^x, both levels above 0."""
+    """Geometric interpolation: first^(1 - x) last^x, both levels above 0."""
     return first ** (1 - x) * last**x  # type: ignore[no-any-return]
 
 
@@ -50,25 +50,25 @@ CODE: Mapping[ShapeName, str] = {
     "cosine": "{first!r} * math.cos(math.pi / 2 * x) ** 2 + {last!r} * math.sin(math.pi / 2 * x) ** 2",
     "exponential": "{first!r} ** (1 - x) * {last!r} ** x",
 }
-"""The same expressions as code text, for exports: operation for operation, so that no bit differs."""
+"""The same expressions as source code for exports, operation by operation, so that results are bit-identical."""
 
 
 SHORT = 8
-"""How many bounds are compared one by one in exported code."""
+"""Exported code compares up to this many bounds one by one."""
 
 
 def code(shape: ShapeName, first: float, last: float) -> str:
-    """The shape's expression in x, its levels written into it."""
+    """The shape's expression in x, with the levels as literals."""
     return CODE[shape].format(first=first, last=last)
 
 
 def reached_code(x: str, bounds: Sequence[float]) -> str:
-    """An expression for how many of the increasing bounds are at or before x; a short list's is the faster one."""
+    """An expression for the number of the increasing bounds that are at most x; faster for a short list."""
     if len(bounds) > SHORT:
         return f"sum({x} >= bound for bound in {tuple(bounds)!r})"
     return " + ".join(f"({x} >= {bound!r})" for bound in bounds) or "0"
 
 
 def clamp(value: float, one: float, other: float) -> float:
-    """The value, moved between the two levels where rounding carried it past one of them."""
+    """The value, limited to the range between the two levels, which rounding may have carried it past."""
     return min(max(value, min(one, other)), max(one, other))

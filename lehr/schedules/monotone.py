@@ -1,10 +1,11 @@
-"""The slopes of a cubic that is monotone wherever its points are.
+"""The slopes of a cubic interpolant that is monotone wherever its points are.
 
-Fritsch and Butland 1984, doi 10.1137/0905021, as scipy's PchipInterpolator computes them: inside, the weighted
-harmonic mean of the two secants, or 0 at an extremum; at the two ends a one-sided parabola's slope, limited.
+Fritsch and Butland 1984, doi 10.1137/0905021, as scipy's PchipInterpolator computes them: at inner points, the
+weighted harmonic mean of the two secants, or 0 at an extremum; at the two ends, the limited slope of a one-sided
+parabola.
 
-A slope is only ever needed times the width of an interval at its side, so that product is what is computed:
-it is at most three times the rise over the interval, however narrow the interval.
+The interpolant needs a slope only multiplied by the width of an adjacent interval, so this module computes that
+product. It is at most three times the rise over the interval, however narrow the interval.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ STEEPEST = 1e300
 
 
 def hermite_ends(at: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """For each interval its slope at its beginning and at its end, each times its width.
+    """The slopes at the beginning and at the end of each interval, multiplied by its width.
 
-    `at`: two or more increasing places; `values`: as many finite numbers.
+    `at`: two or more increasing positions; `values`: a finite number for each.
     """
     widths = [later - earlier for earlier, later in itertools.pairwise(at)]
     rises = [later - earlier for earlier, later in itertools.pairwise(values)]
@@ -35,7 +36,7 @@ def hermite_ends(at: Sequence[float], values: Sequence[float]) -> tuple[list[flo
 
 
 def _inner(other: float, own: float, other_rise: float, own_rise: float) -> float:
-    """The slope between two intervals, times the width of its own one of the two."""
+    """The slope between two intervals, multiplied by the width of the interval `own`."""
     if other_rise == 0 or own_rise == 0 or (other_rise > 0) != (own_rise > 0):
         return 0.0
     both = 3 * (other + own)
@@ -44,7 +45,7 @@ def _inner(other: float, own: float, other_rise: float, own_rise: float) -> floa
 
 
 def _outer(own: float, other: float, own_rise: float, other_rise: float) -> float:
-    """The slope at an outer end, times the width of its interval; `other` is the interval's only neighbour."""
+    """The slope at an outer end, multiplied by the width of its interval; `other` is the only adjacent interval."""
     slope = ((2 * own + other) * own_rise - own * _ratio(own, other) * other_rise) / (own + other)
     if slope == 0 or (slope > 0) != (own_rise > 0) or own_rise == 0:
         return 0.0

@@ -1,4 +1,4 @@
-"""What a schedule's field may hold, and the checks that say so."""
+"""Declares the allowed values of a schedule's fields, and validates them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from lehr.errors import Fault
 
 Kind = Literal["float", "int", "choice", "floats", "name"]
 MAX_FLOATS = 100
-"""How many values a `floats` parameter may list."""
+"""Maximum number of values in a `floats` parameter."""
 NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]+$"
-"""A metric's name as people write it: `acc@1`, `macro avg`, `précision`. No control, line or direction characters."""
+"""A metric's name, such as `acc@1`, `macro avg` or `précision`. No control, line or direction characters."""
 MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What a field may hold, and what the search draws it from.
+    """The allowed values of a field, and the values that a search draws.
 
-    `low` and `high` bound the valid values, each included unless `open_low` or `open_high`; for
-    `floats`, which increase unless `increases` is False and are at least `shortest`, they bound every
-    element. `search` is what the search draws from by default: a pair
-    (low, high), both included, for numbers, a tuple of choices otherwise, None where it draws
-    nothing. `log`: it draws on a log scale.
+    `low` and `high` bound the valid values, each included unless `open_low` or `open_high`. For `floats` they
+    bound every element; the elements increase unless `increases` is False, and there are at least `shortest`.
+    `search` is what a search draws from by default: for numbers an inclusive pair (low, high), otherwise a tuple
+    of choices, None if it does not draw the field. `log`: draws on a log scale.
     """
 
     kind: Kind
@@ -62,7 +61,7 @@ class Parameter:
         return f"in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
 
     def fault(self, name: str, value: object) -> Fault | None:
-        """What is wrong with a value for this field, None when nothing is."""
+        """The fault of a value for this field, None if it is valid."""
         if self.kind == "choice":
             return None if isinstance(value, str) and value in self.choices else self._refuse(name, value, "is unknown")
         if self.kind == "name":
@@ -99,7 +98,7 @@ class Parameter:
         return Fault(name, message, self.bound, value, f"Give {self.bound}.")
 
     def normal(self, value: Any) -> Any:
-        """A valid value in the one type that the field keeps: float, int, str or a tuple of floats."""
+        """A valid value, converted to the field's type: float, int, str or a tuple of floats."""
         if self.kind == "float":
             return float(value)
         if self.kind == "floats":
@@ -134,18 +133,18 @@ class Parameter:
 
 
 def parameter(kind: Kind, doc: str, *, default: Any = MISSING, **bounds: Any) -> Any:
-    """A dataclass field carrying its `Parameter`. Without a default it is required; None makes it optional."""
+    """A dataclass field with its `Parameter` as metadata. Required without a default; optional if it is None."""
     return field(default=default, metadata={"parameter": Parameter(kind, doc, **bounds)})
 
 
 def parameter_of(declared: Field[Any]) -> Parameter:
-    """The `Parameter` that a dataclass field carries."""
+    """The `Parameter` of a dataclass field."""
     declaration: Parameter = declared.metadata["parameter"]
     return declaration
 
 
 def field_fault(declared: Field[Any], value: object) -> Fault | None:
-    """What is wrong with a value for a dataclass field, None when nothing is."""
+    """The fault of a value for a dataclass field, None if it is valid."""
     if value is None and declared.default is None:
         return None
     return parameter_of(declared).fault(declared.name, value)
@@ -154,12 +153,12 @@ def field_fault(declared: Field[Any], value: object) -> Fault | None:
 def _is_name(value: object) -> bool:
     if not isinstance(value, str) or len(value) > MAX_NAME_CHARACTERS:
         return False
-    has_surrogates = any("\ud800" <= character <= "\udfff" for character in value)  # what UTF-8 cannot carry
+    has_surrogates = any("\ud800" <= character <= "\udfff" for character in value)  # UTF-8 cannot encode these
     return re.fullmatch(NAME_PATTERN, value) is not None and not has_surrogates
 
 
 def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an int beyond the floats
+    except OverflowError:  # an int beyond the range of floats
         return False

@@ -1,9 +1,9 @@
-"""All families and compositions, by name.
+"""Registers all families and compositions by name.
 
-One is one file and one line here: its class, imported under its own name.
+A new one needs its own file and one line here, which imports its class.
 """
 
-# ruff: noqa: PLC0414  # "X as X" exports a name: so the one line makes lehr.schedules.X too
+# ruff: noqa: PLC0414  # "X as X" exports a name, so one line also defines lehr.schedules.X
 from __future__ import annotations
 
 import inspect
@@ -52,4 +52,4 @@ FAMILIES: Mapping[str, type[Schedule]] = MappingProxyType(
 COMPOSITIONS: Mapping[str, type[Composed]] = MappingProxyType(
     {each.family: each for each in _CLASSES if issubclass(each, Composed)}
 )
-"""What is made of other schedules, by the name that it has in documents."""
+"""The classes of schedules made of other schedules, by their names in documents."""

@@ -1,4 +1,4 @@
-"""Steps of a horizon: their progress, and evenly spaced ones."""
+"""Converts steps of a horizon to progress, and picks evenly spaced steps."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from lehr.errors import Fault, InvalidValueError
 
 MAX_HORIZON_STEPS = 10**12
 MAX_CURVE_POINTS = 10_000_000
-"""The longest curve that is computed as a whole; a longer horizon needs `max_points`."""
+"""Maximum number of points in a curve; a longer horizon needs `max_points`."""
 
 
 def progress_at(step: int, horizon: int) -> float:
     """The progress at a step: step / (horizon - 1), at most 1; 0 for a horizon of one step.
 
-    Raises InvalidValueError unless 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0, both whole.
+    Raises InvalidValueError unless both are whole numbers with 1 <= horizon <= MAX_HORIZON_STEPS and step >= 0.
     """
     horizon = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
     step = require_whole("step", step, 0, None)
@@ -26,13 +26,13 @@ def spaced_steps(horizon: int, max_points: int | None = None) -> tuple[int, ...]
     horizon, points = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS), count_points(horizon, max_points)
     if points == 1:
         return (0,)
-    # Whole-number rounding: exact for horizons beyond the 2**53 that floats could count in products.
+    # Integer arithmetic stays exact where products exceed 2**53, the limit of floats.
     gaps = points - 1
     return tuple((2 * index * (horizon - 1) + gaps) // (2 * gaps) for index in range(points))
 
 
 def count_points(horizon: int, max_points: int | None = None) -> int:
-    """How many points a curve of at most `max_points` has. Raises InvalidValueError above MAX_CURVE_POINTS."""
+    """The number of points in a curve of at most `max_points`. Raises InvalidValueError above MAX_CURVE_POINTS."""
     horizon = require_whole("horizon", horizon, 1, MAX_HORIZON_STEPS)
     if max_points is None:
         return require_whole("horizon", horizon, 1, MAX_CURVE_POINTS, "Ask for fewer points with max_points.")
@@ -40,9 +40,9 @@ def count_points(horizon: int, max_points: int | None = None) -> int:
 
 
 def require_whole(name: str, value: object, low: int, high: int | None, remedy: str | None = None) -> int:
-    """The value as an int, whatever kind of whole number it is: NumPy's and torch's are as good as Python's.
+    """The value as an int. Accepts whole numbers of Python, NumPy and torch.
 
-    Raises InvalidValueError unless it is one, within the bounds.
+    Raises InvalidValueError for anything else, and for values out of bounds.
     """
     whole = value if type(value) is int else _whole(value)
     if whole is not None and low <= whole and (high is None or whole <= high):

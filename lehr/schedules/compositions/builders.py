@@ -1,4 +1,4 @@
-"""Compositions that people ask for by name, built of the few that there are."""
+"""Builds common schedules, such as a warm-up or a change of horizon, from the basic compositions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lehr.schedules.sampling import require_whole
 
 
 def warmed_up(schedule: Schedule, fraction: float, start_lr: float = 0.0, shape: ShapeName = "linear") -> Schedule:
-    """The schedule after a climb from `start_lr` to its first rate over `fraction`, in (0, 1), of the horizon.
+    """The schedule, preceded by a climb from `start_lr` to its first rate over `fraction`, in (0, 1), of the horizon.
 
-    A family's own `warmup_fraction` does this for a family; this does it for any composition, and squeezes the
-    whole schedule into what is left. Raises InvalidScheduleError for a rate or a fraction out of bounds.
+    A family has its own `warmup_fraction` for this; this function works for any composition, and compresses the
+    whole schedule into the rest of the horizon. Raises InvalidScheduleError for a rate or a fraction out of bounds.
 
     >>> from lehr.schedules import Linear
     >>> schedule = warmed_up(Linear(start_lr=1.0, end_lr=0.0), 0.5)
@@ -30,8 +30,8 @@ def warmed_up(schedule: Schedule, fraction: float, start_lr: float = 0.0, shape:
 def change_of_horizon(schedule: Schedule, done_steps: int, horizon: int, new_horizon: int) -> Schedule:
     """The schedule of a run that trained `done_steps` of `horizon` and now takes `new_horizon` steps in all.
 
-    Over the new horizon it repeats the rates of the steps that are done, and stretches the rest of the shape
-    over the steps that are left: from the rate that step `done_steps` would have had, to end_lr.
+    The new schedule repeats the rates of the completed steps, and stretches the rest of the shape
+    over the remaining steps: from the rate that step `done_steps` would have had, to end_lr.
     Raises InvalidValueError unless 0 < done_steps < horizon - 1 and done_steps < new_horizon - 1.
 
     >>> from lehr.schedules import Linear

@@ -1,4 +1,4 @@
-"""A schedule kept within bounds."""
+"""The composition `clipped`: limits the rates of a schedule to a range."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Clipped(Changed):
     """Another schedule whose rates are kept within bounds; its momentum is left as it is.
 
-    lr(p) = min(max(schedule(p), low), high); a bound that is not given bounds nothing.
+    lr(p) = min(max(schedule(p), low), high); an omitted bound has no effect.
 
     >>> from lehr.schedules import Linear
     >>> schedule = Clipped(schedule=Linear(start_lr=1.0, end_lr=0.0), low=0.25, high=0.75)

@@ -1,4 +1,4 @@
-"""What schedules made of other schedules share."""
+"""Base classes of schedules made of other schedules."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from lehr.schedules.arrays import Array
 
 MAX_DEPTH = 8
-"""How deep schedules may lie within one another."""
+"""Maximum nesting depth of schedules."""
 MAX_PARTS = 20
 PART_SCHEMA = {"type": "object", "properties": {"family": {"type": "string"}}, "required": ["family"]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Composed(Schedule, ABC):
-    """A schedule made of other closed-form ones, which follow from its fields: so do its own rates.
+    """A schedule made of other closed-form schedules, from which its `start_lr`, `end_lr` and `peak_lr` follow.
 
-    Its document holds the parts' documents. `max_lr` and `min_lr` bound its rates, and need not be reached.
-    A search draws none; a trial of one can be enqueued.
+    Its document contains the parts' documents. `max_lr` and `min_lr` bound its rates but may not be reached.
+    A search draws no compositions, but a trial of one can be enqueued.
     """
 
     searchable: ClassVar[bool] = False
     drawable: ClassVar[bool] = False
     part_field: ClassVar[str] = "schedule"
-    """The field that holds the part, or the parts."""
+    """The field that contains the part or parts."""
 
     start_lr: float = field(init=False)
     end_lr: float = field(init=False)
@@ -59,11 +59,11 @@ class Composed(Schedule, ABC):
     @property
     @abstractmethod
     def members(self) -> Sequence[Schedule]:
-        """The schedules that it is made of."""
+        """The schedules that make up this one."""
 
     @abstractmethod
     def _value(self, progress: float, which: str) -> float:
-        """The rate (`which` is lr) or the momentum (momentum) at a progress in [0, 1]."""
+        """The rate (`which` is lr) or the momentum (`which` is momentum) at a progress in [0, 1]."""
 
     @abstractmethod
     def _values(self, progress: Array, which: str) -> Array:
@@ -71,11 +71,11 @@ class Composed(Schedule, ABC):
 
     @abstractmethod
     def _value_code(self, names: Sequence[str], which: str) -> list[str]:
-        """`_value` as lines of Python, from `progress` and the functions of that name for each of the parts."""
+        """`_value` as lines of Python. They use `progress` and, for each part, the function in `names`."""
 
     @abstractmethod
     def _bounds(self) -> tuple[float, float]:
-        """Bounds of the rates, from the parts'."""
+        """Bounds of the rates, computed from those of the parts."""
 
     @property
     def max_lr(self) -> float:
@@ -95,7 +95,7 @@ class Composed(Schedule, ABC):
 
     @property
     def depth(self) -> int:
-        """How many schedules lie within one another here, itself included."""
+        """The nesting depth, including this schedule."""
         return 1 + max(each.depth if isinstance(each, Composed) else 1 for each in self.members)
 
     def lr_at(self, progress: float) -> float:
@@ -122,7 +122,7 @@ class Composed(Schedule, ABC):
 
     @classmethod
     def part_schema(cls) -> dict[str, Any]:
-        """The JSON Schema of the field that holds the parts; what lies in a part is checked when it is read."""
+        """The JSON Schema of the field that contains the parts; reading a part validates its contents."""
         return {**PART_SCHEMA, "description": "a closed-form schedule's document"}
 
     def _contradictions(self) -> Iterator[Fault]:
@@ -142,7 +142,7 @@ class Composed(Schedule, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Changed(Composed, ABC):
-    """Another schedule, changed."""
+    """A modified version of a single schedule."""
 
     schedule: Schedule
 
@@ -152,14 +152,14 @@ class Changed(Composed, ABC):
 
 
 def part_value(part: Schedule, progress: float, which: str) -> float:
-    """The rate or the momentum of a part, which has one."""
+    """The rate or the momentum of a part. A momentum is requested only if the part cycles it."""
     value = part.lr_at(progress) if which == "lr" else part.momentum_at(progress)
     assert value is not None
     return value
 
 
 def part_values(part: Schedule, progress: Array, which: str) -> Array:
-    """The rates or the momenta of a part, which has some."""
+    """`part_value`, element by element."""
     values = part.lr_array(progress) if which == "lr" else part.momentum_array(progress)
     assert values is not None
     return values

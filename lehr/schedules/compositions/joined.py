@@ -1,4 +1,4 @@
-"""Schedules one after the other."""
+"""The composition `joined`: runs several schedules one after the other."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Joined(Composed):
     """Goes through several schedules one after the other.
 
     With joins 0 = b0 < b1 < ... < bn = 1, of which `at` are the inner ones, part k has the progress
-    (p - bk) / (bk+1 - bk). At a join the later part begins: the rate jumps there unless the one ends where the other
-    starts. Momentum is cycled if every part cycles it.
+    (p - bk) / (bk+1 - bk). The later part begins at a join: the rate jumps there unless the earlier part ends at the
+    rate at which the later one starts. Momentum is cycled if every part cycles it.
 
     >>> from lehr.schedules import Constant, Linear
     >>> parts = (Constant(start_lr=0.5, end_lr=0.5), Linear(start_lr=1.0, end_lr=0.0))

@@ -1,4 +1,4 @@
-"""A schedule whose rates are multiplied."""
+"""The composition `scaled`: multiplies the rates of a schedule by a factor."""
 
 from __future__ import annotations
 

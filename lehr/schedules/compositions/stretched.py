@@ -1,4 +1,4 @@
-"""A stretch of a schedule over the whole horizon."""
+"""The composition `stretched`: stretches a section of a schedule over the whole horizon."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Stretched(Changed):
     """A stretch of another schedule, from one progress to another, drawn out over the whole horizon.
 
-    lr(p) = schedule(begin (1 - p) + end p). A schedule is a function of progress and keeps its shape on any horizon
-    by itself; this is for the rest of one that is already under way, on a horizon that has changed since
-    (`lehr.schedules.compositions.builders.change_of_horizon`), and for the beginning of one.
+    lr(p) = schedule(begin (1 - p) + end p). A schedule is a function of progress and keeps its shape on any horizon,
+    so that a new horizon alone does not need this. It is for the rest of a schedule whose horizon changed during
+    the training (`lehr.schedules.compositions.builders.change_of_horizon`), and for the beginning of a schedule.
 
     >>> from lehr.schedules import Linear
     >>> schedule = Stretched(schedule=Linear(start_lr=1.0, end_lr=0.0), begin=0.5)

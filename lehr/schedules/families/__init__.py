@@ -1,1 +1,1 @@
-"""The families: one file each, with formula, source and doctest."""
+"""The schedule families: one file each, with formula, source and doctest."""

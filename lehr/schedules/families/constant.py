@@ -1,4 +1,4 @@
-"""One rate throughout."""
+"""The family `constant`: the same rate at every step."""
 
 from __future__ import annotations
 

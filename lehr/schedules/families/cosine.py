@@ -1,4 +1,4 @@
-"""Half a cosine wave."""
+"""The family `cosine`: decay along half a cosine wave."""
 
 from __future__ import annotations
 

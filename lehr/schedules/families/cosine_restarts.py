@@ -1,4 +1,4 @@
-"""Cosine annealing with warm restarts."""
+"""The family `cosine_restarts`: cosine annealing with warm restarts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CosineRestarts(Shaped):
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.5, 0.75)]
     [1.0, 0.5, 0.25]
 
-    First step: start_lr. Last and beyond: end_lr, where torch's would restart once more.
+    First step: start_lr. Last and beyond: end_lr, whereas torch's scheduler would restart once more.
     """
 
     family: ClassVar[str] = "cosine_restarts"
@@ -67,7 +67,7 @@ class CosineRestarts(Shaped):
 
     @cached_property
     def _begins(self) -> list[float]:
-        """Where each cycle begins, in fractions x of what follows the rise, and the last one's end, 1."""
+        """The start of each cycle, as a fraction x of the part after the rise, and 1, the end of the last cycle."""
         c, g = self.cycles, self.cycle_growth
         lengths = [g**k for k in range(c)]
         return [sum(lengths[:k]) / sum(lengths) for k in range(c)] + [1.0]

@@ -1,4 +1,4 @@
-"""What schedules share that swing between end_lr and peak_lr several times over."""
+"""Base class of schedules that cycle between end_lr and peak_lr."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CyclicSchedule(CycledSchedule, ABC):
     """Swings along straight legs: up to peak_lr and down to end_lr, `cycles` times.
 
     The first rise starts at start_lr and takes 1 / (2 cycles) of the horizon, or `warmup_fraction`
-    where that is above 0; `warmup_shape` shapes it. The 2 cycles - 1 legs that follow are of one
+    if that is above 0; `warmup_shape` is its shape. The 2 cycles - 1 legs that follow have the same
     length and alternate between down and up.
     """
 
@@ -26,13 +26,13 @@ class CyclicSchedule(CycledSchedule, ABC):
         return self.warmup_fraction or 1 / (2 * self.cycles)
 
     def _leg(self, progress: float) -> tuple[float, float]:
-        """The leg, counted from 0, that a progress after the rise lies on, and how much of it is done, in [0, 1)."""
+        """The leg of a progress after the rise, counted from 0, and the completed fraction of the leg, in [0, 1)."""
         way = self._after_rise(progress) * (2 * self.cycles - 1)
         leg = floor(way)
         return leg, way - leg
 
     def _height(self, progress: float) -> tuple[float, float]:
-        """The cycle, counted from 0, and how far above its troughs it is, 1 at its crest."""
+        """The cycle, counted from 0, and the height in it, from 0 in a trough to 1 at the crest."""
         leg, z = self._leg(progress)
         return (leg + 1) // 2, where(leg % 2 == 1, z, 1 - z)
 

@@ -1,4 +1,4 @@
-"""A cyclical rate whose swing shrinks with every step."""
+"""The family `exp_range`: a cyclical rate whose swing shrinks with every step."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class ExpRange(CyclicSchedule):
     """Swings along straight legs between end_lr and an envelope that falls from peak_lr by equal factors.
 
     The legs are those of `triangular`. With d = `swing_decay` and h in [0, 1] the height on a leg:
-    lr = end + (peak - end) h d^p. The first rise shrinks like the rest: with z in [0, 1) the part of it done, its
-    distance to the line from start to end is multiplied by d^p too. So peak_lr bounds the rate, and the first
-    crest is at end + (peak - end) d^p: torch's CyclicLR with the gamma d^(1 / (horizon - 1)).
+    lr = end + (peak - end) h d^p. The first rise shrinks too: d^p also multiplies its distance to the line from
+    start to end. So peak_lr bounds the rate, and the first crest is at end + (peak - end) d^p, as in torch's
+    CyclicLR with the gamma d^(1 / (horizon - 1)).
 
     >>> schedule = ExpRange(start_lr=0.0, peak_lr=1.0, end_lr=0.0, cycles=1, swing_decay=0.25)
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.5, 0.75)]
     [0.0, 0.5, 0.176777]
 
-    First step: start_lr. Last and beyond: end_lr, which is every trough's rate too.
+    First step: start_lr. Last and beyond: end_lr, which is also the rate of every trough.
     """
 
     family: ClassVar[str] = "exp_range"

@@ -1,4 +1,4 @@
-"""Equal factors in equal times."""
+"""The family `exponential`: a decay by the same factor at each step."""
 
 from __future__ import annotations
 

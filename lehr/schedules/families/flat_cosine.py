@@ -1,4 +1,4 @@
-"""Flat, then half a cosine wave."""
+"""The family `flat_cosine`: flat, then half a cosine wave."""
 
 from __future__ import annotations
 

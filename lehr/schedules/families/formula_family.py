@@ -1,4 +1,4 @@
-"""What every family is: a formula, drawn through the schedule's levels."""
+"""Base class of all families: evaluates the family's formula, with any rise before it, for rates and momenta."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Frame(NamedTuple):
-    """What a curve is drawn in: its levels, the part of the horizon that it rises in, and its limits."""
+    """The levels of a curve, the fraction of the horizon in which it rises, and its limits."""
 
     levels: Levels
     rise: float
@@ -26,30 +26,29 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Shaped(Schedule, ABC):
-    """A schedule of a family: its body leads from the top, which a rise may reach first, to the last level."""
+    """A schedule of a family: an optional rise to the top level, then a body from there to the last level."""
 
     @abstractmethod
     def _body(self, progress: float, levels: Levels) -> float:
-        """The value after the rise, at progress in [rise_fraction, 1), on its way from the top to the last level.
+        """The value after the rise, at a progress in [rise_fraction, 1), between the top and the last level.
 
-        It is called with a float, or with an array of them: written with operators and `elementwise`
-        alone, it does for both.
+        Called with a float or an array: an implementation that uses only operators and `elementwise` works for both.
         """
 
     @abstractmethod
     def _body_code(self, levels: Levels) -> list[str]:
-        """`_body` for one float as lines of Python that set `value` from `progress` and, after the rise, x."""
+        """`_body` for a float, as lines of Python that set `value` from `progress` and x."""
 
     def _rise(self, z: float, levels: Levels) -> float:
-        """The value of the rise where z in [0, 1) of it is done; for arrays too."""
+        """The value at the fraction z in [0, 1) of the rise; also for arrays."""
         return SHAPES[self.warmup_shape](levels.first, levels.top, z)
 
     def _rise_code(self, levels: Levels) -> list[str]:
-        """`_rise` for one float as lines of Python that set `value` from x, its z."""
+        """`_rise` for a float, as lines of Python that set `value` from x, which stands for z."""
         return [f"value = {interpolation.code(self.warmup_shape, levels.first, levels.top)}"]
 
     def _limits(self, levels: Levels) -> tuple[float, float]:
-        """The lowest and the highest value that the curve through these levels may take."""
+        """The lowest and the highest possible value of the curve through these levels."""
         return min(levels), max(levels)
 
     @property
@@ -71,7 +70,7 @@ class Shaped(Schedule, ABC):
         return None if levels is None else self._through_array(progress, levels)
 
     def _after_rise(self, progress: float) -> float:
-        """How much of what follows the rise is done, in [0, 1]."""
+        """The completed fraction of the part after the rise, in [0, 1]."""
         return (progress - self.rise_fraction) / (1 - self.rise_fraction)
 
     @cached_property
@@ -82,7 +81,7 @@ class Shaped(Schedule, ABC):
         return Frame(levels, self.rise_fraction, *self._limits(levels))
 
     def _through(self, progress: float, frame: Frame) -> float:
-        """The schedule's curve drawn through three levels: rates, or the momenta that mirror them."""
+        """The value of the curve through the frame's levels: a rate, or the momentum that mirrors it."""
         levels, rise, low, high = frame
         progress = known(progress)
         if progress <= 0:
@@ -97,7 +96,7 @@ class Shaped(Schedule, ABC):
         _, rise, low, high = self._frame(levels)
         values = progress * 0.0 + levels.top
         rises, falls = progress < rise, (progress >= rise) & (progress < 1)
-        # Arrays pass for floats here: see `_body`.
+        # `_body` and `_rise` accept arrays, though they are typed for floats.
         if rises.any():
             values[rises] = self._rise(progress[rises] / rise, levels)  # type: ignore[arg-type]
         if falls.any():

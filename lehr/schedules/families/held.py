@@ -1,4 +1,4 @@
-"""What schedules share that hold the top for a time before they fall."""
+"""Base class of schedules that hold the top before they fall."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HeldSchedule(Shaped, ABC):
         return name != "hold_fraction" or 1 - rise_fraction - value > 0
 
     def _fallen(self, progress: float) -> float:
-        """z, how much of the fall is done, in [0, 1)."""
+        """z, the completed fraction of the fall, in [0, 1)."""
         held = self.rise_fraction + self.hold_fraction
         return maximum((progress - held) / (1 - self.rise_fraction - self.hold_fraction), 0.0)
 

@@ -1,4 +1,4 @@
-"""What schedules share that fall with an inverse power of time."""
+"""Base class of schedules that decay with an inverse power of time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from lehr.schedules.interpolation import Levels
 from lehr.schedules.parameters import parameter
 
 TINY = 2.0**-1022
-"""Keeps a root or quotient of two rates a float apart from 0, where their ratio is too small for one."""
+"""Keeps a root or quotient of two rates above 0 if their ratio underflows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InverseSchedule(Shaped, ABC):
-    """Falls as (1 + t/τ)^-q from the top, t being the time since the rise, and is at end_lr at the last step.
+    """Falls as (1 + t/τ)^-q from the top to end_lr at the last step, where t is the time since the rise.
 
-    Two rates and the power q fix τ: without `timescale` the curve is the pure inverse power through both. With a
-    `timescale` τ, in parts of the horizon, the inverse power of that τ is shifted and scaled to meet both.
+    The two rates and the power q determine τ: without `timescale` the curve is the pure inverse power through both.
+    With a `timescale` τ, as a fraction of the horizon, the inverse power of that τ is shifted and scaled to meet both.
     """
 
     inverse_power: ClassVar[float]
-    """q."""
+    """The exponent q."""
 
     timescale: float | None = parameter(
         "float",
@@ -46,7 +46,7 @@ class InverseSchedule(Shaped, ABC):
         return end + (top - end) * ((past - least) / (1 - least))  # type: ignore[no-any-return]
 
     def _ratio(self, levels: Levels) -> float:
-        """(end/top)^(1/q), at which the sum under the power starts; the momentum's may exceed 1."""
+        """(end/top)^(1/q), from which a = 1/ratio - 1 follows; that of the momentum may exceed 1."""
         return float((levels.last / levels.top) ** (1 / self.inverse_power))
 
     def _least(self) -> float:

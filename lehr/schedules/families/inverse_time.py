@@ -1,4 +1,4 @@
-"""One over time."""
+"""The family `inverse_time`: decay as one over time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class InverseTime(InverseSchedule):
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.25, 1)]
     [1.0, 0.5, 0.2]
 
-    First step: start_lr. Last and beyond: end_lr; without a timescale it is above 0.
+    First step: start_lr. Last and beyond: end_lr, which must be above 0 without a timescale.
     """
 
     family: ClassVar[str] = "inverse_time"

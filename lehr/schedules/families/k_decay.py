@@ -1,4 +1,4 @@
-"""A decay whose time is bent by a power."""
+"""The family `k_decay`: a cosine or polynomial decay in a power of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explore, then exploit."""
+"""The family `knee`: holds the top rate to explore, then decays linearly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Knee(HeldSchedule):
     """Explores at the top for a time, then falls along a straight line to end_lr.
 
     With w = `warmup_fraction`, h = `hold_fraction` and z = max(0, (p - w - h) / (1 - w - h)):
-    lr(z) = top (1 - z) + end z. WSD with a linear cooldown is the same curve, counted from its end.
+    lr(z) = top (1 - z) + end z. WSD with a linear cooldown is the same curve, defined by the length of its fall.
 
     >>> schedule = Knee(start_lr=1.0, end_lr=0.0, hold_fraction=0.5)
     >>> [schedule.lr_at(p) for p in (0, 0.5, 0.75)]

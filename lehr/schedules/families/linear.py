@@ -1,4 +1,4 @@
-"""A straight line."""
+"""The family `linear`: linear decay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What schedules share that rise to a peak by themselves and may swing momentum against the rate."""
+"""Base class of schedules that rise to a peak without a warm-up and may cycle momentum against the rate."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lehr.schedules.parameters import parameter
 class CycledSchedule(Shaped, ABC):
     """Rises from start_lr to peak_lr by itself, and may cycle momentum against the rate.
 
-    The momentum is drawn by the rate's own formula through other levels: `max_momentum` where the rate
-    is lowest, `base_momentum` at its peak. Without the two, momentum is left alone.
+    The momentum follows the rate's formula through other levels: `max_momentum` where the rate
+    is lowest, `base_momentum` at its peak. Without these two fields, the schedule does not change momentum.
     """
 
     climbs: ClassVar[bool] = True

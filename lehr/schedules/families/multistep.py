@@ -1,4 +1,4 @@
-"""Equal drops at chosen times."""
+"""The family `multistep`: drops by equal factors at chosen times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lehr.schedules.interpolation import Levels
 from lehr.schedules.parameters import parameter
 
 PRESETS = ((0.5, 0.75), (0.3, 0.6, 0.8), (0.6, 0.8), (0.33, 0.67), (0.8,))
-"""Where published recipes drop: half and three quarters (ResNet on CIFAR), 30/60/80 (Wide ResNet), thirds."""
+"""Milestones of published recipes: half and three quarters (ResNet on CIFAR), 30/60/80 (Wide ResNet), thirds."""
 
 
 @dataclass(frozen=True, kw_only=True)

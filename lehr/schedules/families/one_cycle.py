@@ -1,4 +1,4 @@
-"""One rise, one fall."""
+"""The family `one_cycle`: one rise and one fall."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class OneCycle(CycledSchedule):
     """Rises from start_lr to peak_lr, then anneals to end_lr: one cycle, whose rise is its warm-up.
 
     Over the first `warmup_fraction` w of the horizon the rate climbs by `warmup_shape`; then, with
-    x = (p - w) / (1 - w), lr(x) = end + (peak - end) (1 + cos πx) / 2, or a straight line where
+    x = (p - w) / (1 - w), lr(x) = end + (peak - end) (1 + cos πx) / 2, or a straight line if
     `anneal` is linear. With three `phases` the fall from the peak ends at start_lr, at p = 2w, and a
-    third phase of the same shape leads from there to end_lr; w is at most 1/2 then, where the third phase is the
-    last step alone. Momentum, if cycled, falls to base_momentum and rises again, and stays there in a third phase.
+    third phase of the same shape leads from there to end_lr; w is then at most 1/2, at which the third phase is
+    only the last step. Momentum, if cycled, falls to base_momentum, rises again, and is constant in a third phase.
 
     >>> schedule = OneCycle(start_lr=0.04, peak_lr=1.0, end_lr=0.0, warmup_fraction=0.5)
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.5, 0.75)]

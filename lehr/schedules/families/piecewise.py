@@ -1,4 +1,4 @@
-"""Free form: rates at knots, and a line or a smooth curve between them."""
+"""The family `piecewise`: rates at knots, with straight lines or a smooth curve between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adaptive schedule: a rate that drops when a metric stops improving."""
+"""The family `plateau`, the adaptive schedule: its rate drops when a metric stops improving."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lehr.schedules.parameters import parameter
 class Plateau(Shaped):
     """Multiplies the rate by a factor, down to end_lr, whenever a metric has stopped improving.
 
-    It depends on the metric: after any warm-up no progress alone has a rate, and `lr_at`, curves and previews
-    refuse it. `PlateauState(plateau)` has the rates of a training, from its metrics. lehr's workers step it
-    with the `metric` of each report.
+    After any warm-up the rate depends on the metric, not on progress alone, so that `lr_at`, curves and previews
+    raise an error. `PlateauState(plateau)` computes the rates of a training from its metrics. lehr's workers step
+    it with the `metric` of each report.
 
-    After more than `patience` evaluations in a row that are not better than the best one, lr becomes
-    max(factor lr, end_lr); the next `cooldown` evaluations count for nothing. A metric is better if it is beyond
-    the best by `threshold`, relative to the best or absolute. A drop of `least_drop` or less is left out.
+    After more than `patience` consecutive evaluations that are not better than the best one, lr becomes
+    max(factor lr, end_lr), and the next `cooldown` evaluations are ignored. A metric is better if it improves on
+    the best by `threshold`, relative to the best or absolute. Drops of `least_drop` or less are skipped.
 
     >>> from lehr.schedules.families.plateau_state import PlateauState
     >>> state = PlateauState(Plateau(start_lr=1.0, end_lr=0.05, factor=0.1, patience=1))
     >>> [state.step(loss) for loss in (0.9, 0.9, 0.9, 0.8, 0.8, 0.8)]
     [1.0, 1.0, 0.1, 0.1, 0.1, 0.05]
 
-    First step: start_lr. Last and beyond: end_lr or, as the metric goes, any rate above it.
+    First step: start_lr. Last and beyond: end_lr or, depending on the metric, a rate above it.
     """
 
     family: ClassVar[str] = "plateau"
@@ -67,7 +67,7 @@ class Plateau(Shaped):
     least_drop: float = parameter("float", "how small a drop is not worth making", default=1e-8, low=0.0)
 
     def is_better(self, metric: float, best: float | None) -> bool:
-        """Whether a metric is better than the best one so far by the threshold; one that is not a number never is."""
+        """Whether a metric improves on the best one so far by the threshold; NaN never does."""
         if metric != metric:
             return False
         if best is None:
@@ -79,7 +79,7 @@ class Plateau(Shaped):
         return metric > bound
 
     def lr_at(self, progress: float) -> float:
-        """The rate of the warm-up. Raises InvalidScheduleError for any other progress than the first step's."""
+        """The rate during the warm-up. Raises InvalidScheduleError after it, except at the first step."""
         if known(progress) > 0 and progress >= self.rise_fraction:
             self.require_closed_form()
         return super().lr_at(progress)

@@ -1,4 +1,4 @@
-"""Where a training with an adaptive schedule stands."""
+"""The state of an adaptive schedule during a training."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ FIELDS = {"lr", "best", "bad_evaluations", "cooling"}
 
 
 class PlateauState:
-    """The rate of a training whose metric decides it, and what it remembers of the metric.
+    """The rate of a training with a `plateau` schedule, and the history of the metric that decides it.
 
-    `state_dict` is JSON-able; a state that loaded it goes on exactly as the one that wrote it would have.
+    `state_dict` can be written as JSON; a state that loads it continues exactly where the original stopped.
     """
 
     def __init__(self, plateau: Plateau) -> None:
         self.plateau = plateau
         self.lr = plateau.levels.top
-        """The rate after the warm-up, as the metrics so far have it."""
+        """The rate after the warm-up, given the metrics so far."""
         self.best: float | None = None
         self.bad_evaluations = 0
         self.cooling = 0
@@ -41,7 +41,7 @@ class PlateauState:
         return self.lr
 
     def lr_at(self, progress: float) -> float:
-        """The rate at a progress: the warm-up's, and after it the one that the metrics so far have led to."""
+        """The rate at a progress: the warm-up's, and after it the rate that follows from the metrics so far."""
         in_warmup = progress < self.plateau.rise_fraction
         return self.plateau.lr_at(progress) if in_warmup else self.lr
 
@@ -49,7 +49,7 @@ class PlateauState:
         return {"lr": self.lr, "best": self.best, "bad_evaluations": self.bad_evaluations, "cooling": self.cooling}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state. Raises InvalidValueError, and changes nothing, unless `state_dict` can have made it."""
+        """Restores a state. Raises InvalidValueError, and changes nothing, if `state_dict` cannot have produced it."""
         faults = [*_missing(state), *self._wrong(state)]
         if faults:
             raise InvalidValueError(faults)

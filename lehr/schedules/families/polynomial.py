@@ -1,4 +1,4 @@
-"""A power of what is left of the horizon."""
+"""The family `polynomial`: decay with a power of the remaining horizon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold, then fall with a power: the family that holds several others."""
+"""The family `power`: a hold, then a polynomial decay; it includes several other families."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Power(HeldSchedule):
     """Holds the top for a time, then falls with a power of what is left, to end_lr.
 
     With w = `warmup_fraction`, h = `hold_fraction` and z = max(0, (p - w - h) / (1 - w - h)):
-    lr(z) = end + (top - end) (1 - z)^power. Points of it are `constant` (end = top), `linear` (h = 0, power = 1),
+    lr(z) = end + (top - end) (1 - z)^power. Special cases are `constant` (end = top), `linear` (h = 0, power = 1),
     `polynomial` (h = 0), `knee` and `wsd` with a linear cooldown (power = 1). In the model of the second source the
     best schedule of a fixed horizon is one of its shapes: on easy tasks a power decay to 0 without a hold,
     (1 - z)^(2β - 1) for a capacity exponent β > 1; on hard ones a long hold before a short decay.

@@ -1,4 +1,4 @@
-"""The reflected exponential."""
+"""The family `rex`: the reflected exponential decay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lehr.schedules.parameters import parameter
 class Rex(Shaped):
     """Falls slowly at first and ever faster towards the end, to end_lr.
 
-    lr(x) = end + (top - end) (1 - x) / (1 - bend x). A bend of 1/2 is the paper's, one of 0 a straight line.
+    lr(x) = end + (top - end) (1 - x) / (1 - bend x). The paper's bend is 1/2; a bend of 0 gives a straight line.
 
     >>> schedule = Rex(start_lr=1.0, end_lr=0.0)
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.5, 1)]

@@ -1,4 +1,4 @@
-"""Equal drops at equal intervals."""
+"""The family `step`: drops by equal factors at equal intervals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lehr.schedules.parameters import parameter
 class Step(Shaped):
     """Drops by equal factors at equal intervals, down to end_lr.
 
-    lr(x) = top^(1 - k/d) end^(k/d), where d is `drops` and k counts the drops done: the i-th, of d,
-    comes at x = i / (d + 1), which belongs to the lower rate.
+    lr(x) = top^(1 - k/d) end^(k/d), where d is `drops` and k is the number of drops so far: drop i of d
+    is at x = i / (d + 1), which already has the lower rate.
 
     >>> schedule = Step(start_lr=1.0, end_lr=0.01, drops=2)
     >>> [schedule.lr_at(p) for p in (0, 0.5, 1)]
@@ -40,7 +40,7 @@ class Step(Shaped):
         return interpolation.exponential(levels.top, levels.last, done / self.drops)
 
     def _bounds(self) -> list[float]:
-        """Where the rate drops, in fractions x of what follows the rise."""
+        """The positions of the drops, as fractions x of the part after the rise."""
         return [k / (self.drops + 1) for k in range(1, self.drops + 1)]
 
     def _body_code(self, levels: Levels) -> list[str]:

@@ -1,4 +1,4 @@
-"""Part of a hyperbolic tangent."""
+"""The family `tanh`: decay along part of a hyperbolic tangent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Tanh(Shaped):
     """Falls along the part of a hyperbolic tangent from `lower` to `upper`, to end_lr.
 
     lr(x) = end + (top - end) (tanh u - tanh s) / (tanh u - tanh l) with s = l + (u - l) x, l and u being lower and
-    upper. The paper has (1 - tanh s) / 2 instead, which starts short of the top and ends above end_lr, by 0.25% of
-    the way where upper is 3: here both ends are met.
+    upper. The paper has (1 - tanh s) / 2 instead, which starts below the top and ends above end_lr, by 0.25% of
+    top - end if upper is 3; this formula meets both ends.
 
     >>> schedule = Tanh(start_lr=1.0, end_lr=0.0, lower=-3.0, upper=3.0)
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.5, 0.75)]

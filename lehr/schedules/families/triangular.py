@@ -1,4 +1,4 @@
-"""A cyclical rate of straight lines."""
+"""The family `triangular`: a cyclical rate along straight lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Triangular(CyclicSchedule):
     """Swings along straight lines: up to peak_lr and down to end_lr, `cycles` times.
 
     The first rise starts at start_lr and takes 1 / (2 cycles) of the horizon, or `warmup_fraction`
-    where that is above 0; `warmup_shape` shapes it. The 2 cycles - 1 legs that follow are of one
+    if that is above 0; `warmup_shape` is its shape. The 2 cycles - 1 legs that follow have the same
     length and alternate: with z in [0, 1) the fraction of a leg, lr(z) = peak (1 - z) + end z on
     the way down, end (1 - z) + peak z on the way up.
 
@@ -24,7 +24,7 @@ class Triangular(CyclicSchedule):
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.25, 0.625)]
     [0.1, 1.0, 0.5]
 
-    First step: start_lr. Last and beyond: end_lr, which is every trough's rate too.
+    First step: start_lr. Last and beyond: end_lr, which is also the rate of every trough.
     """
 
     family: ClassVar[str] = "triangular"

@@ -1,4 +1,4 @@
-"""A cyclical rate whose swing is halved with each cycle."""
+"""The family `triangular2`: a cyclical rate whose swing is halved with each cycle."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Triangular2(CyclicSchedule):
     """Swings along straight lines between end_lr and crests of half the height each cycle, `cycles` times.
 
     The first rise starts at start_lr, reaches peak_lr and takes 1 / (2 cycles) of the horizon, or
-    `warmup_fraction` where that is above 0; `warmup_shape` shapes it. The 2 cycles - 1 legs that follow are of
-    one length; the crest of cycle k of 0.. is at end + (peak - end) / 2^k. With h in [0, 1] the height on a
-    leg: lr = end + (peak - end) h / 2^k.
+    `warmup_fraction` if that is above 0; `warmup_shape` is its shape. The 2 cycles - 1 legs that follow have the
+    same length. The crest of cycle k, counted from 0, is at end + (peak - end) / 2^k. With h in [0, 1] the height
+    on a leg: lr = end + (peak - end) h / 2^k.
 
     >>> schedule = Triangular2(start_lr=0.1, peak_lr=1.0, end_lr=0.0, cycles=2)
     >>> [round(schedule.lr_at(p), 6) for p in (0, 0.25, 0.75)]
     [0.1, 1.0, 0.5]
 
-    First step: start_lr. Last and beyond: end_lr, which is every trough's rate too.
+    First step: start_lr. Last and beyond: end_lr, which is also the rate of every trough.
     """
 
     family: ClassVar[str] = "triangular2"

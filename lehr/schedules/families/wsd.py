@@ -1,4 +1,4 @@
-"""Warm-up, stable, decay."""
+"""The family `wsd`: warm-up, stable, decay."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Wsd(Shaped):
 
     def _body(self, progress: float, levels: Levels) -> float:
         fallen = progress - (1 - self.cooldown_fraction)
-        # Where the cooldown begins, sqrt would make 1e-8 of the 1e-16 that rounding leaves.
+        # At the start of the cooldown, sqrt would turn a rounding error of 1e-16 into 1e-8.
         z = where(fallen > JUMP_SLACK, maximum(fallen, 0.0) / self.cooldown_fraction, 0.0)
         if self.cooldown == "exponential":
             return exponential(levels.top, levels.last, z)
