@@ -1,1 +1,1 @@
-"""Finding the schedule that is nearest to given rates."""
+"""Finds the schedules that best fit given rates."""

@@ -1,4 +1,4 @@
-"""Which schedule a list of rates is: the nearest of each family, the nearest family first."""
+"""Identifies the schedule behind a list of rates: the best fit of each family, the likeliest family first."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from lehr.schedules.registry import FAMILIES
 from lehr.schedules.sampling import MAX_CURVE_POINTS, spaced_steps
 
 FITTED_POINTS = 97
-"""How many rates a family is fitted to."""
+"""Number of rates that a family is fitted to."""
 CHECKED_POINTS = 2000
-"""How many rates the errors are taken over."""
+"""Number of rates that the errors are computed over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A schedule that may have made some rates, and by how much its own differ from them.
+    """A schedule that may have produced the given rates, and its errors.
 
-    The errors are differences of rates relative to the highest rate given: the largest, and the root of the mean
-    square. `parameters` counts what was free to be fitted.
+    The errors are the largest and the root-mean-square difference, relative to the highest given rate.
+    `parameters` is the number of fitted parameters.
     """
 
     schedule: Schedule
@@ -39,11 +39,11 @@ class Candidate:
 
 
 def fit(rates: Iterable[float], families: Sequence[str] | None = None) -> tuple[Candidate, ...]:
-    """The schedules nearest to the rates at all steps of a training, one of each family, the likeliest first.
+    """The schedules nearest to the rates at all steps of a training, one for each family, the likeliest first.
 
-    `rates`: 2 or more, at evenly spaced steps, the first and the last of the training among them; finite, not
-    negative, and not all 0. `families`: those to try, by default all whose parameters a search could draw.
-    A family with fewer parameters goes before one that is nearer only by as much as more parameters would be anyway.
+    `rates`: 2 or more, at evenly spaced steps that include the first and the last of the training; finite, not
+    negative, and not all 0. `families`: those to try, by default all from which a search could draw.
+    A family with fewer parameters ranks first if additional parameters explain no more than noise would.
     Raises InvalidValueError for other rates and unknown families.
 
     >>> from lehr.schedules import Cosine

@@ -1,8 +1,8 @@
-"""The schedule of one family that is nearest to some rates.
+"""Finds the schedule of a family that is nearest to given rates.
 
-First many guesses of the family's own parameters are tried with the levels and the rise that can be read off the
-rates. The best of each combination of choices and counts is improved a little with the simplex method, and the best of
-those further: the shape alone, then everything together.
+It first tries many guesses of the family's own parameters, with the levels and the rise that `Observed` reads off the
+rates. It improves the best guess for each combination of choices and counts a little with the simplex method, and the
+best of these further: first the shape alone, then levels and shape together.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from lehr.schedules.parameters import Parameter, parameter_of
 COMMON = ("start_lr", "end_lr", "peak_lr", "warmup_fraction", "warmup_shape")
 MOMENTA = ("base_momentum", "max_momentum")
 EXACT = 1e-18
-"""A mean square, relative to the highest rate's, that leaves nothing to improve."""
+"""A mean square error, relative to the square of the highest rate, that needs no improvement."""
 NEGLIGIBLE = 1e-14
-"""A mean square below which a better one says nothing: printed rates have fewer digits."""
+"""A mean square error below which differences mean nothing: printed rates have fewer digits."""
 COARSE = 3
-"""How many rates there are to each one that guesses are compared with."""
+"""Guesses are compared with every third rate."""
 KINDS = 16
-"""How many combinations of choices and counts are improved a little."""
+"""Number of combinations of choices and counts that are improved a little."""
 HIGHEST = 1000.0
-"""How many times higher than the rates a curve's own top may be looked for."""
+"""Upper bound of a curve's top, relative to the highest rate."""
 GUESSES = 4
-"""How many of those are improved further."""
+"""Number of these that are improved further."""
 LITTLE, FURTHER = 25, 80
-"""Evaluations for each number that is improved."""
+"""Evaluations for each parameter that is improved."""
 
 
 Guess = dict[str, Any]
 Tried = tuple[float, Guess]
-"""A guess after its error."""
+"""The error of a guess, and the guess."""
 Axis = tuple[str, float, float, bool]
-"""A number to improve: its name, its bounds, and whether its logarithm is what is varied."""
+"""A parameter to improve: its name, its bounds, and whether its logarithm is varied."""
 
 
 def nearest(family: type[Schedule], observed: Observed) -> tuple[Schedule, int] | None:
-    """The family's schedule likeliest to have made the rates, and how many parameters it took; None where none fits.
+    """The family's likeliest schedule for the rates, and its number of parameters; None if none fits.
 
-    It has a rise only if that brings it nearer by more than the rise's own parameters would anyway.
+    It has a rise only if that improves the fit by more than the rise's additional parameters would in any case.
     """
     guesses = list(_guesses(family, observed))
     variants = [[guess for guess in guesses if (guess["warmup_fraction"] > 0) == rises] for rises in (False, True)]
@@ -66,7 +66,7 @@ def score(mean_square: float, parameters: int, points: int) -> float:
 
 
 def _nearest(family: type[Schedule], observed: Observed, guesses: Sequence[Guess]) -> tuple[float, Guess, int] | None:
-    """The best guess after improving the promising ones, its error, and how many parameters it has."""
+    """The error of the best guess after improving the promising ones, the guess, and its number of parameters."""
     tried = _promising(family, observed, guesses)
     if not tried:
         return None
@@ -82,12 +82,12 @@ def _nearest(family: type[Schedule], observed: Observed, guesses: Sequence[Guess
 
 
 def _count(value: object) -> int:
-    """How many parameters a choice, a count or a list is."""
+    """Number of parameters that a choice, a count or a list counts as."""
     return len(value) if isinstance(value, tuple) else 1
 
 
 def _promising(family: type[Schedule], observed: Observed, guesses: Sequence[Guess]) -> list[Tried]:
-    """The best guesses, each the best of its choices and counts, after their errors; none where nothing fits."""
+    """The best guesses with their errors, each the best for its choices and counts; empty if nothing fits."""
     stride = COARSE if len(observed.heights) > 10 * COARSE else 1
     best: dict[tuple[Any, ...], Tried] = {}
     for guess in guesses:
@@ -109,7 +109,7 @@ def _first(tried: Tried) -> float:
 
 
 def _guesses(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
-    """Guesses: every combination of a rise and coarse values of the family's own parameters."""
+    """Yields every combination of a rise and coarse values of the family's own parameters."""
     own = {each.name: parameter_of(each) for each in fields(family) if each.name not in (*COMMON, *MOMENTA)}
     grids = {name: _grid(name, parameter, observed) for name, parameter in own.items()}
     restarts = "cycle_growth" in grids
@@ -117,7 +117,7 @@ def _guesses(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
         grids = {}
     if "timescale" in grids:
         grids["timescale"] = [None, *grids["timescale"]]
-    if "curve_shape" in grids:  # the polynomial alone has the power
+    if "curve_shape" in grids:  # only the polynomial shape uses the power
         grids["power"] = [1.0]
     for rise in _rises(family, observed):
         combined = [dict(zip(grids, values, strict=True)) for values in itertools.product(*grids.values())]
@@ -127,7 +127,7 @@ def _guesses(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
 
 
 def _top(observed: Observed, guess: Mapping[str, Any]) -> float:
-    """The top of a curve whose highest rate is 1: above it, where its swing shrinks from the first step on."""
+    """The top of a curve whose highest rate is 1. It is above 1 if the swing shrinks from the first step on."""
     if "swing_decay" not in guess:
         return 1.0
     crest = guess["warmup_fraction"] or 1 / (2 * guess["cycles"])
@@ -137,7 +137,7 @@ def _top(observed: Observed, guess: Mapping[str, Any]) -> float:
 
 
 def _rises(family: type[Schedule], observed: Observed) -> Iterator[Guess]:
-    """How the curve may begin: at its top, or by a rise of the likeliest shape."""
+    """Yields possible beginnings of the curve: at its top, or with a rise of the likeliest shapes."""
     first = observed.heights[0]
     declared = {each.name: each for each in fields(family)}
     if not family.climbs:
@@ -181,7 +181,7 @@ def _grid(name: str, parameter: Parameter, observed: Observed) -> list[Any]:
 
 
 def _axes(family: type[Schedule], guess: Guess) -> dict[str, list[Axis]]:
-    """The numbers that shape the curve, and those that are its levels."""
+    """The parameters to improve: those of the curve's shape, and its levels."""
     shape: list[Axis] = []
     for each in fields(family):
         parameter, value = parameter_of(each), guess.get(each.name)
@@ -202,7 +202,7 @@ def _axes(family: type[Schedule], guess: Guess) -> dict[str, list[Axis]]:
 def _improve(
     family: type[Schedule], observed: Observed, tried: Tried, parts: Sequence[str], *, effort: int, stride: int = 1
 ) -> Tried:
-    """The best guess that the simplex method finds on these axes, after its error."""
+    """The best guess that the simplex method finds on these axes, with its error."""
     known, guess = tried
     axes = _axes(family, guess)
     moved = [axis for part in parts for axis in axes[part]]
@@ -221,9 +221,9 @@ def _improve(
 
 
 def _rounded(family: type[Schedule], observed: Observed, tried: Tried) -> Tried:
-    """The guess with numbers of few digits, or of whole steps, wherever that brings it nearer.
+    """The guess, rounded to few digits or to whole steps wherever that improves the fit.
 
-    People choose such numbers; and a jump that is due at a step exactly must not come a step late by a last digit.
+    People choose such numbers, and a rounding error must not delay a jump by a step.
     """
     for each in _axes(family, tried[1])["shape"]:
         value, last = tried[1][each[0]], observed.steps - 1
@@ -234,7 +234,7 @@ def _rounded(family: type[Schedule], observed: Observed, tried: Tried) -> Tried:
 
 
 def _scale(value: float, axis: Axis) -> float:
-    """A first step: a fifth of the logarithm, or a twentieth of the bounds; inwards."""
+    """The initial step, inwards: 0.2 of the logarithm, or a twentieth of the range."""
     _, low, high, log = axis
     step = 0.2 if log else min(high - low, 10.0) / 20
     return step if (value * math.exp(step) if log else value + step) <= high else -step
@@ -253,7 +253,7 @@ def _error(family: type[Schedule], observed: Observed, guess: Mapping[str, Any],
 
 
 def _schedule(family: type[Schedule], observed: Observed, guess: Mapping[str, Any]) -> Schedule:
-    """The schedule of a guess, whose levels are relative to the highest rate."""
+    """The schedule of a guess. The guess has levels relative to the highest rate."""
     own = {name: value for name, value in guess.items() if not name.startswith("curve_") or name == "curve_shape"}
     top = guess["curve_top"] * observed.highest
     rises = guess["warmup_fraction"] > 0 or family.climbs

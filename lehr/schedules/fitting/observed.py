@@ -1,4 +1,4 @@
-"""What can be read off some rates before any family is tried: levels, rises, drops and restarts."""
+"""Reads levels, rises, drops and restarts off given rates, before any family is fitted."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ NEARLY = 0.97
 ALIKE = 1 - 1e-9
 RISE_POINTS = 17
 NOISY = 0.1
-"""The part of the changes after the top that go up, above which the rates are noisy rather than restarted."""
+"""If more than this fraction of the changes after the top go up, the rates are noisy and not restarted."""
 
 MAX_CYCLES = 100
 GROWTHS = 50
-"""How many growths are tried first, equal factors apart."""
+"""Number of growth factors on the initial geometric grid."""
 HALVINGS = 40
 
 
 @dataclass(frozen=True)
 class Observed:
-    """Some rates of a curve with their progress, relative to its highest rate, and what can be read off them."""
+    """A sample of a curve's rates, relative to its highest rate, with their progress and detected features."""
 
     progress: Sequence[float]
     heights: Sequence[float]
     highest: float
     steps: int
-    """How many rates there were."""
+    """Number of rates in the full curve."""
     rises: Sequence[float]
-    """Where the rise may end: the progress of the first highest rate, and of the first that is nearly as high."""
+    """Possible ends of the rise: the progress of the first highest rate, and of the first nearly as high."""
     held: float
-    """Until when the first rate, if it is the highest, stays."""
+    """The progress until which the curve holds its highest rate from the start, else 0."""
     drops: Sequence[float]
-    """The progress of each step whose rate is well below that of the step before."""
+    """The progress of each step whose rate is far below that of the step before."""
     restarts: Sequence[float]
-    """Half a step before each step, after the highest rate, whose rate is well above that of the step before."""
+    """For each step after the highest rate whose rate is far above that of the step before: half a step earlier."""
     restarted: Sequence[float]
-    """The heights of those steps."""
+    """The relative rates at the restarts."""
 
     @classmethod
     def of(cls, rates: Sequence[float], points: int) -> Observed:
-        """So many of the rates, evenly spaced, and more of the rise, which may be short, and around each jump."""
+        """Samples `points` evenly spaced rates, and additional ones in the rise, which may be short, and at jumps."""
         last, highest = len(rates) - 1, max(rates)
         top = max(range(len(rates)), key=rates.__getitem__)
         near = next(step for step, rate in enumerate(rates) if rate >= NEARLY * highest)
@@ -65,11 +65,11 @@ class Observed:
         )
 
     def height(self, progress: float) -> float:
-        """That of the first rate at or after a progress in [0, 1]."""
+        """The relative rate at the first sampled step at or after a progress in [0, 1]."""
         return self.heights[bisect_left(self.progress, progress)]
 
     def error(self, schedule: Schedule, stride: int = 1) -> float:
-        """The mean square of the differences, relative to the highest rate's, at every so many of the rates."""
+        """The mean square error at every `stride`-th rate, relative to the square of the highest rate."""
         at, heights = self.progress[::stride], self.heights[::stride]
         lr_at, highest = schedule.lr_at, self.highest
         return sum((lr_at(at) / highest - height) ** 2 for at, height in zip(at, heights, strict=True)) / len(heights)
@@ -89,9 +89,9 @@ def _restarts(rates: Sequence[float], top: int, highest: float) -> list[int]:
 
 
 def cycles(observed: Observed, rise: float) -> Iterator[dict[str, float]]:
-    """Numbers of cycles after a rise, and how they may grow and decay, that explain where the restarts were seen.
+    """Yields cycle counts, growths and decays after a rise that explain the observed restarts.
 
-    The last ones may be hidden: shorter than a step, or from no higher than the end.
+    The last cycles may be invisible: shorter than a step, or starting no higher than the end.
     """
     seen = len(observed.restarts)
     decays = sorted(min(height, 1.0) ** (1 / k) for k, height in enumerate(observed.restarted, 1))
@@ -103,7 +103,7 @@ def cycles(observed: Observed, rise: float) -> Iterator[dict[str, float]]:
 
 
 def _growth(restarts: Sequence[float], rise: float, count: int) -> float:
-    """The growth in [1, 10] of so many cycles that brings their first restarts nearest to those seen."""
+    """The growth in [1, 10] for which the first restarts of `count` cycles best match the observed ones."""
 
     def error(power: float) -> float:
         lengths = [10 ** (power * k) for k in range(count)]

@@ -1,4 +1,4 @@
-"""The simplex method of Nelder and Mead 1965, doi 10.1093/comjnl/7.4.308, with its usual coefficients."""
+"""Minimizes a function with the simplex method of Nelder and Mead 1965, doi 10.1093/comjnl/7.4.308."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 Point = list[float]
 SPREAD = 1e-6
-"""How far, relatively, the values at the corners may lie apart where the search ends."""
+"""The search ends when the relative spread of the values at the corners is below this."""
 
 
 def minimize(
@@ -19,8 +19,8 @@ def minimize(
 ) -> tuple[Point, float]:
     """A point with a low value near `start`, and the value.
 
-    `scales` are the first steps along each axis. It ends after about so many `evaluations`, at a value of `enough`
-    or less, or when the values at all corners are nearly one. The function may be infinite, but not NaN.
+    `scales` are the initial steps along each axis. It ends after about `evaluations` evaluations, at a value of at
+    most `enough`, or when the values at all corners are nearly equal. The function may be infinite, but not NaN.
     """
     corners = [list(start)]
     corners += [
@@ -54,7 +54,7 @@ def minimize(
 def _at(
     function: Callable[[Sequence[float]], float], center: Sequence[float], corner: Sequence[float], way: float
 ) -> tuple[float, Point]:
-    """The point at center + way (corner - center), after its value."""
+    """The value at center + way (corner - center), and that point."""
     point = [middle + way * (each - middle) for middle, each in zip(center, corner, strict=True)]
     return function(point), point
 

@@ -1,4 +1,4 @@
-"""Schedules in the words of other frameworks: exporting to them, importing from them."""
+"""Exports schedules to other frameworks, and imports schedules from them."""
 
 from lehr.schedules.portable.export import FRAMEWORKS as FRAMEWORKS
 from lehr.schedules.portable.export import Export as Export

@@ -1,4 +1,4 @@
-"""An adaptive schedule as code: torch's ReduceLROnPlateau, and what warms up before it."""
+"""Exports an adaptive schedule as code: torch's ReduceLROnPlateau, with any warm-up before it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ WARMUP_NOTE = (
 
 
 def torch(plateau: Plateau, horizon_steps: int) -> tuple[str, str]:
-    """The code and a note. `horizon_steps` is what the warm-up is a part of."""
+    """The code and a note. The warm-up is a fraction of `horizon_steps`."""
     metric = _variable(plateau.metric)
     given = reduce_arguments(plateau)
     top, rates = plateau.levels.top, f"{plateau.levels.top!r} and down to {plateau.end_lr!r}"
@@ -121,10 +121,10 @@ def reduce_arguments(plateau: Plateau) -> dict[str, object]:
 
 
 def _variable(metric: str) -> str:
-    """The metric's name where it can stand as a variable's."""
+    """The metric's name if it is a valid variable name, else `metric`."""
     return metric if metric.isidentifier() and not keyword.iskeyword(metric) else "metric"
 
 
 def _in_docstring(metric: str) -> str:
-    """The metric's name as it is written between triple quotes."""
+    """The metric's name, escaped for a docstring."""
     return metric.replace("\\", "\\\\").replace('"', '\\"')

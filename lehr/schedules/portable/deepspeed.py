@@ -1,4 +1,4 @@
-"""A schedule in DeepSpeed's configuration."""
+"""Exports a schedule as DeepSpeed configuration."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ NOTE = "The part 'scheduler' of DeepSpeed's configuration. Its OneCycle gives al
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     """The JSON of DeepSpeed's configuration and a note. Raises CannotExpressError.
 
-    WarmupLR, WarmupDecayLR and WarmupCosineLR take the first rate of their warm-up twice and are late by
-    a step from there; OneCycle alone keeps time.
+    OneCycle is the only scheduler that can match: WarmupLR, WarmupDecayLR and WarmupCosineLR use the first rate
+    of their warm-up twice, and are a step late from there on.
     """
     if schedule.family == "constant":
         check(schedule, horizon_steps)

@@ -1,4 +1,4 @@
-"""A schedule discrete over whole steps, which is how other frameworks describe one."""
+"""Discretizes a schedule to whole steps, as other frameworks describe schedules."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ WRITTEN: Mapping[str, frozenset[str]] = {
     "one_cycle": frozenset({"anneal", "phases"}),
     "wsd": frozenset({"cooldown_fraction", "cooldown"}),
 }
-"""The families' own parameters that writers look at. Any other one must have its default.
+"""The families' own parameters that exporters support. All others must have their defaults.
 
-So a parameter that a family gains makes its exports fall back to the formula, never to wrong rates.
+So if a family gains a parameter, its exports fall back to the formula instead of producing wrong rates.
 """
 HELD = ("wsd", "flat_cosine", "knee", "power")
-"""The families that hold the top, then fall."""
+"""Families that hold the top, then fall."""
 COOLDOWNS = {"linear": "linear", "cosine": "cosine", "sqrt": "1-sqrt"}
-"""The falls after a hold that transformers and timm have, by their names there."""
+"""The cooldown shapes that transformers and timm support, with their names there."""
 MAX_COUNT = 2**31 - 1
-"""The highest step that jax and Keras count to."""
+"""The highest step number that jax and Keras support."""
 WHOLE_SLACK = 1e-9
-"""How far from a whole number of steps, relatively, a duration may lie that was meant to be one."""
+"""Relative tolerance within which a duration counts as a whole number of steps."""
 COMMON = frozenset(field.name for field in fields(Schedule))
 MOMENTA = frozenset({"base_momentum", "max_momentum"})
 
 
 class CannotExpressError(Exception):
-    """A framework's own means do not give the schedule's rates; the message says why, as a clause."""
+    """A framework's own schedules cannot produce the schedule's rates; the message is a clause with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ class Discretized:
 
     @property
     def shape(self) -> str | None:
-        """The rise's shape, None where there is none."""
+        """The shape of the rise, None if there is none."""
         return self.schedule.warmup_shape if self.rise else None
 
     def parameter(self, name: str) -> float:
-        """A number of the family's own."""
+        """A numeric parameter of the family."""
         return float(getattr(self.schedule, name))
 
     def choice(self, name: str) -> str:
-        """A choice of the family's own."""
+        """A choice parameter of the family."""
         return str(getattr(self.schedule, name))
 
     def drops(self) -> tuple[list[int], float]:
@@ -100,13 +100,13 @@ class Discretized:
         return steps, (self.end / self.top) ** (1 / len(steps))
 
     def cycles(self) -> list[int]:
-        """How many steps each cycle of warm restarts takes."""
+        """The length in steps of each cycle of warm restarts."""
         count, growth = int(self.parameter("cycles")), self.parameter("cycle_growth")
         parts = [growth**k for k in range(count)]
         return [whole(self.body * part / sum(parts), "a restart") for part in parts]
 
     def fall(self) -> tuple[str, int]:
-        """The shape of the fall after a hold, and how many steps it takes, of the families HELD."""
+        """The shape of the fall after a hold, and its length in steps, for the families HELD."""
         family = self.schedule.family
         if family == "wsd":
             return self.choice("cooldown"), whole(self.last * self.parameter("cooldown_fraction"), "the cooldown")
@@ -115,22 +115,22 @@ class Discretized:
         return "cosine" if family == "flat_cosine" else "linear" if straight else "polynomial", self.body - held
 
     def legs(self) -> list[int]:
-        """How many steps each leg after the rise takes, of a schedule that swings along straight lines."""
+        """The length in steps of each leg after the rise, for a schedule that cycles along straight lines."""
         count = 2 * int(self.parameter("cycles")) - 1
         return [whole(self.body / count, "a leg")] * count
 
 
 def discretize(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> Discretized:
-    """The schedule over whole steps, after `check`. Raises CannotExpressError also where the rise ends between two."""
+    """The schedule over whole steps, after `check`. Also raises CannotExpressError if the rise ends between steps."""
     check(schedule, horizon_steps, momentum=momentum)
     last = horizon_steps - 1
     return Discretized(schedule, last, whole(last * schedule.rise_fraction, "the rise"))
 
 
 def check(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> None:
-    """Raises CannotExpressError where the schedule says more than WRITTEN has.
+    """Raises CannotExpressError if the schedule uses parameters that are not in WRITTEN.
 
-    `momentum`: whether the writer writes momentum down too.
+    `momentum`: whether the exporter supports momentum.
     """
     require(horizon_steps > 1, "a horizon of one step has no shape")
     written = COMMON | MOMENTA | WRITTEN.get(schedule.family, frozenset())
@@ -142,7 +142,7 @@ def check(schedule: Schedule, horizon_steps: int, *, momentum: bool = False) -> 
 
 
 def whole(steps: float, what: str) -> int:
-    """The whole number that a duration in steps is. Raises CannotExpressError where it is none."""
+    """A duration in steps as a whole number. Raises CannotExpressError if it is not one."""
     nearest = round(steps)
     if abs(steps - nearest) > WHOLE_SLACK * max(1.0, steps):
         raise CannotExpressError(f"{what} takes {steps:.6g} steps, and it counts whole ones")
@@ -150,6 +150,6 @@ def whole(steps: float, what: str) -> int:
 
 
 def require(condition: bool, reason: str) -> None:
-    """Raises CannotExpressError with the reason, unless the condition holds."""
+    """Raises CannotExpressError with the reason unless the condition holds."""
     if not condition:
         raise CannotExpressError(reason)

@@ -1,4 +1,4 @@
-"""Carries a schedule to the framework that it trains in."""
+"""Exports a schedule to a training framework."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Form = Literal["own", "formula", "rates"]
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A schedule as another program reads it.
+    """An exported schedule.
 
-    `exact`: whether training with the code uses the schedule's own rate at every step, up to the
-    precision in which the framework computes. `form`: `own`, the framework's own schedule; `formula`,
-    lehr's formula as code; `rates`, the rates by step. `note` says what holds of it besides.
+    `exact`: whether training with the code uses the schedule's rate at every step, up to the
+    framework's precision. `form`: `own`, the framework's own schedule; `formula`,
+    lehr's formula as code; `rates`, the rates by step. `note`: additional remarks.
     """
 
     framework: str
@@ -46,14 +46,14 @@ class Export:
 Own = Callable[[Schedule, int], tuple[str, str]]
 """Writes the framework's own schedule and a note, or raises CannotExpressError."""
 Always = Callable[[Schedule, int], tuple[str, bool, str]]
-"""Writes code that there always is: it, whether it is exact, and a note."""
+"""Writes code that works for every schedule; returns it, whether it is exact, and a note."""
 Otherwise = Callable[[Schedule, int, str], tuple[str, bool, str]]
-"""The same for a schedule that the framework has no own one for, told the reason."""
+"""The same for a schedule that the framework's own schedules cannot express, given the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """What can be exported to: `name` as requests say it, and in words."""
+    """An export target: `name` is used in requests, `title` is for display."""
 
     name: str
     title: str
@@ -122,16 +122,16 @@ FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
 )
 
 ADAPTIVE = ("torch", "torch_builtin")
-"""The frameworks that an adaptive schedule is written for, too."""
+"""The frameworks that also support an adaptive schedule."""
 
 
 def export(schedule: Schedule, framework: str, horizon_steps: int) -> Export:
-    """The schedule as code, flags or a table for a framework; `FRAMEWORKS` names all.
+    """The schedule as code, flags or a table for one of `FRAMEWORKS`.
 
-    `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. Where the
+    `horizon_steps` is the number of optimizer steps in the training, 1 to MAX_HORIZON_STEPS. If the
     framework has no schedule with these rates, the code computes or lists the rates by step instead.
-    Raises InvalidValueError for an unknown framework or a horizon out of its bounds, InvalidScheduleError for an
-    adaptive schedule where the framework has no such one.
+    Raises InvalidValueError for an unknown framework or a horizon out of bounds, InvalidScheduleError for an
+    adaptive schedule that the framework does not support.
     """
     progress_at(0, horizon_steps)
     if framework not in ADAPTIVE:

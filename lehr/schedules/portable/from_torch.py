@@ -1,4 +1,4 @@
-"""Reads torch's configured schedulers. Nothing here imports torch: a scheduler is known by its class's name."""
+"""Imports torch's configured schedulers. Does not import torch: it recognizes a scheduler by its class name."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ LAMBDAS = {
     "_get_inverse_sqrt_schedule_lr_lambda": "inverse_sqrt",
     "_get_wsd_scheduler_lambda": "warmup_stable_decay",
 }
-"""The functions that transformers gives its LambdaLRs, and the schedules they are."""
+"""The functions in the LambdaLRs of transformers, and the names of their schedules."""
 
 
 def from_torch(scheduler: Any, horizon_steps: int) -> Schedule:
-    """The schedule whose rates a configured torch.optim.lr_scheduler gives over a horizon of optimizer steps.
+    """The schedule with the rates of a configured torch.optim.lr_scheduler over a horizon of optimizer steps.
 
-    It does not matter how far the scheduler has been stepped. LambdaLR is read where transformers made it. The rates
+    The scheduler may have been stepped already. A LambdaLR is supported if transformers made it. The rates
     of up to 100,000 steps are compared with those of a copy of the scheduler.
-    Raises InexpressibleError, with what would have to differ, for one that has no equal here.
+    Raises InexpressibleError, with the required change, if lehr has no equivalent schedule.
     """
     require_whole("horizon_steps", horizon_steps, 2, MAX_HORIZON_STEPS)
     own = getattr(scheduler, "schedule", None)
@@ -53,7 +53,7 @@ def from_torch(scheduler: Any, horizon_steps: int) -> Schedule:
 
 
 def _own(scheduler: Any, schedule: Schedule, horizon_steps: int) -> Schedule:
-    """The schedule that a lehr.torch.ScheduleLR follows."""
+    """The schedule of a lehr.torch.ScheduleLR."""
     expect("horizon_steps", horizon_steps, getattr(scheduler, "horizon_steps", horizon_steps), "Give that one.")
     factor = alike("factors", getattr(scheduler, "factors", [1.0]))
     if factor == 0:
@@ -76,7 +76,7 @@ def _reader(scheduler: object) -> Callable[[Any, float, int], Schedule]:
 
 
 def _one_rate(scheduler: Any) -> float:
-    """The rate that the scheduler scales, the same for all parameter groups."""
+    """The base rate of the scheduler, the same for all parameter groups."""
     rates = getattr(scheduler, "base_lrs", None)
     if rates is None:
         rates = [group.get("initial_lr", group["lr"]) for group in scheduler.optimizer.param_groups]
@@ -97,7 +97,7 @@ def _sequence(scheduler: Any, base: float, last: int) -> Schedule:
 
 
 def _reached_parts(scheduler: Any, last: int) -> tuple[list[Any], list[int]]:
-    """The parts whose turn comes within the horizon, and the steps at which they begin."""
+    """The parts that begin within the horizon, and the steps at which they begin."""
     milestones = list(scheduler._milestones)
     if any(step != int(step) for step in milestones) or any(b <= a for a, b in itertools.pairwise(milestones)):
         refuse("milestones", "are not increasing whole numbers", "increasing whole numbers", milestones)
@@ -111,14 +111,14 @@ def _reached_parts(scheduler: Any, last: int) -> tuple[list[Any], list[int]]:
 
 
 def _from_base(body: Schedule, base: float) -> Schedule:
-    """The schedule of a later part. Raises InexpressibleError where it begins elsewhere than the part before ended."""
+    """The schedule of a later part. Raises InexpressibleError if its first rate is not the last of the part before."""
     if not is_same(body.start_lr, base):
         refuse("schedulers", "jump where one gives way to the next", f"a part that begins at {base!r}", body.start_lr)
     return body
 
 
 def _rest(parts: list[Any], kinds: list[str], at: list[int], base: float, last: int) -> Schedule:
-    """What follows the warm-up; `at` has the steps at which the parts begin."""
+    """The schedule after the warm-up; `at` lists the steps at which the parts begin."""
     if len(parts) == 1:
         return _read(parts[0], base, last)
     if kinds == ["CosineAnnealingWarmRestarts", "ConstantLR"] and at[1] == last:
@@ -136,7 +136,7 @@ def _rest(parts: list[Any], kinds: list[str], at: list[int], base: float, last: 
 
 
 def _lambda(scheduler: Any, base: float, last: int) -> Schedule:
-    """What transformers made: a LambdaLR whose function is a partial one, with its settings as keywords."""
+    """The schedule of a LambdaLR of transformers, whose function is a `partial` with the settings as keywords."""
     function, *others = scheduler.lr_lambdas
     if any(other is not function for other in others):
         refuse("lr_lambda", "differs between parameter groups", "one function for all", "several", BY_RATES)

@@ -1,4 +1,4 @@
-"""Reads the schedules of transformers: the Trainer's arguments, and what get_scheduler makes."""
+"""Imports the schedules of transformers: from the Trainer's arguments, or by the names of get_scheduler."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lehr.schedules.sampling import MAX_HORIZON_STEPS, require_whole
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A schedule and the horizon over which it is to be discrete: `schedule.lr(step, horizon_steps)`."""
+    """A schedule and its horizon: the rate is `schedule.lr(step, horizon_steps)`."""
 
     schedule: Schedule
     horizon_steps: int
 
 
 def from_transformers(config: Any, training_steps: int | None = None) -> Imported:
-    """The schedule that the Trainer follows, from its TrainingArguments or a mapping with their names.
+    """The Trainer's schedule, from its TrainingArguments or a mapping with the same names.
 
-    Read are learning_rate, lr_scheduler_type, lr_scheduler_kwargs (an object, or one as JSON text), warmup_steps (a
-    number of steps, or below 1 a part of the training), warmup_ratio (a part of the training, where warmup_steps is
-    0) and, unless `training_steps` is given, max_steps. The Trainer ends most schedules one step after the last one
-    that it takes, so that the horizon is mostly training_steps + 1.
-    Raises InexpressibleError for a schedule that has no equal here, InvalidValueError for values out of bounds.
+    Reads learning_rate, lr_scheduler_type, lr_scheduler_kwargs (an object, or its JSON text), warmup_steps (a
+    number of steps, or below 1 a fraction of the training), warmup_ratio (a fraction of the training, if warmup_steps
+    is 0) and, unless `training_steps` is given, max_steps. The Trainer's schedules mostly end one step after the last
+    step of the training, so that the horizon is usually training_steps + 1.
+    Raises InexpressibleError if lehr has no equivalent schedule, InvalidValueError for values out of bounds.
     """
 
     def get(name: str) -> Any:
@@ -47,7 +47,7 @@ def from_transformers(config: Any, training_steps: int | None = None) -> Importe
 
 
 def read(name: str, settings: Settings) -> Imported:
-    """The schedule of a name of transformers.SchedulerType."""
+    """The schedule with a name from transformers.SchedulerType."""
     if name not in READERS:
         adaptive = name in ("reduce_lr_on_plateau", "greedy")
         message = "follows the training's metrics" if adaptive else "is unknown"
@@ -87,7 +87,7 @@ def _rate(value: object) -> float:
 
 
 def _keywords(value: object) -> Mapping[str, Any]:
-    """The keywords, which a configuration file may hold as the text of a JSON object."""
+    """The keywords, which a configuration file may contain as JSON text."""
     given = value
     if isinstance(value, str):
         try:
@@ -105,14 +105,14 @@ def _keywords(value: object) -> Mapping[str, Any]:
 
 
 def _converted(value: Any) -> Any:
-    """A value of the keywords' JSON text as transformers takes it: digits in quotes are numbers."""
+    """A value of the keywords' JSON text, converted as in transformers: digits in quotes become numbers."""
     if isinstance(value, str) and value.replace(".", "", 1).isdigit():
         return int(value) if value.isdigit() else float(value)
     return value
 
 
 def _warmup(steps: object, ratio: object, training: int) -> int:
-    """How many steps the Trainer warms up; a ratio counts where no steps are given."""
+    """The number of the Trainer's warm-up steps; the ratio applies only if no steps are given."""
     given = _share("warmup_steps", steps, math.inf)
     share = _share("warmup_ratio", ratio, 1.0)
     if given == 0:

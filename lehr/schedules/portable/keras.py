@@ -1,4 +1,4 @@
-"""A schedule in Keras' own classes, or as its rates by step."""
+"""Exports a schedule as Keras' own classes, or as its rates by step."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _CLASSES: Mapping[str, Callable[[Discretized], tuple[str, dict[str, object]]]] =
 
 
 def by_step(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
-    """The code that looks rates up, whether it has one for every step, and a note."""
+    """Code that looks up rates, whether it has the rate of every step, and a note."""
     whole = horizon_steps <= MAX_TABLE_STEPS
     points = horizon_steps if whole else MAX_TABLE_STEPS
     note = TABLE_NOTE.format(reason=reason)

@@ -1,4 +1,4 @@
-"""A schedule in Megatron-LM's flags."""
+"""Exports a schedule as Megatron-LM flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTE = "Flags of Megatron-LM's pretraining scripts."
 
 
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
-    """The flags, one a line, and a note. Raises CannotExpressError."""
+    """The flags, one per line, and a note. Raises CannotExpressError."""
     discrete = discretize(schedule, horizon_steps)
     require(discrete.shape in (None, "linear"), f"it has no {discrete.shape} warm-up")
     flags: dict[str, object] = {
@@ -36,7 +36,7 @@ def _style(discrete: Discretized) -> dict[str, object]:
     if family in ("constant", "linear", "cosine"):
         return {"--lr-decay-style": family}
     if family == "inverse_sqrt":
-        # Its time runs from the first step, so that the warm-up is the timescale.
+        # Megatron counts time from the first step, so that the warm-up is the timescale.
         stretch = (discrete.top / discrete.end) ** 2 - 1
         require(
             math.isclose(stretch * discrete.rise, discrete.body, rel_tol=1e-9), "its timescale is the warm-up's length"

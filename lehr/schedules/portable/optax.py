@@ -1,4 +1,4 @@
-"""A schedule in optax's own functions, or as its rates by step."""
+"""Exports a schedule as optax's own functions, or as its rates by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE_NOTE = (
 )
 
 Piece = tuple[int, str]
-"""For how many steps a piece lasts, and the expression that makes it."""
+"""The length of a piece in steps, and the expression that creates it."""
 
 
 def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
@@ -45,7 +45,7 @@ def _rise(discrete: Discretized) -> str:
 
 
 def _body(discrete: Discretized) -> list[Piece]:
-    """What follows the rise."""
+    """The pieces after the rise."""
     require(discrete.schedule.family in _BODIES, f"it has no {discrete.schedule.family}")
     return _BODIES[discrete.schedule.family](discrete)
 
@@ -159,7 +159,7 @@ def _code(schedule: Schedule, horizon_steps: int, pieces: list[Piece]) -> tuple[
 
 
 def by_step(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
-    """The code that looks rates up, whether it has one for every step, and a note."""
+    """Code that looks up rates, whether it has the rate of every step, and a note."""
     cycles = schedule.momentum_levels is not None
     names = {"lr_at": "schedule"} | ({"momentum_at": "momentum"} if cycles else {})
     whole = horizon_steps <= MAX_TABLE_STEPS

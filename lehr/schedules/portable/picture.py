@@ -1,4 +1,4 @@
-"""Schedules as an SVG picture: several in one, with round ticks, readable on light and dark pages and aloud."""
+"""Draws one or more schedules as an SVG image, readable on light and dark pages and by screen readers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lehr.schedules.portable.axes import Axis, linear_axis, log_axis, rate_label
 WIDTH, LEFT, RIGHT, TOP = 720, 64, 16, 16
 RATE_HEIGHT, MOMENTUM_HEIGHT, GAP, LINE_HEIGHT = 280, 90, 44, 20
 COLOURS = 6
-"""How many colours there are; a line beyond them is dashed too."""
+"""Number of colours; further lines are also dashed."""
 STYLE = """
 .lehr{font:12px system-ui,sans-serif;background:#fff}
 .lehr text{fill:#333}.lehr path{fill:none;stroke-width:2;stroke-linejoin:round}.lehr .grid{stroke:#ddd;stroke-width:1}
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """A plot: its y axis, where its upper edge lies and how high it is."""
+    """A plot: its y axis, upper edge and height."""
 
     title: str
     axis: Axis
@@ -48,7 +48,7 @@ class _Panel:
 
 
 def describe(schedule: Schedule) -> str:
-    """A schedule in a few words, for a legend."""
+    """A short description of a schedule, for a legend."""
     if schedule.peak_lr is None or schedule.peak_lr == schedule.start_lr:
         rates = [schedule.start_lr, schedule.end_lr]
     else:
@@ -57,13 +57,13 @@ def describe(schedule: Schedule) -> str:
 
 
 def specimen(family: type[Schedule]) -> Schedule:
-    """A schedule that shows the family's shape, its own parameters at their defaults."""
+    """A schedule that shows the family's shape, with its parameters at their defaults."""
     rises: dict[str, Any] = {"start_lr": 0.1, "peak_lr": 1.0} if family.climbs else {"start_lr": 1.0}
     return family(end_lr=0.02 if family.decays else 1.0, **rises)
 
 
 def picture(lines: Sequence[Line], *, log: bool = False) -> str:
-    """An SVG document of one or more curves over one horizon. `log`: the rate on a log axis; 0 lies on its edge."""
+    """An SVG document of one or more curves over the same horizon. `log`: rates on a log axis, with 0 on its edge."""
     steps = step_axis(max(line.curve.step[-1] for line in lines))
     panels = [_rates(lines, log)]
     if any(line.curve.momentum for line in lines):
@@ -87,7 +87,7 @@ def picture(lines: Sequence[Line], *, log: bool = False) -> str:
 
 
 def thumbnail(curve: Curve, name: str) -> str:
-    """A small SVG element of one curve without axes, in the colour of the text around it."""
+    """A small SVG element with a single curve, without axes, in the colour of the surrounding text."""
     low, high = min(0.0, *curve.lr), max(curve.lr) or 1.0
     last = max(curve.step[-1], 1)
     points = [
@@ -162,7 +162,7 @@ def _x(step: float, axis: Axis) -> float:
 
 
 def _trace(points: Sequence[tuple[float, float]]) -> str:
-    """A path through the points; a single one becomes a short stroke."""
+    """A path through the points; a single point becomes a short stroke."""
     drawn = [f"{x:.1f} {y:.1f}" for x, y in points]
     kept = [each for index, each in enumerate(drawn) if index == 0 or each != drawn[index - 1]]
     return f"M{kept[0]}h2" if len(kept) == 1 else "M" + "L".join(kept)

@@ -1,4 +1,4 @@
-"""A schedule as its rates by step: CSV and JSON."""
+"""Exports a schedule as its rates by step, in CSV and JSON."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import json
 from lehr.schedules.base import Schedule
 
 MAX_ROWS = 100_000
-"""How many steps are listed at most; of a longer horizon evenly spaced ones."""
+"""Maximum number of listed steps; a longer horizon is sampled at evenly spaced steps."""
 
 
 def as_csv(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
-    """A table with a header: step, lr and, where it cycles momentum, momentum."""
+    """A table with the columns step, lr and, if the schedule cycles it, momentum."""
     curve = schedule.curve(horizon_steps, MAX_ROWS)
     columns = {"step": curve.step, "lr": curve.lr} | ({"momentum": curve.momentum} if curve.momentum else {})
     text = io.StringIO()
@@ -24,7 +24,7 @@ def as_csv(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
 
 
 def as_json(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
-    """An object with the schedule's document, its horizon, and lists of steps, rates and momenta."""
+    """An object with the schedule's document, the horizon, and lists of steps, rates and momenta."""
     curve = schedule.curve(horizon_steps, MAX_ROWS)
     document = {
         "schedule": schedule.to_dict(),
@@ -37,7 +37,7 @@ def as_json(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
 
 
 def instead(framework: str, schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
-    """The table for a framework that takes neither the schedule nor code."""
+    """The table for a framework that supports neither the schedule nor code."""
     text, _, note = as_csv(schedule, horizon_steps)
     return text, False, f"{framework} cannot express the schedule: {reason}. {note}"
 

@@ -1,4 +1,4 @@
-"""What readers of other frameworks' schedules share: refusals, and schedules put behind a rise."""
+"""Helpers of the importers: errors for unsupported schedules, and schedules with a rise or drops."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from lehr.schedules.families.wsd import Wsd
 
 BY_RATES = "Or compute its rates, and fit a schedule to them with lehr.schedules.fit."
 ROUNDING = 1e-9
-"""How far apart, relatively, two rates may lie that were meant to be one."""
+"""Relative tolerance within which two rates count as equal."""
 
 
 def refuse(field: str, message: str, bound: str, value: object, remedy: str = BY_RATES) -> NoReturn:
-    """Raises InexpressibleError with one fault."""
+    """Raises InexpressibleError with a single fault."""
     raise InexpressibleError(Fault(field, message, bound, value, remedy))
 
 
 def expect(field: str, value: object, wanted: object, remedy: str = BY_RATES) -> None:
-    """Raises InexpressibleError unless the value is the wanted one."""
+    """Raises InexpressibleError unless the value is `wanted`."""
     if value != wanted:
         refuse(field, "has no equal here", repr(wanted), value, remedy)
 
 
 def is_same(value: float, other: float) -> bool:
-    """Whether two rates are equal but for rounding."""
+    """Whether two rates are equal within rounding."""
     return math.isclose(value, other, rel_tol=ROUNDING)
 
 
 def as_number(value: object) -> float | None:
-    """The finite number that a setting is, NumPy's among them; None where it is none."""
+    """A setting as a finite number, also from NumPy; None if it is not one."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     number = float(value)
@@ -49,7 +49,7 @@ def as_number(value: object) -> float | None:
 
 @contextmanager
 def speaking_of(names: Mapping[str, str]) -> Iterator[None]:
-    """Turns a refusal by lehr's schedule into InexpressibleError, its fields under the framework's names for them."""
+    """Turns InvalidScheduleError into InexpressibleError, with the framework's names for the fields."""
     try:
         yield
     except InexpressibleError:
@@ -87,7 +87,7 @@ def stepwise(base: float, factor: float, steps: Iterable[int], last: int) -> Sch
 
 
 def risen(body: Schedule, start: float, rise: float, last: int, shape: str = "linear") -> Schedule:
-    """A schedule over the steps after a rise, put behind it: from `start` to its own first rate at step `rise`."""
+    """Adds a rise from `start` to the schedule's first rate at step `rise`, before a schedule over the later steps."""
     if rise == 0:
         return body
     if body.rise_fraction > 0 or isinstance(body, Composed):
@@ -108,7 +108,7 @@ def risen(body: Schedule, start: float, rise: float, last: int, shape: str = "li
 
 
 def within(field: str, value: float, last: int) -> float:
-    """A number of steps that end before the last one. Raises InexpressibleError."""
+    """The number of steps. Raises InexpressibleError unless they end before the last step of the horizon."""
     if not 0 <= value < last:
         refuse(field, "leaves nothing of the horizon", f"in [0, {last - 1}]", value, "Give a longer horizon.")
     return value

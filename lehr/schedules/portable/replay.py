@@ -1,6 +1,6 @@
-"""Compares a schedule that was read with what it was read from, by running a copy of the torch scheduler.
+"""Checks an imported schedule against its source, by running a copy of the torch scheduler.
 
-Nothing here imports torch: the copy steps with its own methods, on a stand-in for its optimizer.
+Does not import torch: the copy steps with its own methods, on a stand-in for its optimizer.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from lehr.schedules.base import Schedule
 from lehr.schedules.portable.reading import refuse
 
 MAX_REPLAYED_STEPS = 100_000
-"""How many steps of the horizon are compared at most: about a second's."""
+"""Maximum number of steps that are compared: about a second's work."""
 RELATIVE, OF_THE_TOP = 1e-9, 1e-10
-"""How far a rate may lie from torch's, which often multiplies its last one: relatively, or of the highest."""
+"""Tolerances, relative to torch's rate and to the highest rate: torch often accumulates rounding by multiplying."""
 FAILURES = (ArithmeticError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
-"""What torch's schedulers raise where their arguments do not fit together."""
+"""What torch's schedulers raise if their arguments are inconsistent."""
 
 
 class StandIn:
-    """An optimizer as schedulers use it: parameter groups without their parameters."""
+    """Replaces the optimizer for schedulers: parameter groups without parameters."""
 
     def __init__(self, optimizer: Any) -> None:
         self.defaults = dict(optimizer.defaults)
@@ -33,7 +33,7 @@ class StandIn:
         self._opt_called = True
 
     def step(self) -> None:
-        """Schedulers look at whether it is called."""
+        """Does nothing. Schedulers check whether it was called."""
 
     step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]  # or they warn that they are stepped first
 
@@ -87,7 +87,7 @@ def _copy(scheduler: Any, optimizer: StandIn, *, rewinds: bool) -> Any:
             group["lr"] = group.get("initial_lr", group["lr"])
     if hasattr(scheduler, "_schedulers"):
         copied._schedulers = [_copy(part, optimizer, rewinds=rewinds) for part in scheduler._schedulers]
-        # Its constructor is what begins the first part anew.
+        # Only its constructor restarts the first part.
         return type(scheduler)(optimizer, copied._schedulers, scheduler._milestones) if rewinds else copied
     if rewinds:
         _rewind(copied)
@@ -95,7 +95,7 @@ def _copy(scheduler: Any, optimizer: StandIn, *, rewinds: bool) -> Any:
 
 
 def _rewind(copied: Any) -> None:
-    """Do again what the constructor did last."""
+    """Repeat the last action of the constructor."""
     copied.last_epoch = -1
     if hasattr(copied, "T_0"):
         copied.T_i, copied.T_cur = copied.T_0, -1
@@ -103,7 +103,7 @@ def _rewind(copied: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Rates kept in tensors as numbers, so that nothing is computed in 32 bits or changes the optimizer's own."""
+    """Converts rates in tensors to numbers, to compute in 64 bits and leave the optimizer's tensors unchanged."""
     if isinstance(value, list | tuple):
         return type(value)(_plain(each) for each in value)
     return float(value) if hasattr(value, "fill_") and value.numel() == 1 else value

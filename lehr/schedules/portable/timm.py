@@ -1,4 +1,4 @@
-"""A schedule in timm's schedulers, stepped by update."""
+"""Exports a schedule as timm schedulers that step after each update."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
     if discrete.rise:
         require(discrete.shape == "linear", f"it has no {discrete.shape} warm-up")
         arguments = arguments | {"warmup_t": discrete.rise, "warmup_lr_init": discrete.start}
-        if name != "WSDLRScheduler":  # whose warm-up always comes before t_initial
+        if name != "WSDLRScheduler":  # its warm-up always precedes t_initial
             arguments["warmup_prefix"] = True
     absolute = [argument for argument in ("lr_min", "warmup_lr_init") if arguments.get(argument)]
     rates = set_rates(discrete.top, one_for_all=(name, absolute[0]) if absolute else None)
@@ -84,7 +84,7 @@ def _restarts(discrete: Discretized) -> Scheduler:
     require(discrete.top * decay ** (len(cycles) - 1) >= discrete.end, "its restarts may fall below lr_min")
     if growth != 1:
         for k in range(1, len(cycles)):
-            # timm's own way to tell the cycle, whose logarithm may round to just below a whole number.
+            # timm computes the cycle with this logarithm, which may round to just below a whole number.
             found = math.floor(math.log(1 - sum(cycles[:k]) / cycles[0] * (1 - growth), growth))
             require(found == k, "its restarts come a step late by rounding")
     return "CosineLRScheduler", {

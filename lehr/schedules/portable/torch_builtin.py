@@ -1,4 +1,4 @@
-"""A schedule in torch's own constructors."""
+"""Exports a schedule as constructor calls of torch's own schedulers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RESUME_NOTE = (
 )
 
 CYCLIC = ("triangular", "triangular2", "exp_range")
-"""The modes of CyclicLR, which are families of the same names."""
+"""The modes of CyclicLR; the families have the same names."""
 
 Part = tuple[str, dict[str, object]]
 """A class of torch.optim.lr_scheduler and its arguments."""
@@ -56,7 +56,7 @@ def own(schedule: Schedule, horizon_steps: int) -> tuple[str, str]:
 
 
 def _body(discrete: Discretized) -> tuple[list[Part], list[int]]:
-    """What follows the rise, and the steps of the horizon at which one part gives way to the next."""
+    """The parts after the rise, and the steps of the horizon at which each next part begins."""
     match discrete.schedule.family:
         case "constant":
             return [_held(1.0)], []
@@ -162,7 +162,7 @@ def _momentum(schedule: Schedule) -> dict[str, object]:
 def _code(schedule: Schedule, horizon_steps: int, parts: list[Part], boundaries: list[int]) -> tuple[str, str]:
     made = [f"lr_scheduler.{name}(optimizer, {arguments_text(arguments)})" for name, arguments in parts]
     names = [name for name, _ in parts]
-    # What the others scale; CyclicLR, though, takes an initial_lr that it finds for its base_lr.
+    # The other schedulers scale initial_lr; CyclicLR uses it as its base_lr if the group has one.
     base = schedule.end_lr if "CyclicLR" in names else schedule.levels.top
     note = NOTE.format(names=" and ".join(dict.fromkeys(names)))
     if boundaries:

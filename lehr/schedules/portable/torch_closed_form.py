@@ -1,7 +1,7 @@
-"""A schedule as PyTorch code that needs nothing of lehr.
+"""Exports a schedule as PyTorch code that does not need lehr.
 
-The code computes each rate from the step alone, with the operations of the schedule's own formula in
-their order: it reproduces the rates of the trained run to the last bit, and resumes from any step.
+The code computes each rate from the step alone, with the same operations in the same order as the schedule's
+formula. So its rates are bit-identical to those of the training, and it resumes from any step.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ MOMENTUM = """        momentum = momentum_at(self.last_epoch)
 
 
 def header(schedule: Schedule, horizon_steps: int, usage: str) -> str:
-    """The docstring of an exported file: which schedule it is, and how it is used."""
+    """The docstring of an exported file: the schedule, and how to use it."""
     rates = f"from {schedule.start_lr!r} to {schedule.end_lr!r}"
     if schedule.peak_lr is not None:
         rates = f"from {schedule.start_lr!r} over {schedule.peak_lr!r} to {schedule.end_lr!r}"
@@ -80,11 +80,11 @@ def header(schedule: Schedule, horizon_steps: int, usage: str) -> str:
 
 
 def torch_code(schedule: Schedule, horizon_steps: int, usage: str = USAGE) -> str:
-    """Python text (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
+    """Python code (imports: math, torch) that defines `lr_at(step)` and a scheduler class `LehrLR(optimizer)`.
 
-    `horizon_steps` is how many optimizer steps the training takes, 1 to MAX_HORIZON_STEPS. A schedule
-    that cycles momentum gets `momentum_at(step)` too, and its scheduler sets both. Parameter groups keep the ratios of
-    their rates. `usage` is what the text's docstring shows. Raises InvalidScheduleError for an adaptive one.
+    `horizon_steps` is the number of optimizer steps in the training, 1 to MAX_HORIZON_STEPS. For a schedule
+    that cycles momentum it also defines `momentum_at(step)`, and the scheduler sets both. Parameter groups keep the
+    ratios of their rates. The code's docstring shows `usage`. Raises InvalidScheduleError for an adaptive schedule.
     """
     progress_at(0, horizon_steps)
     schedule.require_closed_form()
@@ -102,7 +102,7 @@ def torch_code(schedule: Schedule, horizon_steps: int, usage: str = USAGE) -> st
 
 
 def rise_function(schedule: Shaped, horizon_steps: int) -> str:
-    """The definition of `warmup_lr_at(step)`, None from the step on that the rate has reached its top at."""
+    """The definition of `warmup_lr_at(step)`, which returns None once the rate has reached its top."""
     rise, levels = schedule.rise_fraction, schedule.levels
     low, high = min(levels.first, levels.top), max(levels.first, levels.top)
     lines = [
@@ -119,7 +119,7 @@ def rise_function(schedule: Shaped, horizon_steps: int) -> str:
 
 
 def _functions(which: str, what: str, schedule: Schedule, horizon_steps: int) -> Iterator[str]:
-    """The function of the step for the rate (`which` is lr) or the momentum, after those that it needs."""
+    """The function of the step for the rate (`which` is lr) or the momentum, preceded by its helper functions."""
     at_step = [f"progress = step / {horizon_steps - 1}" if horizon_steps > 1 else "progress = 0.0"]
     if isinstance(schedule, Composed):
         yield from _part_functions(f"_{which}", which, what, schedule)
@@ -131,7 +131,7 @@ def _functions(which: str, what: str, schedule: Schedule, horizon_steps: int) ->
 
 
 def _part_functions(name: str, which: str, what: str, schedule: Schedule) -> Iterator[str]:
-    """A function of the progress, after those of its parts."""
+    """A function of the progress, preceded by those of its parts."""
     if isinstance(schedule, Composed):
         names = [f"{name}_{index}" for index in range(len(schedule.members))]
         for part_name, part in zip(names, schedule.members, strict=True):
@@ -149,7 +149,7 @@ def _function(signature: str, doc: str, lines: list[str]) -> str:
 
 
 def _curve(schedule: Shaped, which: str) -> list[str]:
-    """Lines that return the value at `progress` of a family's curve."""
+    """Lines that return the value of a family's curve at `progress`."""
     levels = schedule.levels if which == "lr" else schedule.momentum_levels
     assert levels is not None
     rise, (low, high) = schedule.rise_fraction, schedule._limits(levels)

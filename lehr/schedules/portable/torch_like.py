@@ -1,4 +1,4 @@
-"""A schedule for what trains with torch: its closed-form scheduler, built in as each one wants it."""
+"""Exports a schedule to frameworks based on torch: the closed-form scheduler, and the code that installs it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LIGHTNING_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Where a framework takes a scheduler of torch: who has none of its own, the call, and its lines in use."""
+    """How a framework takes a torch scheduler: the name for the note, the call, and the usage lines."""
 
     subject: str
     call: str
@@ -59,7 +59,7 @@ MISSING = "{subject} has no such schedule: {reason}. The code computes the same 
 
 
 def formula(framework: str, schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
-    """The closed-form scheduler for a framework without a counterpart."""
+    """The closed-form scheduler for a framework without an equivalent schedule."""
     given = GIVEN[framework]
     if isinstance(schedule, Plateau):
         code, note = adaptive.torch(schedule, horizon_steps)
@@ -69,7 +69,7 @@ def formula(framework: str, schedule: Schedule, horizon_steps: int, reason: str)
 
 
 def torch(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
-    """The closed-form scheduler by itself; of an adaptive schedule torch's own."""
+    """The closed-form scheduler alone; for an adaptive schedule, torch's own scheduler."""
     if isinstance(schedule, Plateau):
         code, note = adaptive.torch(schedule, horizon_steps)
         return code, True, note

@@ -1,4 +1,4 @@
-"""Reads torch's single schedulers, each over its own steps: the first at its base rate, the last one `last`."""
+"""Imports single torch schedulers, each over its own steps from 0, at its base rate, to `last`."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "SequentialLR": {**LR, "start_lr": "start_factor", "warmup_fraction": "milestones", "end_lr": "schedulers",
                      "cycle_growth": "T_mult", "cycles": "T_0", "cooldown_fraction": "milestones"},
 }  # fmt: skip
-"""What torch's arguments are called that a schedule's fields are read from."""
+"""For each torch scheduler: the schedule's fields, and the names of the torch arguments that they come from."""
 
 
 def alike(field: str, values: Any) -> float:
-    """The one value of all parameter groups. Raises InexpressibleError."""
+    """The common value of all parameter groups. Raises InexpressibleError if they differ."""
     found = {float(value) for value in values}
     if len(found) != 1:
         refuse(field, "differ between parameter groups", "one value for all", sorted(found), "Read each group's alone.")
@@ -63,14 +63,14 @@ def alike(field: str, values: Any) -> float:
 
 
 def ends_with(steps: float, last: int, field: str) -> None:
-    """Raises InexpressibleError unless a number of steps ends with the last one."""
+    """Raises InexpressibleError unless a number of steps ends at the last step."""
     if steps != last:
         remedy = STRETCH.format(int(steps) + 1) if steps >= 1 and steps == int(steps) else BY_RATES
         refuse(field, "is not the horizon's last step", repr(last), steps, remedy)
 
 
 def is_reached(step: float, last: int) -> bool:
-    """Whether torch, which compares whole steps after the first with it, comes to this one."""
+    """Whether torch reaches this step, which it compares with whole steps after the first."""
     return 1 <= step <= last and step == int(step)
 
 
@@ -83,7 +83,7 @@ def _constant(scheduler: Any, base: float, last: int) -> Schedule:
 def _linear(scheduler: Any, base: float, last: int) -> Schedule:
     start, end = base * scheduler.start_factor, base * scheduler.end_factor
     if scheduler.total_iters < 1 or start == end:
-        return Constant(start_lr=start, end_lr=start)  # torch's line of no steps stays at its first rate
+        return Constant(start_lr=start, end_lr=start)  # with zero steps torch stays at the first rate
     if end > start:
         if scheduler.total_iters != int(scheduler.total_iters):
             refuse("total_iters", "is no whole number", "a whole number", scheduler.total_iters)
@@ -131,7 +131,7 @@ def _warm_restarts(scheduler: Any, _base: float, _last: int) -> Schedule:
 
 
 def restarts_then_end(restarts: Any, base: float, last: int) -> Schedule:
-    """Warm restarts whose last cycle ends with the last step."""
+    """Warm restarts whose last cycle ends at the last step."""
     lengths = (restarts.T_0 * restarts.T_mult**cycle for cycle in range(MAX_CYCLES))
     ends = list(itertools.takewhile(lambda end: end <= last, itertools.accumulate(lengths)))
     ends_with(ends[-1] if ends else restarts.T_0, last, "T_0")

@@ -1,4 +1,4 @@
-"""A schedule in the words of transformers: `get_scheduler`, and the Trainer's arguments."""
+"""Exports a schedule to transformers: as a `get_scheduler` call, or as arguments of the Trainer."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ MOMENTUM_CALLBACK = """
                 group["momentum"] = momentum
 """
 HORIZON_FREE = ("constant", "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay")
-"""Schedules that do not look at how many steps the training takes."""
+"""Schedules that do not depend on the number of training steps."""
 SAMPLED_STEPS = 1000
-"""At how many steps the difference is measured that a note tells."""
+"""Number of steps at which the difference in the note is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A name of transformers.SchedulerType with what get_scheduler wants to know besides."""
+    """A name from transformers.SchedulerType, with the other arguments of get_scheduler."""
 
     name: str
     warmup_steps: int
@@ -81,10 +81,10 @@ def make_scheduler(optimizer):
 
 
 def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
-    """The code of a Trainer's arguments, whether they give the very rates, and a note. Raises CannotExpressError.
+    """Code for the Trainer's arguments, whether their rates are exact, and a note. Raises CannotExpressError.
 
-    The Trainer lays most schedules over max_steps + 1 steps, of which it takes all but the last. Those that it has
-    under a name which counts steps of its own are given that one.
+    The Trainer computes most schedules over max_steps + 1 steps and takes all but the last. If transformers has the
+    schedule under a name that counts its own steps, the code uses that name.
     """
     discrete = discretize(schedule, horizon_steps)
     named = _counted(discrete) or _named(discrete)
@@ -107,7 +107,7 @@ def trainer(schedule: Schedule, horizon_steps: int) -> tuple[str, bool, str]:
 
 
 def trainer_formula(schedule: Schedule, horizon_steps: int, reason: str) -> tuple[str, bool, str]:
-    """The same, with a callback that gives the Trainer's scheduler the rates of the formula."""
+    """The same, with a callback that replaces the rates of the Trainer's scheduler with those of the formula."""
     top = schedule.max_lr
     arguments = {"max_steps": horizon_steps, "learning_rate": top, "lr_scheduler_type": "constant"}
     callback = CALLBACK.format(top=top) + (MOMENTUM_CALLBACK if schedule.momentum_levels is not None else "")
@@ -155,7 +155,7 @@ def _polynomial(discrete: Discretized) -> Named:
 
 def _cosine(discrete: Discretized) -> Named:
     if discrete.rise and discrete.start > 0:
-        # This one is a step early: it reaches the top at num_warmup_steps - 1, the end at num_training_steps - 1.
+        # This schedule is a step early: it reaches the top at num_warmup_steps - 1, the end at num_training_steps - 1.
         ratios = {"min_lr_rate": discrete.end / discrete.top, "warmup_lr_rate": discrete.start / discrete.top}
         return Named("cosine_warmup_with_min_lr", discrete.rise + 1, discrete.last + 1, ratios)
     if discrete.end > 0:
@@ -170,7 +170,7 @@ def _restarts(discrete: Discretized) -> Named:
     cycles = int(discrete.parameter("cycles"))
     for restart in range(1, cycles):
         step, between = divmod(restart * discrete.body, cycles)
-        # transformers' own way to tell how much of a cycle is done, which may round to just below 1.
+        # transformers computes the completed fraction of a cycle like this; it may round to just below 1.
         late = not between and cycles * (step / discrete.body) % 1.0 > 0.5
         require(not late, "its restarts come a step late by rounding")
     return Named("cosine_with_restarts", discrete.rise, discrete.last, {"num_cycles": cycles})
@@ -193,7 +193,7 @@ def _wsd(discrete: Discretized) -> Named:
 
 
 def _counted(discrete: Discretized) -> Named | None:
-    """A line or half a cosine wave as a cooldown without a hold, which does not look at how long the training is."""
+    """A linear or cosine decay as a cooldown without a hold, which does not depend on the length of the training."""
     family = discrete.choice("anneal") if discrete.schedule.family == "one_cycle" else discrete.schedule.family
     if family not in ("linear", "cosine") or (discrete.rise and discrete.start != discrete.end):
         return None
@@ -210,7 +210,7 @@ def _stable(discrete: Discretized, cooldown: str, steps: int) -> Named:
         "decay_type": COOLDOWNS[cooldown],
         "min_lr_ratio": discrete.end / discrete.top,
     }
-    # Told both, transformers warns that it takes num_stable_steps.
+    # Given both, transformers warns that it uses num_stable_steps.
     return Named("warmup_stable_decay", discrete.rise, None, keywords)
 
 
@@ -225,11 +225,11 @@ _NAMED: Mapping[str, Callable[[Discretized], Named]] = {
 
 
 def _lateness(discrete: Discretized) -> float:
-    """The largest difference between the schedule and itself discrete over one step more, of the highest rate."""
+    """The largest difference between the schedule over its horizon and over one more step, relative to the top rate."""
     stretched = discrete.last + 1
     worst = 0.0
     for step in spaced_steps(discrete.last + 1, SAMPLED_STEPS):
-        # The warm-up counts steps, so it stays where it is; what follows is drawn out by one step.
+        # The warm-up is counted in steps and does not change; the rest is stretched by one step.
         if step >= discrete.rise:
             later = discrete.rise + (step - discrete.rise) * discrete.body / (stretched - discrete.rise)
             worst = max(

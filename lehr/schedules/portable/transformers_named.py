@@ -1,4 +1,4 @@
-"""Reads the schedules that transformers has by name."""
+"""Imports the named schedules of transformers."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ KEYWORDS: Mapping[str, tuple[str, ...]] = {
         "num_cycles",
     ),
 }
-"""What get_scheduler takes in scheduler_specific_kwargs, of each schedule."""
+"""The keywords that get_scheduler accepts in scheduler_specific_kwargs, for each schedule."""
 IGNORES_KEYWORDS = ("constant", "constant_with_warmup")
-"""Schedules to which get_scheduler does not pass them on."""
+"""Schedules to which get_scheduler does not pass these keywords."""
 NAMES: Mapping[str, Mapping[str, str]] = {
     "polynomial": {"end_lr": "lr_end"},
     "cosine_with_min_lr": {"end_lr": "min_lr"},
@@ -50,12 +50,12 @@ NAMES: Mapping[str, Mapping[str, str]] = {
         "cooldown_fraction": "num_decay_steps",
     },
 }
-"""What the keywords are called that a schedule's fields are read from."""
+"""For each schedule: lehr's fields, and the names of the keywords that they come from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What get_scheduler gets: the highest rate, the warm-up and the training in steps, and the keywords."""
+    """The arguments of get_scheduler: the highest rate, the warm-up and the training in steps, and the keywords."""
 
     peak: float
     warmup: float
@@ -63,7 +63,7 @@ class Settings:
     keywords: Mapping[str, Any]
 
     def optional(self, name: str) -> float | None:
-        """A number whose default transformers writes as None."""
+        """A numeric keyword whose default in transformers is None."""
         return None if self.keywords.get(name) is None else self.number(name, 0.0)
 
     def number(self, name: str, default: float) -> float:
@@ -75,7 +75,7 @@ class Settings:
 
 
 Read = tuple[Schedule, float]
-"""A schedule and the last step that it is discrete over."""
+"""A schedule and the last step of its horizon."""
 
 
 def _behind(settings: Settings, body: Schedule, start: float = 0.0) -> Read:
@@ -120,7 +120,7 @@ def _cosine_with_min_lr(settings: Settings) -> Read:
 
 
 def _cosine_warmup_with_min_lr(settings: Settings) -> Read:
-    """The schedule that is one step early: its warm-up ends at num_warmup_steps - 1."""
+    """This schedule is a step early: its warm-up ends at num_warmup_steps - 1."""
     _expect_half_a_wave(settings)
     last: Any = settings.training - 1
     rise = settings.warmup - 1
@@ -150,7 +150,7 @@ def _restarts(settings: Settings) -> Read:
     schedule, last = _behind(settings, CosineRestarts(start_lr=settings.peak, end_lr=0.0, cycles=int(cycles)))
     for restart in range(1, int(cycles)):
         after = restart * left / cycles
-        # transformers' own way to tell how much of a cycle is done, which may round to just below 1.
+        # transformers computes the completed fraction of a cycle like this; it may round to just below 1.
         is_late = (settings.warmup + after).is_integer() and cycles * (after / left) % 1.0 > 0.5
         if is_late:
             refuse("num_cycles", "restarts a step late by rounding, in transformers", "another number", cycles)
@@ -160,7 +160,7 @@ def _restarts(settings: Settings) -> Read:
 def _inverse_sqrt(settings: Settings) -> Read:
     timescale = settings.optional("timescale")
     timescale = (settings.warmup or 10_000) if timescale is None else timescale
-    # transformers subtracts the warm-up from it and adds the step: next to nothing, it is lost in rounding.
+    # transformers subtracts the warm-up from it and adds the step, so a tiny value is lost to rounding.
     if timescale <= 0 or not is_same(settings.warmup + (timescale - settings.warmup), timescale):
         refuse("timescale", "is out of bounds", "> 0", timescale, "Leave it out, or give a number of steps.")
     left = settings.training - within("warmup_steps", settings.warmup, math.ceil(settings.training))
@@ -172,7 +172,7 @@ def _wsd(settings: Settings) -> Read:
     decay, training = settings.number("num_decay_steps", 0), settings.training
     stable = settings.optional("num_stable_steps")
     stable = training - settings.warmup - decay if stable is None else stable
-    # Given outright, the stages may end with the last step that is trained instead of one later.
+    # If given explicitly, the stages may end at the last trained step instead of one later.
     last: Any = settings.warmup + stable + decay
     if decay < 1 or stable < 0 or last not in (training, training - 1):
         remedy = "Give stages that fill the training."
