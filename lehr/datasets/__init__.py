@@ -1,4 +1,4 @@
-"""The public data sets that tasks know by name: where they lie, where they come from, how they are got."""
+"""The public data sets that tasks know by name: catalogue, locations and downloads."""
 
 from lehr.datasets.catalogue import DATASETS as DATASETS
 from lehr.datasets.catalogue import DEFAULT_DATA_DIR as DEFAULT_DATA_DIR

@@ -1,7 +1,8 @@
-"""The catalogue: one entry for each public data set, read by the command line and by the workers' tasks.
+"""The catalogue of public data sets, used by the command line and by the workers' tasks.
 
-Checksums are those of the published files: of CIFAR, MNIST and Fashion-MNIST as torchvision, Keras and TensorFlow
-Datasets state them, of tiny Shakespeare as measured. An entry without one is fetched unverified, and says so.
+Checksums are those of the published files: for CIFAR, MNIST and Fashion-MNIST from torchvision, Keras and TensorFlow
+Datasets, for tiny Shakespeare computed from the file. A file without a checksum is downloaded
+unverified, with a warning.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from lehr.errors import Fault, InvalidValueError, suggest
 
 DEFAULT_DATA_DIR = Path("lehr-data/datasets")
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts it."""
+"""The folder of Debian's package dataset-fashion-mnist."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A published file. `sha256`: of the file as published; None where nobody states it.
+    """A published file. `sha256`: the checksum of the published file; None if none is published.
 
-    `members`: of a tar archive, what is taken out of it; empty for a file that is kept as it is.
+    `members`: the files to extract from a tar archive; empty for a file that is kept as it is.
     """
 
     name: str
@@ -32,9 +33,9 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One data set. `folders`: where tasks look for it, in order, relative to the data folder or absolute.
+    """A data set. `folders`: where tasks search for it, in order, relative to the data folder or absolute.
 
-    It is got into the first of them. `layouts`: sets of file names, each of which is the whole data set.
+    It is downloaded into the first of them. `layouts`: sets of file names, each of which is the whole data set.
     """
 
     name: str
@@ -51,11 +52,11 @@ class Dataset:
         return sum(file.size_bytes for file in self.files)
 
     def places(self, data_dir: Path) -> list[Path]:
-        """Every folder that is looked in."""
+        """All folders that are searched."""
         return [data_dir / folder for folder in self.folders]
 
     def find(self, data_dir: Path) -> Path | None:
-        """The first folder that holds all its files, in whatever layout."""
+        """The first folder that contains all files of a layout; None if there is none."""
         for folder in self.places(data_dir):
             if any(all((folder / name).is_file() for name in layout) for layout in self.layouts):
                 return folder
@@ -159,7 +160,7 @@ DATASETS: Mapping[str, Dataset] = {dataset.name: dataset for dataset in _ENTRIES
 
 
 def find_dataset(name: str) -> Dataset:
-    """Raises InvalidValueError for a name that is not in the catalogue."""
+    """The data set of this name. Raises InvalidValueError if it is not in the catalogue."""
     if name not in DATASETS:
         known = ", ".join(DATASETS)
         raise InvalidValueError(

@@ -1,4 +1,4 @@
-"""One published file over HTTP: resumed where it broke off, and verified before it bears its name."""
+"""Downloads a published file over HTTP: resumes a partial download, and verifies it before it gets its final name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT = httpx.Timeout(60.0, connect=15.0)
 PARTIAL = ".part"
 
 OnBytes = Callable[[RemoteFile, int], None]
-"""Told of a file how many of its bytes are there."""
+"""Called with a file and the number of its bytes downloaded so far."""
 
 
 class DownloadError(LehrError):
@@ -28,10 +28,10 @@ class ChecksumError(LehrError):
 
 
 def fetch(url: str, path: Path, file: RemoteFile, on_bytes: OnBytes | None = None) -> None:
-    """Have the file at `path`, whole. Raises DownloadError and ChecksumError.
+    """Download the file to `path` if it is not there. Raises DownloadError and ChecksumError.
 
-    Broken off, what came is kept beside it and gone on from; without a checksum it begins anew, since
-    nobody could tell a file put together from two.
+    An interrupted download is kept next to `path` and resumed later. Without a checksum the download starts over,
+    because a file pieced together from two versions would go unnoticed.
     """
     if path.exists():
         return
@@ -49,12 +49,12 @@ def fetch(url: str, path: Path, file: RemoteFile, on_bytes: OnBytes | None = Non
 
 def _download(url: str, partial: Path, file: RemoteFile, on_bytes: OnBytes | None) -> None:
     there = partial.stat().st_size if partial.exists() else 0
-    # As it is: a file that the server packs on the way would have another checksum, and no place to go on from.
+    # No compression in transit, which would change the checksum and prevent resuming.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={there}-"} if there else {})}
     try:
         with httpx.stream("GET", url, headers=headers, timeout=TIMEOUT, follow_redirects=True) as answer:
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # All of it is there already, or nothing fits: the checksum tells.
+                return  # Either it is complete already, or it does not match: the checksum will tell.
             answer.raise_for_status()
             goes_on = answer.headers.get("Content-Range", "").startswith(f"bytes {there}-")
             with partial.open("ab" if there and goes_on else "wb") as out:

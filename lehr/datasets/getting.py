@@ -1,7 +1,7 @@
-"""Getting a data set: fetched file by file, verified, and only then put where tasks look for it.
+"""Downloads a data set file by file, verifies it, and only then moves it to where tasks search for it.
 
-What is under way lies in a hidden folder beside the data sets, which no study can name. It is kept when
-getting fails, so that the next one goes on from there.
+Incomplete downloads are in a hidden folder next to the data sets, which no study can name. The folder is kept after
+a failure, so that the next attempt resumes from there.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class ArchiveError(LehrError):
 
 
 def get(dataset: Dataset, data_dir: Path, url: str | None = None, on_bytes: OnBytes | None = None) -> Path:
-    """The folder the data set now lies in. `url`: a folder elsewhere that has the published files.
+    """Download the data set and return its folder. `url`: an alternative folder with the published files.
 
-    Raises DownloadError, ChecksumError, ArchiveError, DataFolderBusyError; LehrError where nothing can be written.
+    Raises DownloadError, ChecksumError, ArchiveError, DataFolderBusyError; LehrError if writing is not possible.
     """
     target = dataset.places(data_dir)[0]
     base = (url or dataset.url).rstrip("/") + "/"
@@ -52,7 +52,7 @@ def get(dataset: Dataset, data_dir: Path, url: str | None = None, on_bytes: OnBy
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """The folder of what is under way, for one process at a time. The lock ends with the process."""
+    """The folder for incomplete downloads, locked for one process at a time. The lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -63,7 +63,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _unpacked(staging: Path, file: RemoteFile) -> list[Path]:
-    """The file itself; of an archive its members, each under its last name. Raises ArchiveError."""
+    """The file itself, or the members of an archive, each extracted under its base name. Raises ArchiveError."""
     archive = staging / file.name
     if not file.members:
         return [archive]
@@ -71,7 +71,7 @@ def _unpacked(staging: Path, file: RemoteFile) -> list[Path]:
     try:
         with tarfile.open(archive, "r:gz") as found:
             for member in found:
-                # By name, and ordinary files alone: nothing else of an archive touches the disk.
+                # Extracts only the named members, and only regular files.
                 if member.name not in lacking or not member.isreg() or member.size > LARGEST_MEMBER_BYTES:
                     continue
                 content = found.extractfile(member)

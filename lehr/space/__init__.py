@@ -1,4 +1,4 @@
-"""The search space: which schedules a study may draw."""
+"""The search space: the schedules that a study may draw."""
 
 from lehr.space.coordinates import Coordinate
 from lehr.space.ranges import DEFAULT_END_LR, DEFAULT_START_LR, Range

@@ -1,4 +1,4 @@
-"""One axis of a family's search: a name, its bounds, and the checks of a value on it."""
+"""A coordinate axis of a family in the search space: name, bounds, and validation of values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Value = float | int | str
 
 @dataclass(frozen=True, slots=True)
 class Coordinate:
-    """One axis. `low` and `high` bound numbers, both included; `choices` list a choice's values."""
+    """An axis. `low` and `high` are the inclusive bounds of numbers; `choices` lists the values of a choice."""
 
     name: str
     kind: Literal["float", "int", "choice"]
@@ -26,7 +26,7 @@ class Coordinate:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether there is only one value, and so nothing to search."""
+        """Whether there is only one value, so that there is nothing to search."""
         return len(self.choices) == 1 if self.kind == "choice" else self.low == self.high
 
     @property
@@ -36,10 +36,10 @@ class Coordinate:
         return f"a {'whole ' if self.kind == 'int' else ''}number in [{self.low!r}, {self.high!r}]"
 
     def read(self, value: object) -> Value | Fault:
-        """The value on this axis, or what is wrong with it."""
+        """The value on this axis, or its fault."""
         refused = Fault(self.name, "is not on this axis", self.bound, value, f"Give {self.bound}.")
         if self.kind == "choice":
-            # The type is compared too: 1 equals 1.0 and True, which are other choices.
+            # Compares types too, because 1 equals 1.0 and True, which are different choices.
             same = (choice for choice in self.choices if type(choice) is type(value) and choice == value)
             return next(same, refused)
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "int" else (int, float)):
@@ -48,19 +48,19 @@ class Coordinate:
         return number if equals(number, value) else refused
 
     def nearest(self, value: Any) -> Value:
-        """The value of this axis nearest to one that may lie off it."""
+        """The value on this axis that is nearest to the given one."""
         if self.kind == "choice":
             return value if value in self.choices else self.choices[0]
         return clamp(value, self.low, self.high)
 
 
 def label(parameter: Parameter, value: Any) -> Value:
-    """How a choice of a parameter is called: its value, or text for a list, which samplers cannot hold."""
+    """A parameter's choice as samplers see it: its value, or text for a list, which they do not support."""
     return ", ".join(map(repr, value)) if parameter.kind == "floats" else value
 
 
 def own_coordinate(family: str, name: str, parameter: Parameter, values: Range | tuple[Any, ...]) -> Coordinate:
-    """The axis of a family's own parameter over a range or some choices."""
+    """The axis of a family's own parameter over a range or choices."""
     full_name = f"{family}.{name}"
     if isinstance(values, Range):
         kind: Literal["int", "float"] = "int" if parameter.kind == "int" else "float"

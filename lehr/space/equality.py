@@ -1,4 +1,4 @@
-"""When two schedules are one: where every field that shapes the curve is equal but for rounding."""
+"""Compares schedules: they are the same if all fields that shape the curve are equal within rounding."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from lehr.schedules import Schedule
 from lehr.space.ranges import ROUNDING, equals
 
 WIDTH = 1e3 * ROUNDING
-"""How wide a cell is, as a difference of logarithms: of a thousand numbers, two lie within rounding of its edge."""
+"""Width of a cell on the log scale: only two in a thousand numbers are within rounding of an edge."""
 SMALLEST = 1e-280
-"""Numbers below this are in one cell: there the absolute part of the equality counts."""
+"""Numbers below this share a cell, because equality has an absolute tolerance there."""
 COMPARED = 8
-"""Of so many numbers and texts of a schedule the cell is made; each number may have two."""
+"""A cell consists of at most this many of a schedule's values, because each number can double the cells to search."""
 
 
 def alike(one: object, other: object) -> bool:
-    """Whether two values of a schedule's field are equal; numbers, also those within, but for rounding."""
+    """Whether two values of a schedule's field are equal. Numbers, also nested ones, are compared within rounding."""
     if isinstance(one, float) and isinstance(other, float):
         return equals(one, other)
     if isinstance(one, tuple) and isinstance(other, tuple):
@@ -32,29 +32,29 @@ def alike(one: object, other: object) -> bool:
 
 
 def same_schedule(one: Schedule, other: Schedule) -> bool:
-    """Whether two schedules of a family are one but for rounding. What does not shape the curve may differ."""
+    """Whether two schedules are equal within rounding. Fields that do not shape the curve may differ."""
     if type(one) is not type(other) or one.unused_fields != other.unused_fields:
         return False
     return all(alike(getattr(one, name), getattr(other, name)) for name in _shaping(one))
 
 
 def is_among(schedule: Schedule, others: Iterable[Schedule]) -> bool:
-    """Whether one of a few others is the same but for rounding."""
+    """Whether one of a few others is equal to the schedule within rounding."""
     return any(same_schedule(schedule, other) for other in others)
 
 
 @dataclass
 class EqualSchedules:
-    """Finds the first of the schedules that are equal but for rounding, in about the same time however many it knows.
+    """Finds the first of the schedules that are equal within rounding, in nearly constant time.
 
-    Equality within rounding has no hash. A schedule is kept in a cell of a grid of logarithms, and looked for in all
-    cells that one equal to it can be in: mostly in one.
+    Equality within rounding cannot use a hash. So each schedule is stored in a cell of a logarithmic grid, and a search
+    covers all cells in which an equal schedule can be: usually just one.
     """
 
     _cells: dict[tuple[Any, ...], list[Schedule]] = field(default_factory=lambda: defaultdict(list))
 
     def first(self, schedule: Schedule) -> Schedule:
-        """The first schedule equal to this one that was asked about; this one where there was none."""
+        """The first schedule passed to this method that equals this one; this one if there was none."""
         leaves = list(itertools.islice(_leaves(schedule), COMPARED))
         for cell in itertools.product(*map(_cells_near, leaves)):
             for known in self._cells.get(cell, ()):
@@ -70,7 +70,7 @@ def _shaping(schedule: Schedule) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """The numbers and texts that a schedule is made of."""
+    """Yields the numbers and strings in a schedule."""
     if isinstance(value, Schedule):
         yield value.family
         for name in _shaping(value):
@@ -83,7 +83,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 def _cells_near(leaf: Any) -> set[Any]:
-    """Of a value: the cells that one equal to it can be in."""
+    """The cells in which a value equal to this one can be."""
     return {_cell(leaf, -2 * ROUNDING), _cell(leaf, 2 * ROUNDING)}
 
 

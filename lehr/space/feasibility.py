@@ -1,4 +1,4 @@
-"""Whether a space holds a valid schedule of each of its families."""
+"""Checks that a space contains a valid schedule of each of its families."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lehr.space.ranges import Range
 
 
 class Ranges(Protocol):
-    """What is needed of a space to judge it: see `lehr.space.space.Space`."""
+    """The part of `lehr.space.space.Space` that the checks need."""
 
     @property
     def families(self) -> tuple[str, ...]: ...
@@ -32,7 +32,7 @@ class Ranges(Protocol):
 
 
 def family_faults(families: object) -> Iterator[Fault]:
-    """What is wrong with a list of families."""
+    """The faults of a list of families."""
     if families is None:
         return
     if not isinstance(families, Sequence) or isinstance(families, str) or not families:
@@ -58,7 +58,7 @@ def family_faults(families: object) -> Iterator[Fault]:
 
 
 def feasibility_faults(space: Ranges) -> Iterator[Fault]:
-    """What makes some family's schedules impossible, each cause once."""
+    """The causes that make a family's schedules impossible, each once."""
     seen: set[str] = set()
     for family in space.families:
         for fault in (*_rate_faults(space, family), *_fit_faults(space, family)):
@@ -91,7 +91,7 @@ def _rate_faults(space: Ranges, family: str) -> Iterator[Fault]:
 
 
 def _fit_faults(space: Ranges, family: str) -> Iterator[Fault]:
-    """Faults of own parameters that leave the longest rise no room."""
+    """Faults of a family's own parameters that leave no room for the longest rise."""
     own = space.own_values(family)
     rise = own.get("warmup_fraction") or (space.warmup_fraction if space.warms_up(family) else None)
     if not isinstance(rise, Range):

@@ -1,4 +1,4 @@
-"""What a family's own parameters are drawn from: their defaults, or what the space asks for instead."""
+"""The search ranges and choices of a family's own parameters: the defaults, or the space's overrides."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from lehr.schedules.parameters import Parameter, parameter_of
 from lehr.space.ranges import Range, range_faults
 
 Values = Range | tuple[Any, ...]
-"""What a parameter is drawn from: a range, or choices."""
+"""The range or the choices that a parameter is drawn from."""
 Overrides = Mapping[str, Mapping[str, Values]]
 
 BY_SPACE = ("start_lr", "end_lr", "peak_lr", "warmup_fraction")
-"""Fields that a space has ranges of its own for."""
+"""Fields for which a space itself has ranges."""
 
 
 @cache
 def searched(family: type[Schedule]) -> Mapping[str, Parameter]:
-    """The family's parameters that a search draws by default, or may be told to draw."""
+    """The family's parameters that a search draws by default or on request."""
     declared = {each.name: parameter_of(each) for each in fields(family)}
     return {name: each for name, each in declared.items() if each.search is not None or each.kind in ("choice", "name")}
 
 
 def values_of(family: type[Schedule], overrides: Overrides, latest_rise: float) -> dict[str, Values]:
-    """What each searched parameter is drawn from.
+    """The range or choices of each searched parameter.
 
-    Default choices that do not fit after a rise of `latest_rise` of the horizon are left out.
+    Leaves out default choices that do not fit after a rise of `latest_rise` of the horizon.
     """
     own = overrides.get(family.family, {})
     values: dict[str, Values] = {}
@@ -48,7 +48,7 @@ def values_of(family: type[Schedule], overrides: Overrides, latest_rise: float) 
 
 
 def normal_overrides(parameters: Mapping[str, Mapping[str, Range | Sequence[Any]]]) -> Overrides:
-    """Valid overrides, each value in the one type that its field keeps."""
+    """Valid overrides, with each value converted to its field's type."""
     return {
         family: {name: _normal(searched(FAMILIES[family])[name], values) for name, values in own.items()}
         for family, own in parameters.items()
@@ -56,7 +56,7 @@ def normal_overrides(parameters: Mapping[str, Mapping[str, Range | Sequence[Any]
 
 
 def override_faults(parameters: Mapping[str, object]) -> Iterator[Fault]:
-    """What is wrong with the overrides of a space."""
+    """The faults of a space's overrides."""
     for family, own in parameters.items():
         field = f"parameters.{family}"
         if family not in FAMILIES:
@@ -104,7 +104,7 @@ def _normal(parameter: Parameter, values: Range | Sequence[Any]) -> Values:
 
 
 def _whole(parameter: Parameter, values: Range) -> Range:
-    """The range with whole floats as ints where the parameter counts: JSON writes its ends as numbers."""
+    """The range, with whole floats as ints if the parameter is an int: JSON does not distinguish the two."""
     if parameter.kind != "int":
         return values
     return Range(_whole_end(values.low), _whole_end(values.high))

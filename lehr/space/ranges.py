@@ -1,4 +1,4 @@
-"""Ranges that values are drawn from, and points on them."""
+"""Ranges that values are drawn from, and positions on them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WARMUP_FRACTION = Parameter("float", "a part of the horizon", low=0.0, high=1.0,
 
 
 ROUNDING = 1e-9
-"""Numbers that differ by no more than this, relative to the larger, are equal but for rounding."""
+"""Numbers that differ by at most this, relative to the larger, are equal within rounding."""
 NOTHING = 1e-300
-"""Numbers that differ by no more than this are equal, too: what is smaller has too few digits to calculate with."""
+"""Numbers that differ by at most this are also equal: smaller numbers have too few digits to calculate with."""
 
 
 def equals(one: float, other: float) -> bool:
-    """Whether two numbers are equal but for rounding."""
+    """Whether two numbers are equal within rounding."""
     return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=NOTHING)
 
 
@@ -32,7 +32,7 @@ class Range:
     high: float
 
     def normal(self) -> Range:
-        """The same range, its ends as floats. Ends that are equal but for rounding become one value, `low`."""
+        """The same range with floats as ends. If they are equal within rounding, both become `low`."""
         low, high = float(self.low), float(self.high)
         return Range(low, low if low < high and equals(low, high) else high)
 
@@ -45,7 +45,7 @@ DEFAULT_END_LR = Range(1e-6, 1e-1)
 
 
 def range_faults(field: str, value: object, parameter: Parameter) -> list[Fault]:
-    """What is wrong with a range whose ends `parameter` bounds."""
+    """The faults of a range whose ends `parameter` bounds."""
     if not isinstance(value, Range):
         return [Fault(field, "is not a range", "a range from low to high", value, "Give low and high.")]
     ends = ((f"{field}.low", value.low), (f"{field}.high", value.high))
@@ -60,14 +60,14 @@ def range_faults(field: str, value: object, parameter: Parameter) -> list[Fault]
 
 
 def log_point(low: float, high: float, position: float) -> float:
-    """The rate at a position in [0, 1] of the log axis from low to high; never outside them."""
+    """The rate at a position in [0, 1] on the log axis from low to high; never outside these bounds."""
     return clamp(exponential(low, high, position), low, high)
 
 
 def log_position(low: float, high: float, value: float) -> float:
-    """Where a rate stands on the log axis from low, 0, to high, 1; 1 when the two are equal.
+    """The position of a rate on the log axis, from 0 at low to 1 at high; 1 if low equals high.
 
-    A rate that is equal to an end but for rounding stands at that end.
+    A rate that equals an end within rounding has the position of that end.
     """
     if not 0 < value < high:
         return 1.0 if value > 0 else 0.0
@@ -76,6 +76,6 @@ def log_position(low: float, high: float, value: float) -> float:
     if equals(value, high) or equals(value, low):
         return 1.0 if equals(value, high) else 0.0
     span = math.log(high) - math.log(low)
-    if span == 0:  # two neighbouring floats can share their logarithm
+    if span == 0:  # two adjacent floats can have the same logarithm
         return (value - low) / (high - low)
     return clamp((math.log(value) - math.log(low)) / span, 0.0, 1.0)

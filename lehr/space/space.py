@@ -1,8 +1,8 @@
-"""The search space: which schedules a study may draw, by coordinates that can take no wrong value.
+"""The search space: maps each point in a box of coordinates to a valid schedule.
 
-A rate that must not pass another is drawn as a position in [0, 1] between its range's low end and the
-lower of its high end and that other rate. So every point of the box of coordinates is a valid schedule,
-and none is clamped or rejected, which would distort what the sampler learns.
+A rate that must not exceed another is drawn as a position in [0, 1] between its range's low end and the
+lower of its high end and that other rate. So every point in the box is a valid schedule, and none is
+clamped or rejected, which would distort what the sampler learns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lehr.space.ranges import (
 
 @dataclass(frozen=True)
 class Space:
-    """Families and the ranges of their parameters. Made by `Space.of`, which checks them."""
+    """Families and the ranges of their parameters. Create it with `Space.of`, which validates them."""
 
     families: tuple[str, ...]
     start_lr: Range
@@ -52,14 +52,14 @@ class Space:
         warmup_fraction: Range | None = None,
         parameters: Mapping[str, Mapping[str, Range | Sequence[Any]]] | None = None,
     ) -> Space:
-        """The space of some families, all searchable ones by default; `constant` always takes part.
+        """The space of the given families, by default all searchable ones; always includes `constant`.
 
-        Rates are drawn on log scales, above 0. `peak_lr` is `start_lr`'s range by default. A
-        `warmup_fraction` range, within [0, 1), gives a warm-up to every family but `constant` and
-        those that climb by themselves. `parameters` replaces what a family's own parameters are drawn
-        from: `{"polynomial": {"power": Range(1, 2)}, "wsd": {"cooldown": ["linear"]}}`.
+        Rates are drawn on log scales, above 0. `peak_lr` defaults to the range of `start_lr`. A
+        `warmup_fraction` range, within [0, 1), adds a warm-up to every family except `constant` and
+        those that climb by themselves. `parameters` overrides the ranges and choices of a family's own
+        parameters: `{"polynomial": {"power": Range(1, 2)}, "wsd": {"cooldown": ["linear"]}}`.
 
-        Raises InvalidSpaceError, with one fault for each field that is wrong.
+        Raises InvalidSpaceError, with one fault for each invalid field.
         """
         parameters = {} if parameters is None else parameters
         faults = list(family_faults(families))
@@ -87,7 +87,7 @@ class Space:
         return space
 
     def rises(self, family: str) -> bool:
-        """Whether the family's schedules climb to a peak here: by themselves, or by a warm-up."""
+        """Whether the family's schedules climb to a peak in this space: by themselves, or by a warm-up."""
         return FAMILIES[family].climbs or self.warms_up(family)
 
     def warms_up(self, family: str) -> bool:
@@ -96,7 +96,7 @@ class Space:
         return cls.decays and not cls.climbs and self.warmup_fraction is not None and self.warmup_fraction.high > 0
 
     def top_lr(self, family: str) -> Range:
-        """What the family's highest rate is drawn from. Empty, low above high, where nothing fits."""
+        """The range of the family's highest rate. Empty, with low above high, if no rate fits."""
         least_end = self.end_lr.low if FAMILIES[family].decays else 0.0
         if not self.rises(family):
             return Range(max(self.start_lr.low, least_end), self.start_lr.high).normal()
@@ -104,12 +104,12 @@ class Space:
         return Range(max(peak.low, self.start_lr.low, least_end), peak.high).normal()
 
     def own_values(self, family: str) -> dict[str, Values]:
-        """What the family's own parameters are drawn from."""
+        """The ranges and choices of the family's own parameters."""
         latest_rise = self.warmup_fraction.high if self.warmup_fraction and self.warms_up(family) else 0.0
         return values_of(FAMILIES[family], self.parameters, latest_rise)
 
     def drawn(self, family: str) -> dict[str, Values]:
-        """By field what the family's schedules are drawn from; empty for a family that is not in the space."""
+        """The range or choices of each field of the family's schedules; empty for a family outside the space."""
         if family not in self.families:
             return {}
         top = "peak_lr" if self.rises(family) else "start_lr"
@@ -121,12 +121,12 @@ class Space:
         return drawn
 
     def followed_metrics(self) -> dict[str, tuple[str, ...]]:
-        """The metrics that the adaptive families' schedules follow here, by family."""
+        """The metrics that schedules of the space's adaptive families follow, by family."""
         followed = {}
         for name in self.families:
             if issubclass(kind := FAMILIES[name], Plateau):
                 metrics = self.own_values(name).get("metric", (kind.metric,))
-                assert isinstance(metrics, tuple)  # no range holds names
+                assert isinstance(metrics, tuple)  # a range cannot contain names
                 followed[name] = metrics
         return followed
 
@@ -135,9 +135,9 @@ class Space:
         return tuple(each for each in self._axes(family) if not each.is_fixed)
 
     def schedule(self, family: str, point: Mapping[str, Value]) -> Schedule:
-        """The schedule at a point: a value for each of `coordinates(family)`, within its bounds.
+        """The schedule at a point, which has a value within the bounds for each of `coordinates(family)`.
 
-        Raises InvalidSpaceError when a coordinate is missing, unknown or out of its bounds.
+        Raises InvalidSpaceError if a coordinate is missing, unknown or out of bounds.
         """
         values = self._read(family, point)
         own = {name: self._unlabel(family, name, values[f"{family}.{name}"]) for name in self.own_values(family)}
@@ -147,9 +147,9 @@ class Space:
         return FAMILIES[family](**{**rates, **own})
 
     def point(self, schedule: Schedule) -> dict[str, Value]:
-        """The point of a schedule; `schedule` is the inverse, within rounding.
+        """The point of a schedule; the inverse of `schedule`, within rounding.
 
-        Raises InvalidSpaceError when the schedule lies outside the space.
+        Raises InvalidSpaceError if the schedule is outside the space.
         """
         family = schedule.family
         if family not in self.families:
@@ -163,12 +163,12 @@ class Space:
         return point
 
     def nearest(self, schedule: Schedule) -> dict[str, Value]:
-        """The point nearest to a schedule of one of the space's families: on each axis the nearest value there is."""
+        """The point nearest to a schedule of one of the space's families, with the nearest value on each axis."""
         wanted = self._coordinates_of(schedule)
         return {each.name: each.nearest(wanted[each.name]) for each in self.coordinates(schedule.family)}
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON document of the space, every default written out but `peak_lr`'s and `warmup_fraction`'s."""
+        """The JSON document of the space, with all defaults except those of `peak_lr` and `warmup_fraction`."""
         return {
             "families": list(self.families),
             "start_lr": self.start_lr.to_dict(),
@@ -182,7 +182,7 @@ class Space:
         }
 
     def _axes(self, family: str) -> list[Coordinate]:
-        """All axes of a family, those with one value included."""
+        """All axes of a family, including those with a single value."""
         if family not in self.families:
             raise InvalidSpaceError(unknown_family("family", family))
         cls, top, rises = FAMILIES[family], self.top_lr(family), self.rises(family)
@@ -197,7 +197,7 @@ class Space:
         return axes + [own_coordinate(family, name, own[name], each) for name, each in self.own_values(family).items()]
 
     def _read(self, family: str, point: Mapping[str, Value]) -> dict[str, Any]:
-        """The value on every axis of the family. Those with one value need not be given."""
+        """The value on each axis of the family. Axes with a single value may be missing from `point`."""
         axes = {each.name: each for each in self._axes(family)}
         faults = [
             Fault(name, "is not a coordinate", "one of " + ", ".join(axes), value, "Leave it out.")
@@ -220,7 +220,7 @@ class Space:
 
     def _rising_rates(self, family: str, values: Mapping[str, float]) -> dict[str, float]:
         peak, warmup = values["peak_lr"], values.get("warmup_fraction")
-        if warmup == 0:  # no warm-up: the schedule starts at its top, or as near as start_lr's range allows
+        if warmup == 0:  # no warm-up: the schedule starts as near to its top as the range of start_lr allows
             start = min(peak, self.start_lr.high)
             return {"start_lr": start, "end_lr": self._end(family, values, start)}
         start = log_point(self.start_lr.low, min(self.start_lr.high, peak), values["start_position"])
@@ -239,7 +239,7 @@ class Space:
         return next(each for each in values if label(parameter, each) == value)
 
     def _coordinates_of(self, schedule: Schedule) -> dict[str, Any]:
-        """Where a schedule stands on each axis, perhaps off its bounds."""
+        """The schedule's value on each axis, possibly out of bounds."""
         family, top = schedule.family, schedule.max_lr
         own = searched(FAMILIES[family])
         return {
@@ -253,7 +253,7 @@ class Space:
 
 
 def _position(name: str, range_: Range) -> Coordinate:
-    """A position on a log axis whose top depends on the highest rate; fixed when its range has one value."""
+    """A position on a log axis whose top depends on the highest rate; fixed if its range has a single value."""
     return Coordinate(name, "float", 0.0, 0.0 if range_.low == range_.high else 1.0)
 
 
