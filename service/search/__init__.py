@@ -1,1 +1,1 @@
-"""The search: which schedule to train next, and which running trial is not worth finishing."""
+"""The search: chooses the schedules to train next, and stops running trials that are not worth finishing."""

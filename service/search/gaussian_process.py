@@ -1,9 +1,9 @@
-"""A Gaussian process over schedules: what is known of their losses from noisy trainings of others.
+"""A Gaussian process over schedules: predicts their losses from noisy trainings of other schedules.
 
     symbol   shape      meaning
     ------   --------   -----------------------------------------------------------------------------------------
-    X        (n, d)     inputs of the n trainings that were observed, on d axes
-    y        (n,)       what they came to, standardised: mean 0 and deviation 1
+    X        (n, d)     inputs of the n observed trainings, on d axes
+    y        (n,)       their results, standardised: mean 0 and deviation 1
     Z        (m, d)     inputs to predict at
     θ        (d + 2,)   hyperparameters: ln ℓ₁ … ln ℓ_d, ln s², ln σ²
     ℓ        (d,)       length scale of each axis
@@ -35,14 +35,15 @@ from lehr.wire.base import LARGEST_VALUE
 Array = NDArray[np.float64]
 
 LEAST_VARIANCE = 1e-9
-"""Of a prediction, standardised: rounding may leave a negative one, and expected improvement divides by its root."""
+"""Minimum standardised variance of a prediction. Rounding may make it negative, and expected improvement divides by
+its square root."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Normal distributions (mean, deviation) of the entries of θ, and how long a fit climbs.
+    """Normal distributions (mean, deviation) of the entries of θ, and the effort of a fit.
 
-    `starts`: values of ln σ² to climb from, each for at most `steps` steps.
+    `starts`: initial values of ln σ² for the optimizer, which takes at most `steps` steps from each.
     """
 
     log_length: tuple[float, float]
@@ -52,14 +53,14 @@ class Prior:
     steps: int
 
     def moments(self, axes: int) -> tuple[Array, Array]:
-        """Means and deviations of θ: (axes + 2,) each."""
+        """Means and deviations of θ, each of shape (axes + 2,)."""
         means, deviations = zip(*[self.log_length] * axes, self.log_signal, self.log_noise, strict=True)
         return np.array(means), np.array(deviations)
 
 
 @dataclass(frozen=True, slots=True)
 class GaussianProcess:
-    """The process given its observations: `of` raises ValueError for those that are not finite."""
+    """The process, conditioned on observations. `of` raises ValueError if they are not finite."""
 
     X: Array
     y: Array
@@ -81,26 +82,26 @@ class GaussianProcess:
 
     @property
     def noise(self) -> float:
-        """The deviation of one training's value around its schedule's mean."""
+        """The standard deviation of a training's value around its schedule's mean."""
         return math.exp(self.theta[-1] / 2) * self.scale
 
     def predict(self, Z: Array) -> tuple[Array, Array]:
-        """Means and deviations of the noiseless values at `Z`, in the units of those observed: (m,) each."""
+        """Means and deviations of the noiseless values at `Z`, in the units of the observations: (m,) each."""
         cross = _kernel(Z, self.X, self.theta)
         explained = (solve_triangular(self.L, cross.T, lower=True) ** 2).sum(axis=0)
         variances = np.maximum(math.exp(self.theta[-2]) - explained, LEAST_VARIANCE)
         return self.centre + self.scale * (cross @ self.alpha), self.scale * np.sqrt(variances)
 
     def joint(self, Z: Array) -> tuple[Array, Array]:
-        """Means (m,) and covariances (m, m) of the noiseless values at `Z`, standardised as `y` is."""
+        """Means (m,) and covariances (m, m) of the noiseless values at `Z`, standardised like `y`."""
         cross = _kernel(Z, self.X, self.theta)
         covariance = _kernel(Z, Z, self.theta) - cross @ cho_solve((self.L, True), cross.T)
-        # A little is added, for rounding may leave a direction without any variance a negative one.
+        # The added variance keeps rounding from making the variance of a direction negative.
         covariance += LEAST_VARIANCE * math.exp(self.theta[-2]) * np.eye(len(Z))
         return cross @ self.alpha, covariance
 
     def with_believed(self, Z: Array) -> GaussianProcess:
-        """The process as if trainings at `Z` had come to exactly what it predicts.
+        """The process as if trainings at `Z` had resulted in exactly its predictions.
 
         Source: the kriging believer of Ginsbourger, Le Riche and Carraro, Kriging is well-suited to parallelize
         optimization (2010).
@@ -110,20 +111,20 @@ class GaussianProcess:
 
 
 def fit(X: Array, values: Array, prior: Prior) -> GaussianProcess | None:
-    """The process whose hyperparameters explain the values best, by their posterior; n >= 2.
+    """The process whose hyperparameters have the highest posterior density given the values; n >= 2.
 
-    None where a value is beyond LARGEST_VALUE, as old databases may hold some, and where no process can be fitted.
+    None if a value exceeds LARGEST_VALUE, as in some old databases, or if no process can be fitted.
     """
     if not (np.abs(values) <= LARGEST_VALUE).all():
         return None
     try:
         return GaussianProcess.of(X, values, fit_theta(X, values, prior))
-    except (np.linalg.LinAlgError, ValueError):  # of a matrix that is not positive definite, or not finite
+    except (np.linalg.LinAlgError, ValueError):  # the matrix is not positive definite, or not finite
         return None
 
 
 def fit_theta(X: Array, values: Array, prior: Prior) -> Array:
-    """θ of the highest posterior density, looked for within three deviations of the prior's mean.
+    """The θ with the highest posterior density within three deviations of the prior's mean.
 
     Raises ValueError for values that are not finite.
     """
@@ -146,7 +147,7 @@ def fit_theta(X: Array, values: Array, prior: Prior) -> Array:
 
 
 def expected_improvement(gains: Array, deviations: Array) -> Array:
-    """The mean of max(G, 0), where G is normal with these means and deviations: the gain on the best that is known.
+    """The mean of max(G, 0), where the gain G on the incumbent is normal with these means and deviations.
 
     Source: Jones, Schonlau and Welch, J. Global Optim. 13 (1998), equation 15.
     """
@@ -157,9 +158,9 @@ def expected_improvement(gains: Array, deviations: Array) -> Array:
 
 
 def loss_cap(losses: Array, factor: float) -> float:
-    """The best loss plus `factor` times the distance from there to the median; the worst finite loss without any.
+    """The best loss plus `factor` times its distance to the median; the worst finite loss if that is 0 or infinite.
 
-    How bad the bad ones are teaches a process nothing and flattens the rest, but that they are bad does.
+    A process should learn that bad trials are bad, but not how bad: that would flatten the rest.
     """
     best, middle = float(losses.min()), float(median(losses.tolist()))
     if best < middle < math.inf:

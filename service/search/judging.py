@@ -8,11 +8,11 @@ from service.search.observations import PENDING, Observation
 from service.search.pruners.base import Curve, CurvePruner, Reports
 
 MAX_FINISHED = 200
-"""How many finished trials of a family are remembered: the newest."""
+"""Number of finished trials that are kept for each family, newest first."""
 
 
 class CurveJudge:
-    """Keeps the curves of a search: those of the running trials, and of each family's newest finished ones."""
+    """Keeps the curves of a search's running trials and of each family's newest finished trials."""
 
     def __init__(self, pruner: CurvePruner, direction: Direction) -> None:
         self._pruner = pruner
@@ -21,7 +21,7 @@ class CurveJudge:
         self._finished: dict[str, dict[int, Curve]] = {}
 
     def tell(self, observation: Observation, schedule: Schedule | None) -> None:
-        """Take note of a trial's reports; those without a known schedule are compared with nobody."""
+        """Record a trial's reports. Trials without a known schedule are not used for comparison."""
         known = self._running.pop(observation.number, None)
         schedule = schedule or (known.schedule if known else None)
         if schedule is None or observation.state in ("FAILED", "CANCELLED"):
@@ -39,7 +39,7 @@ class CurveJudge:
     def should_prune(
         self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports, *, guessed: bool = False
     ) -> bool:
-        """Whether a running trial should stop at the last of its reports, which are kept."""
+        """Whether a running trial should stop at its last report. Keeps its reports for comparison."""
         trial = Curve(number, schedule, "RUNNING", reports)
         self._running[number] = trial
         finished = (curve for curves in self._finished.values() for curve in curves.values())

@@ -1,15 +1,15 @@
-"""A law of the schedule: what a training's loss will be, from the rates that it is trained with.
+"""A scaling law for schedules: predicts a training's loss from its learning rates.
 
     L(t) = floor + reach · S(t)^(-decay) + heat · T(t)
     S(t) = ∫₀ᵗ η,    T(t) = Σ_k Δη_k · x_k / (1 + x_k),    x_k = ((S(t) − S_k) / η_k^GAMMA) / patience
 
-S, the area under the rate, is how far the training has come. T, the temperature, follows the rate
-with a delay: each change Δη_k, the first one from 0 included, takes hold as area passes at the rate
-η_k that it led to. A hot training is worse than its floor and gets better as it is annealed.
+S, the area under the rate, measures the training's progress. T, the temperature, follows the rate
+with a delay: each change Δη_k, including the first one from 0, takes effect as area accumulates after
+it, at the resulting rate η_k. A hot training is above its floor and improves as it is annealed.
 
-Sources: Tissue et al., Scaling law with learning rate annealing, arXiv 2408.11029, whose
-relaxation runs in steps; Luo et al., A multi-power law, arXiv 2503.12811, whose relaxation runs
-in area as here, with a free power where this one has 1.
+Sources: Tissue et al., Scaling law with learning rate annealing, arXiv 2408.11029, in which
+relaxation depends on steps; Luo et al., A multi-power law, arXiv 2503.12811, in which relaxation
+depends on area, as here, but with a free power instead of 1.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from lehr.wire.base import LARGEST_VALUE
 Array = NDArray[np.float64]
 
 GAMMA = 0.7
-"""How much slower a change takes hold at a high rate, per area. Chosen on the curves of
-`benchmarks/forecast`, where 0.5 to 1 are as good."""
+"""How much more slowly, per area, a change takes effect at a high rate. Chosen on the curves of
+`benchmarks/forecast`, where values from 0.5 to 1 are equally good."""
 
 MAX_POINTS = 160
-"""Losses of one curve that a fit looks at, evenly spread."""
+"""Maximum number of losses of a curve in a fit; a longer curve is sampled evenly."""
 
 MAX_CHANGES = 400
-"""Changes of the rate of one curve: more are drawn together, evenly spread."""
+"""Maximum number of rate changes of a curve; more are merged, evenly spread."""
 
 DECAYS = tuple(float(value) for value in np.linspace(0.2, 0.9, 6))
 PATIENCES = tuple(float(value) for value in np.geomspace(0.01, 3.0, 6))
-"""Where the fit of the two non-linear constants starts; patience is a part of the fitted curves' reach."""
+"""Initial values for the fit of the two non-linear constants; patience is a fraction of the fitted curves' area."""
 
 UNFIT = 1e150
-"""The misfit of constants with which nothing can be fitted: worse than any."""
+"""The misfit of constants that allow no fit: worse than any other."""
 
 
 class NoLawError(ValueError):
@@ -49,10 +49,10 @@ class NoLawError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LossCurve:
-    """What one training did. `rates`: (grid,) at `grid` steps; `losses`: (points,) at `steps`, less is better.
+    """The curve of a training. `rates`: (grid,) at `grid` steps; `losses`: (points,) at `steps`, less is better.
 
-    The rates are taken to be linear between the grid's steps, which rise and start at the first
-    step of training; `steps` rise and lie within the grid.
+    The rates are assumed to be linear between the grid's steps, which increase and start at the first
+    step of training; `steps` increase and are within the grid.
     """
 
     grid: Array
@@ -63,7 +63,7 @@ class LossCurve:
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """Fitted constants. `reference` (rate) and `span` (area) make `decay` and `patience` free of units."""
+    """Fitted constants. `reference` (rate) and `span` (area) make `decay` and `patience` dimensionless."""
 
     floor: float
     reach: float
@@ -74,9 +74,9 @@ class Law:
     span: float
 
     def predict(self, grid: Array, rates: Array, steps: Array) -> Array:
-        """The losses at `steps` of a training with these rates; `LossCurve` says what the arguments are.
+        """The losses at `steps` of a training with these rates; `LossCurve` describes the arguments.
 
-        Far from the rates that the law was fitted to they may be infinite, or no numbers.
+        Far from the rates that the law was fitted to, they may be infinite or NaN.
         """
         with np.errstate(all="ignore"):
             features = _features(_course(grid, rates, steps), self.decay, self.patience, self)
@@ -86,7 +86,7 @@ class Law:
 
 @dataclass(frozen=True, slots=True)
 class _Course:
-    """A schedule as the law sees it. areas: (points,) at the steps; from each change on: (changes,)."""
+    """A schedule in the law's terms. areas: (points,), at the steps; the rest: (changes,), from each change on."""
 
     areas: Array
     starts: Array
@@ -95,19 +95,19 @@ class _Course:
 
 
 def fit_law(curves: Sequence[LossCurve], near: Law | None = None) -> Law:
-    """The law nearest to the curves, each of which weighs the same.
+    """The law nearest to the curves, all with equal weight.
 
-    The three linear constants follow from the two others, which are searched from a coarse grid
-    on, or from those of a law that is `near`: a quarter of the time. `reach` and `heat` are never
-    negative. Deterministic; about 0.1 s for three long curves. Raises NoLawError without a single loss, for losses or
-    rates beyond LARGEST_VALUE, and where the constants come out so.
+    The three linear constants follow from the other two, whose search starts from a coarse grid
+    or, in a quarter of the time, from the constants of the law `near`. `reach` and `heat` are never
+    negative. Deterministic; about 0.1 s for three long curves. Raises NoLawError if there are no losses, and if
+    losses, rates or fitted constants exceed LARGEST_VALUE.
     """
     thinned = [_thinned(curve) for curve in curves if len(curve.losses)]
     if not thinned:
         raise NoLawError("a law needs at least one loss")
     if not all(_is_bounded(numbers) for curve in thinned for numbers in (curve.losses, curve.rates)):
         raise NoLawError(f"a law needs losses and rates that are finite and within {LARGEST_VALUE:g}")
-    with np.errstate(all="ignore"):  # what comes out is checked
+    with np.errstate(all="ignore"):  # the result is checked below
         law = _fitted(thinned, near)
     if not _is_bounded(np.array(astuple(law))):
         raise NoLawError("the constants of the law that is nearest to the losses are too large, or not finite")
@@ -143,20 +143,20 @@ def _fitted(thinned: Sequence[LossCurve], near: Law | None) -> Law:
 
 
 def _linear_constants(features: Array, losses: Array, weights: Array) -> tuple[Array, float]:
-    """Floor, reach and heat by weighted least squares, the last two at least 0; and what is left over."""
-    # The floor may be negative: its column is there with both signs.
+    """Floor, reach and heat by weighted least squares, the last two at least 0; and the residual."""
+    # The floor may be negative, so its column appears with both signs.
     columns = np.column_stack([features[:, 0], -features[:, 0], features[:, 1:]]) * weights[:, None]
-    if not _is_bounded(columns):  # numbers whose squares overflow end the process inside of nnls
+    if not _is_bounded(columns):  # numbers whose squares overflow would crash the process inside nnls
         return np.full(3, np.nan), UNFIT
     try:
         found, residual = nnls(columns, losses * weights)
-    except RuntimeError:  # it did not come to an end
+    except RuntimeError:  # it did not converge
         return np.full(3, np.nan), UNFIT
     return np.array([found[0] - found[1], found[2], found[3]]), float(residual)
 
 
 def _is_bounded(numbers: Array) -> bool:
-    """Whether all are finite, and so small that their squares are."""
+    """Whether all numbers are finite, and small enough for finite squares."""
     return bool((np.abs(numbers) <= LARGEST_VALUE).all())
 
 
@@ -184,7 +184,7 @@ def _course(grid: Array, rates: Array, steps: Array) -> _Course:
 
 
 def _positive(rates: Array) -> Array:
-    """A rate of 0 would make the last change wait for ever: it counts as a millionth of the highest."""
+    """Raises rates to at least a millionth of the highest. At a rate of 0 the last change would never take effect."""
     return np.maximum(rates, max(float(rates.max(initial=0.0)), 1e-300) * 1e-6)
 
 

@@ -1,4 +1,4 @@
-"""What the search is told, and what it answers."""
+"""The input of the search, observations of trials, and its output, suggestions."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from lehr.wire.studies import Direction
 from lehr.wire.trials import TrialState
 
 Point = Mapping[str, float | int | str]
-"""A family's coordinates by name, as `Space.coordinates` lists them."""
+"""The values of a family's coordinates, which `Space.coordinates` lists, by name."""
 
 PENDING: tuple[TrialState, ...] = ("WAITING", "RUNNING")
 INFORMATIVE: tuple[TrialState, ...] = ("COMPLETED", "PRUNED", "DIVERGED")
-"""The states that say something about the schedule; FAILED and CANCELLED do not."""
+"""The states that are informative about the schedule; FAILED and CANCELLED are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A trial of the search in one of its states.
+    """A trial of the search in its current state.
 
-    `point` None: the schedule lies outside the space (a user's own) and informs no sampler.
-    `value` is of COMPLETED trials. `reports` holds (step, objective value), steps rising,
-    values finite; they inform pruners, and samplers when the trial was PRUNED. `violation`: of the study's
-    constraints by a COMPLETED trial; above 0 they are broken.
+    `point` is None if the schedule, which a user enqueued, is outside the space; samplers then ignore the trial.
+    `value`: set for COMPLETED trials. `reports`: pairs (step, objective value) with increasing steps and
+    finite values, for pruners, and for samplers if the trial was PRUNED. `violation`: by how much a COMPLETED trial
+    violates the study's constraints; above 0 it does.
     """
 
     number: int
@@ -39,7 +39,7 @@ class Observation:
 
     @property
     def broken(self) -> float:
-        """By how much it breaks the constraints, in [0, 1): 0 where it does not."""
+        """By how much it violates the constraints, in [0, 1); 0 if it does not."""
         return 0.0 if self.violation is None or self.violation <= 0 else self.violation / (1 + self.violation)
 
     @property
@@ -51,7 +51,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What to train next: the schedule, and its point to be told back."""
+    """What to train next: a schedule, and its point, which goes into later observations."""
 
     schedule: Schedule
     point: Point
@@ -61,8 +61,8 @@ Rank = tuple[int, float, float]
 
 
 def rank(observation: Observation, direction: Direction) -> Rank:
-    """Sorts results best first: COMPLETED by value, then PRUNED (longest first), then those that broke the constraints,
-    the least first, then DIVERGED.
+    """A key that sorts results best first: COMPLETED by value, then PRUNED (longest first), then those that violated
+    the constraints (smallest violation first), then DIVERGED.
     """
     if observation.broken:
         return (3, observation.broken, as_loss(observation.value or 0.0, direction))
@@ -75,13 +75,13 @@ def rank(observation: Observation, direction: Direction) -> Rank:
 
 
 def as_loss(value: float | None, direction: Direction) -> float:
-    """The value with its sign such that less is better; None is worst of all."""
+    """The value as a loss, so that less is better; None becomes the worst loss."""
     if value is None:
         return math.inf
     return value if direction == "minimize" else -value
 
 
 def draw_seed(*parts: int | str) -> int:
-    """A seed in [0, 2^32) that depends on nothing but `parts`: the same in every process."""
+    """A seed in [0, 2^32) that depends only on `parts`, and so is the same in every process."""
     text = ":".join(map(str, parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

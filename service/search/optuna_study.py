@@ -1,8 +1,8 @@
-"""Optuna's samplers and pruners, asked over a given set of trials. The only file that imports optuna.
+"""Runs Optuna's samplers and pruners on a given set of trials. The only file that imports optuna.
 
-Each question builds a throw-away study over the trials it is given and a sampler with a seed of
-its own, so an answer depends on nothing but its arguments: no storage to keep in step, no
-generator whose state a restart would lose. Every study here minimises; the callers turn signs.
+Each call builds a temporary study from the given trials and a sampler with its own seed, so the
+result depends only on the arguments: there is no storage to keep in sync, and no random generator
+whose state a restart would lose. All studies minimise; the callers convert values to losses.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lehr.space import Coordinate
 
-optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would announce every throw-away study
+optuna.logging.set_verbosity(optuna.logging.ERROR)  # it would log every temporary study
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # trials need a time; nothing here looks at it
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # trials need a time, but nothing uses it
 
 
 def distribution(coordinate: Coordinate) -> BaseDistribution:
-    """A coordinate's range, in Optuna's words."""
+    """A coordinate's range as an Optuna distribution."""
     if coordinate.kind == "choice":
         return CategoricalDistribution(coordinate.choices)
     if coordinate.kind == "int":
@@ -41,36 +41,36 @@ def choices(values: Sequence[str]) -> BaseDistribution:
 
 
 def complete(number: int, params: Mapping[str, Any], space: Mapping[str, BaseDistribution], loss: float) -> FrozenTrial:
-    """A trial that ended with `loss`, finite."""
+    """A trial that completed with a finite `loss`."""
     return _trial(number, params, space, TrialState.COMPLETE, loss=loss)
 
 
 def pruned(
     number: int, params: Mapping[str, Any], space: Mapping[str, BaseDistribution], reports: Mapping[int, float]
 ) -> FrozenTrial:
-    """A trial that was stopped early: TPE ranks it behind all complete ones, by its last report."""
+    """A trial that was stopped early. TPE ranks it behind all complete ones, by its last report."""
     return _trial(number, params, space, TrialState.PRUNED, reports=reports)
 
 
 def infeasible(
     number: int, params: Mapping[str, Any], space: Mapping[str, BaseDistribution], violation: float
 ) -> FrozenTrial:
-    """A trial that broke by `violation` > 0: TPE ranks it behind all others, the least broken first."""
+    """A trial with a constraint violation > 0. TPE ranks it behind all others, smallest violation first."""
     trial = create_trial(state=TrialState.PRUNED, constraints={"diverged": violation})
     return _trial(number, params, space, TrialState.PRUNED, system_attrs=trial.system_attrs)
 
 
 def running(number: int, params: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """A trial without a result yet: samplers keep away from it."""
+    """A trial without a result yet. Samplers avoid points near it."""
     return _trial(number, params, space, TrialState.RUNNING)
 
 
 def draw_tpe(
     trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution], number: int, seed: int
 ) -> dict[str, Any]:
-    """One joint draw by a tree-structured Parzen estimator, from the trials that have all of the space.
+    """A joint draw by a tree-structured Parzen estimator, from the trials that have all parameters of the space.
 
-    Running trials count as bad ones (the constant liar), so that parallel draws spread. Source: Bergstra et al.,
+    Running trials count as bad ones (constant liar), so that parallel draws spread. Source: Bergstra et al.,
     Algorithms for hyper-parameter optimization, NeurIPS 2011; joint kernels as in Falkner et al., BOHB, ICML 2018.
     """
     sampler = TPESampler(seed=seed, n_startup_trials=0, multivariate=True, constant_liar=True)
@@ -80,7 +80,7 @@ def draw_tpe(
 def draw_gp(
     trials: Sequence[FrozenTrial], space: Mapping[str, BaseDistribution], number: int, seed: int
 ) -> dict[str, Any]:
-    """One draw by a Gaussian process and expected improvement; running trials count as a batch (qLogEI)."""
+    """A draw by a Gaussian process and expected improvement; running trials count as a batch (qLogEI)."""
     sampler = GPSampler(seed=seed, n_startup_trials=0, warn_independent_sampling=False)
     return _draw(sampler, trials, space, number)
 
@@ -91,9 +91,9 @@ def median_prunes(trial: FrozenTrial, others: Sequence[FrozenTrial], startup: in
 
 
 def halving_prunes(trial: FrozenTrial, others: Sequence[FrozenTrial], first_rung_steps: int, factor: int) -> bool:
-    """Whether asynchronous successive halving drops the trial at a rung that its last report completes.
+    """Whether asynchronous successive halving prunes the trial at a rung that its last report completes.
 
-    Rung r lies at `first_rung_steps` · `factor`^r. Source: Li et al., A system for massively
+    Rung r is at `first_rung_steps` · `factor`^r. Source: Li et al., A system for massively
     parallel hyperparameter tuning, MLSys 2020.
     """
     return _prunes(SuccessiveHalvingPruner(min_resource=first_rung_steps, reduction_factor=factor), trial, others)
@@ -102,7 +102,7 @@ def halving_prunes(trial: FrozenTrial, others: Sequence[FrozenTrial], first_rung
 def reported(
     number: int, reports: dict[int, float], rungs: Sequence[float] = (), *, completed: bool = False
 ) -> FrozenTrial:
-    """A trial for the pruners: its reports by step, and its value at each rung it has passed."""
+    """A trial for the pruners, with its reports by step and its value at each rung that it has passed."""
     state = TrialState.COMPLETE if completed else TrialState.RUNNING
     loss = next(reversed(reports.values()), 0.0) if completed else None
     attributes = {f"completed_rung_{rung}": value for rung, value in enumerate(rungs)}
@@ -110,7 +110,7 @@ def reported(
 
 
 class _GivenTrials(InMemoryStorage):
-    """A storage that holds the given trials and forgets what samplers and pruners note down."""
+    """A storage that contains the given trials and discards what samplers and pruners write to it."""
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def _trial(
     reports: Mapping[int, float] | None = None,
     system_attrs: Mapping[str, Any] | None = None,
 ) -> FrozenTrial:
-    """Made directly: `create_trial` would check every value again, thousands of times at a rebuild."""
+    """Created directly, because `create_trial` would validate every value again, thousands of times in a rebuild."""
     assert loss is None or math.isfinite(loss)
     return FrozenTrial(
         number=number,

@@ -1,4 +1,4 @@
-"""What to try first: few points that together did well in every study that is like this one."""
+"""Chooses what to try first: a few points that together cover the best results of all similar studies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from service.search.samplers.surrogate import PRIOR, thinned
 Key = TypeVar("Key", bound=Hashable)
 
 CANDIDATES_EACH = 64
-"""From each study so many of its best points are candidates."""
+"""Number of the best points of each study that become candidates."""
 LEAST_FITTED = 8
-"""With fewer results no model is fitted: what was not tried there counts as its mean result."""
+"""With fewer results no model is fitted, and untried points count as the study's mean result."""
 
 
 @dataclass(frozen=True)
 class Known(Generic[Key]):
-    """A finished study. `losses`: of what it trained to the end, less is better, infinite where it diverged. What is
-    beyond LARGEST_VALUE counts so, too.
+    """A finished study. `losses`: of its trials that trained to the end, less is better, infinite if they diverged.
+    Losses beyond LARGEST_VALUE also count as infinite.
     """
 
     similarity: float
@@ -34,8 +34,8 @@ class Known(Generic[Key]):
 def portfolio(known: Sequence[Known[Key]], points: Mapping[Key, Array], count: int) -> list[Key]:
     """Up to `count` keys, the most promising first. `points`: the axes of every key in any study's `losses`.
 
-    Where a study never trained a candidate, its regret there is predicted by a Gaussian process
-    fitted to the study's own results.
+    If a study never trained a candidate, a Gaussian process fitted to the study's results predicts its
+    regret there.
     """
     candidates = list(dict.fromkeys(key for study in known for key in _best(study)))
     if not candidates:
@@ -50,7 +50,7 @@ def _best(study: Known[Key]) -> list[Key]:
 
 
 def _regrets(study: Known[Key], candidates: Sequence[Key], points: Mapping[Key, Array]) -> Array:
-    """(candidates,): 0 is the study's best result, 1 its middle one and whatever is worse."""
+    """(candidates,): 0 is the study's best result, 1 its median or anything worse."""
     losses = np.array(list(study.losses.values()))
     losses = np.where(np.abs(losses) <= LARGEST_VALUE, losses, np.inf)
     best, middle = losses.min(), np.median(losses)
@@ -77,12 +77,12 @@ def _predicted(tried: Array, regrets: Array, wanted: Array) -> Array:
 
 
 def greedy_cover(regrets: Array, count: int, weights: Sequence[float] | None = None) -> list[int]:
-    """Up to `count` columns, each the one that most lowers the studies' least regrets so far.
+    """Up to `count` columns, each chosen to reduce the studies' lowest regrets so far as much as possible.
 
-    regrets: (studies, points), 0 for a study's best result, 1 for its middle one or worse;
-    `weights`: of the studies, even unless given. Once every study has its best point, the cover
-    starts again with the points that are left, so that it is as long as asked. Source: the greedy
-    cover of Feurer et al., Auto-sklearn 2.0, JMLR 23 (2022), section 3.1.
+    regrets: (studies, points), 0 for a study's best result, 1 for its median or worse;
+    `weights`: of the studies, equal by default. When no point reduces the regrets further, the cover starts
+    again with the remaining points, to reach `count`. Source: the greedy cover of
+    Feurer et al., Auto-sklearn 2.0, JMLR 23 (2022), section 3.1.
     """
     capped = np.clip(regrets, 0.0, 1.0)
     shares = np.ones(len(capped)) if weights is None else np.asarray(weights, dtype=float)
@@ -93,7 +93,7 @@ def greedy_cover(regrets: Array, count: int, weights: Sequence[float] | None = N
         gains[chosen] = -1.0
         best = int(np.argmax(gains))
         if gains[best] <= 0.0:
-            if least.min() == 1.0:  # nothing that is left beats the middle
+            if least.min() == 1.0:  # no remaining point beats the median
                 break
             least = np.ones(len(capped))
             continue

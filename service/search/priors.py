@@ -1,4 +1,4 @@
-"""What the field would try first: one sensible schedule of each usual family, by the optimizer."""
+"""Common default schedules to try first: one for each widely used family, depending on the optimizer."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from lehr.space import Space
 from service.search.projection import project_onto
 
 PEAKS: Mapping[str, float] = {"sgd": 0.1, "nesterov": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
-"""The peak that most papers start from. SGD with momentum: He et al., Deep residual learning, 2015, section 4;
+"""The peak rates that most papers start from. SGD with momentum: He et al., Deep residual learning, 2015, section 4;
 adaptive optimizers: Kingma and Ba, Adam, 2014, section 2, and the defaults of every library since."""
 
 END = 0.01
-"""Where falling schedules end, as a part of the peak."""
+"""The end of decaying schedules, relative to the peak."""
 CLIMB = 1 / 25
-"""Where one-cycle starts, as a part of the peak: the default of Smith's authors' library and of torch's."""
+"""The start of one-cycle schedules, relative to the peak: the default of fastai and torch."""
 
 FAMILIES_BY_USE = ("cosine", "one_cycle", "linear", "wsd", "step", "constant")
-"""The most used first; constant last, since the search tunes one anyway."""
+"""The most widely used first; constant last, because the search tunes one anyway."""
 
 
 def prior_schedules(space: Space, optimizer: object) -> Iterator[Schedule]:
-    """The defaults that lie in the space; none for an optimizer that is not known."""
+    """The default schedules that are in the space; none for an unknown optimizer."""
     peak = PEAKS.get(optimizer) if isinstance(optimizer, str) else None
     if peak is None:
         return

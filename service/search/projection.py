@@ -1,4 +1,4 @@
-"""Schedules from elsewhere, moved into a space."""
+"""Projects schedules from other studies onto a space."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lehr.space.ranges import equals
 
 
 def project_onto(space: Space, schedule: Schedule) -> Schedule | None:
-    """The space's nearest schedule of the same family; None where the space lacks the family or the highest rate.
+    """The space's nearest schedule of the same family; None if the space lacks the family or the highest rate.
 
-    What else lies outside, such as an end below the space's lowest, moves to the nearest bound. What lies inside is
-    kept as it was written: a way through the space's logarithms would change its last digits.
+    Other values outside the space, such as an end rate that is too low, move to the nearest bound. Values inside are
+    kept exactly: a round trip through the space's logarithms would change their last digits.
     """
     if schedule.family not in space.families:
         return None
@@ -27,5 +27,5 @@ def project_onto(space: Space, schedule: Schedule) -> Schedule | None:
     kept = {name: value for name, value in written.items() if alike(value, getattr(found, name))}
     try:
         return replace(found, **kept)
-    except InvalidScheduleError:  # one rate was moved to where another, kept as written, is a rounding beside it
+    except InvalidScheduleError:  # a moved rate and a kept one contradict each other by a rounding error
         return found

@@ -54,7 +54,7 @@ def check_sampler(name: str) -> Fault | None:
 
 
 def check_pruner(name: str, evaluations: int = 1, *, constrained: bool = False) -> Fault | None:
-    """Why a pruner can't be used with so many evaluations of each trial; None if it can."""
+    """Why a pruner can't be used with this number of evaluations per trial; None if it can."""
     judges_curves = curve_pruner(name) is not None
     without_curves = [other for other in PRUNERS if curve_pruner(other) is None]
     if constrained and judges_curves:

@@ -1,4 +1,4 @@
-"""Reads what a search is told from the rows of its study."""
+"""Reads the observations for a search from the rows of its study."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ CHANGED_TRIALS = union_all(
     _CHANGED.where(TrialRow.number >= bindparam("unknown")),
     _CHANGED.where(TrialRow.number.in_(bindparam("open", expanding=True))),
 )
-"""The trials that may have changed since the search last looked: those that it does not know, and that had not ended.
+"""The trials that may have changed since the last read: those that the search does not know, and those still open.
 
-They are found by their numbers, so that no index of revisions is needed, which each report would have to write to.
-The purpose is looked at afterwards: asked for it, SQLite would go through all trials that have it.
+The query finds them by number, so that it needs no index of revisions, which each report would have to update.
+The purpose is filtered afterwards: in the query, it would make SQLite scan all trials with that purpose.
 """
 
 
 def changed_trials(transaction: Transaction, study_id: str, searcher: Searcher, seen: int) -> list[Any]:
-    """The trials that changed after the revision `seen`, in the order of change."""
+    """The trials that changed after the revision `seen`, in order of change."""
     known = {"unknown": searcher.next_number, "open": searcher.open_numbers}
     rows = transaction.connection.execute(CHANGED_TRIALS, {"study": study_id, "seen": seen, **known})
     return sorted((row for row in rows if row.purpose == "search"), key=lambda row: (row.revision, row.number))
@@ -48,7 +48,7 @@ def changed_trials(transaction: Transaction, study_id: str, searcher: Searcher, 
 def observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any]) -> list[Observation]:
     reports: dict[str, Reports] = {}
     prunes = curve_pruner(study.spec.pruner.name) is not None
-    # A worker may stop a trial on its own account; what it had reached by then informs the sampler.
+    # A worker may itself stop a trial; the sampler then learns from its results so far.
     reporting = [trial.id for trial in trials if prunes or trial.state == "PRUNED"]
     if reporting:
         reports = reports_of(transaction, reporting, study.spec.objective.metric)
@@ -67,12 +67,12 @@ def observations(transaction: Transaction, study: StudyRow, trials: Sequence[Any
 
 
 def _mean_so_far(trial: Any) -> Reports:
-    """What a pruned trial came to on the folds and seeds that it was trained on; ranks it among its like."""
+    """The mean value of a pruned trial over its trained folds and seeds, which ranks it among pruned trials."""
     return ((0, trial.value),) if trial.state == "PRUNED" and trial.value is not None else ()
 
 
 def reports_of(transaction: Transaction, trial_ids: list[str], metric: str) -> dict[str, Reports]:
-    """The objective's finite values by step, of each trial."""
+    """The objective's finite values by step, for each trial."""
     query = (
         select(ReportRow.trial_id, ReportRow.step, ReportRow.metrics)
         .where(ReportRow.trial_id.in_(trial_ids))

@@ -1,4 +1,4 @@
-"""How trials that were stopped at different phases stand to each other."""
+"""Ranks trials that were stopped at different phases."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 
 def rank_across_rungs(passed: Sequence[Sequence[float]]) -> list[int]:
-    """Each trial's place, 0 for the best, from its losses at the rungs that it has passed.
+    """Each trial's rank, 0 for the best, from its losses at the rungs that it has passed.
 
     `passed[i]`: the losses of trial i at the rungs, first rung first, less is better, infinite
-    where it diverged; one that has passed none comes last. All are ordered by the first rung; then,
-    rung by rung, those that passed it too are ordered anew among the places that they hold. So
-    trials are compared at the latest phase that both have seen, one that was stopped keeps the place
-    that it was stopped at, and no scale is needed: losses of 1e18 stand beside those of 0.1.
+    if it diverged; trials without a rung come last. All trials are sorted by the first rung; then, rung
+    by rung, those that also passed it are sorted again among the ranks that they occupy. So trials are
+    compared at the latest phase that both have reached, a stopped trial keeps the rank at which it was
+    stopped, and losses need no scaling, even if they range from 0.1 to 1e18.
     """
     order = sorted(range(len(passed)), key=lambda trial: (passed[trial][0] if passed[trial] else math.inf, trial))
     for rung in range(1, max(map(len, passed), default=0)):
@@ -28,9 +28,9 @@ def rank_across_rungs(passed: Sequence[Sequence[float]]) -> list[int]:
 
 
 def rank_scores(places: Sequence[int]) -> list[float]:
-    """What a surrogate is fitted to: −ln of the part of all trials that stand as high, or higher.
+    """Scores to fit a surrogate to: −ln of the fraction of trials that rank as high or higher.
 
-    It spreads the best and crowds the rest: the best of 100 stands as far above the tenth as the
-    tenth above the worst.
+    They spread the best trials and crowd the rest: the best of 100 is about as far above the tenth as
+    the tenth is above the worst.
     """
     return [-math.log((place + 0.5) / len(places)) for place in places]

@@ -1,4 +1,4 @@
-"""The search of one study: told what trials did, asked what to train next."""
+"""The search of a study: learns from observed trials, suggests schedules and prunes running trials."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from service.search.sequence import point_key, random_point
 from service.search.window import Window, WindowSize
 
 WINDOW = WindowSize(best=64, newest=96, spread=96)
-"""What TPE sees of the whole search: at most 256 results, so that asking costs the same at any length."""
+"""The results that TPE sees: at most 256, so that the cost of a suggestion does not grow with the search."""
 
 REDRAWS = 64
-"""So often another point is drawn for one that was tried before: in a space of few points all may have been."""
+"""Maximum number of redraws for a point tried before: in a space of few points, all may have been tried."""
 
 
 class Searcher:
     """Suggests schedules; used by one thread at a time.
 
-    What `ask` answers is a function of the arguments here, of the trial's number and of the set
-    of observations told so far, in whatever order they came: no state of a generator is kept, so
-    a searcher rebuilt from rows after a restart goes on as the one before would have. Asked
-    trials count as RUNNING until something else is told.
+    The result of `ask` depends only on the constructor's arguments, the trial's number and the set of
+    observations so far, in any order. It keeps no state of a random generator, so that a searcher
+    rebuilt from rows after a restart continues as the previous one would have. Trials from `ask`
+    count as RUNNING until `tell` reports another state.
 
-    Start-up: the first `startup_trials` go round the families, `constant` first, by a
-    low-discrepancy sequence in each family. Each family so gets a trial when the budget has one
-    for each. It goes on while fewer than half of them have ended, for a model of nothing is
-    worse than an even spread.
+    Start-up: the first `startup_trials` trials take the families in turn, `constant` first, and follow a
+    low-discrepancy sequence in each family. So each family gets a trial if the budget allows. Start-up
+    continues while fewer than half of these trials have ended, because a model without data is worse
+    than an even spread.
 
     Afterwards the sampler decides, but `constant` keeps its share, at least every F-th trial of F
     families: each answer is compared with the best constant rate, and a badly tuned baseline
-    would make every schedule look good. FAILED and CANCELLED trials inform nothing, but count as
-    asked, so that a family whose trials fail is not asked for ever.
+    would make every schedule look good. FAILED and CANCELLED trials are not informative, but they count
+    as tried, so that a family whose trials fail is not suggested forever.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Searcher:
         self._tried: Counter[int] = Counter()
         self._states: dict[int, TrialState] = {}
         self.next_number = 0
-        """All trials from this number on are unknown to it."""
+        """The number from which on all trials are unknown to the searcher."""
         self._asked: Counter[str] = Counter()
         self._pending: dict[int, Observation] = {}
         self._window = Window(WINDOW, direction, seed)
@@ -71,7 +71,7 @@ class Searcher:
         self._curves = CurveJudge(judge, direction) if judge else None
 
     def tell(self, observation: Observation) -> None:
-        """Take note of a trial's state. Repeating it changes nothing, nor does anything after its end."""
+        """Record a trial's state. Repetitions, and anything after the trial's end, have no effect."""
         number, state = observation.number, self._states.get(observation.number)
         if state is not None and state not in PENDING:
             return
@@ -93,14 +93,14 @@ class Searcher:
 
     @property
     def most_at_once(self) -> float:
-        """How many schedules the sampler chooses for one claim; infinite unless it is slow."""
+        """Maximum number of schedules that the sampler chooses per claim; infinite unless it is slow."""
         return self._sampler.most_at_once
 
     def ask(self, number: int, *, quickly: bool = False) -> Suggestion:
-        """What the trial `number` should train; it counts as RUNNING from now on.
+        """The suggestion for trial `number`, which counts as RUNNING from now on.
 
-        `quickly`: in milliseconds, by TPE where the sampler itself takes longer.
-        Raises ValueError for a number that was asked or told before.
+        `quickly`: within milliseconds, with TPE if the sampler takes longer.
+        Raises ValueError for a number that is already known.
         """
         if number in self._states:
             raise ValueError(f"trial {number} was asked or told before; numbers are used once")
@@ -111,11 +111,11 @@ class Searcher:
 
     @property
     def open_numbers(self) -> list[int]:
-        """The trials that had not ended when it last heard of them: no others that it knows will change."""
+        """The trials that had not ended at their last observation. No other known trial can change."""
         return list(self._pending)
 
     def forget(self, number: int) -> None:
-        """Take back an ask whose trial was never made; trials that ended stay."""
+        """Undo an `ask` whose trial was never created. Trials that have ended stay."""
         if number in self._pending:
             known = self._pending.pop(number)
             self._count(known, -1)
@@ -128,7 +128,7 @@ class Searcher:
     ) -> bool:
         """Whether a running trial should stop at the last of its `reports` (step, objective value).
 
-        `guessed`: no sampler chose it; what did well elsewhere may start late here.
+        `guessed`: no sampler chose its schedule. One that did well in other studies may start slowly here.
         """
         if self._curves is None:
             return False
@@ -140,7 +140,7 @@ class Searcher:
             self._tried[_identity(observation.family, observation.point)] += by
 
     def _fresh(self, number: int, family: str, point: Point) -> tuple[str, Point]:
-        """The place, or another of its family where it was tried before and another is found."""
+        """The given family and point, or another point of the family if this one was tried before."""
         coordinates = self._space.coordinates(family)
         for again in range(REDRAWS if coordinates else 0):
             if self._tried[_identity(family, point)] == 0:
@@ -167,7 +167,7 @@ class Searcher:
         return asked < self._startup_trials or self._window.added < math.ceil(self._startup_trials / 2)
 
     def _due_family(self) -> str | None:
-        """The family that must come next whatever the sampler thinks, None when it may choose."""
+        """The family that must come next, whatever the sampler prefers; None if it can choose."""
         families = self._space.families
         if self._in_startup():
             order = sorted(families, key=lambda family: family != "constant")
@@ -187,9 +187,9 @@ def _identity(family: str, point: Point) -> int:
 
 
 def startup_trials(families: int, budget: int) -> int:
-    """How many trials are spread evenly before the sampler decides.
+    """Number of trials that are spread evenly before the sampler decides.
 
-    Twice the families but at least 10, at most a third of the budget; one for each family comes
-    before that bound.
+    Twice the number of families but at least 10, and at most a third of the budget, unless one trial for each
+    family needs more.
     """
     return max(min(families, budget), min(max(10, 2 * families), budget // 3))

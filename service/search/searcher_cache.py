@@ -1,6 +1,6 @@
-"""Searchers kept between calls, one a study: a call reads only the trials that changed since the last one.
+"""Caches a searcher per study between calls, so that a call reads only the trials that changed since the last one.
 
-Two kinds are kept apart. One chooses schedules, outside of every transaction, and is used by one claim at a time
+There are two separate kinds. One chooses schedules, outside any transaction, and is used by one claim at a time
 (`turn`). The other judges running trials under their study's lock.
 """
 
@@ -26,22 +26,22 @@ from service.store.seeds import search_seed
 from service.store.tables import StudyRow, TrialRow
 
 CAPACITY = 256
-"""Searchers kept. One of them holds at most a few thousand small records."""
+"""Maximum number of cached searchers. Each holds at most a few thousand small records."""
 
 PRUNERS_REMEMBERED = 4096
 
 TURN_SECONDS = 5.0
-"""How long a claim waits for another one that asks the same search."""
+"""How long a claim waits for another claim that uses the same search."""
 
 ASK_SECONDS = 10.0
-"""How long a slow sampler chooses the schedules of one claim; a quick one chooses the rest."""
+"""Time limit for a slow sampler per claim; a quick one chooses the remaining schedules."""
 
 
 @dataclass
 class Warm:
-    """A searcher and the study's revision up to which it was told everything.
+    """A searcher, and the study's revision up to which it knows everything.
 
-    `found`: the bounds that a range test had found when it was made, in whatever process that was.
+    `found`: the range test's bounds at the time the searcher was created. The test may have run in another process.
     """
 
     searcher: Searcher
@@ -51,20 +51,20 @@ class Warm:
 
 @dataclass(frozen=True)
 class Asked:
-    """Suggestions for the study's next trials, from the number `first` on, whose rows are still to be made."""
+    """Suggestions for the study's next trials, from the number `first` on, whose rows do not exist yet."""
 
     searcher: Searcher
     first: int
     suggestions: Sequence[Suggestion]
 
     def give_back(self, first_unused: int) -> None:
-        """Make the searcher forget the suggestions from this number on, for which no trial was made."""
+        """Make the searcher forget the suggestions from this number on, for which no trial was created."""
         for number in range(max(first_unused, self.first), self.first + len(self.suggestions)):
             self.searcher.forget(number)
 
 
 class _Kept:
-    """At most `capacity` searchers, the least recently used dropped first."""
+    """An LRU cache of at most `capacity` searchers."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -87,7 +87,7 @@ class _Kept:
 
 
 class _Turn:
-    """A lock that is gone once nobody holds or awaits it."""
+    """A lock that is removed once nobody holds or awaits it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -95,7 +95,7 @@ class _Turn:
 
 @dataclass
 class Searches:
-    """The searchers of this process. `clock`: seconds, for the bound on a claim's asking."""
+    """The searchers of this process. `clock`: in seconds, for the time limit of a claim."""
 
     capacity: int = CAPACITY
     clock: Callable[[], float] = time.monotonic
@@ -108,9 +108,9 @@ class Searches:
 
     @contextmanager
     def turn(self, study_id: str) -> Iterator[bool]:
-        """Whether it is the caller's turn to ask the study's search; False after waiting for TURN_SECONDS.
+        """Whether the caller may now use the study's search; False after waiting for TURN_SECONDS.
 
-        Must not be awaited inside a transaction: who has the turn goes on to write.
+        Do not wait for it inside a transaction: the claim that has the turn writes to the database next.
         """
         with self._guard:
             turn = self._turns.setdefault(study_id, _Turn())
@@ -122,9 +122,9 @@ class Searches:
                 turn.lock.release()
 
     def synced(self, transaction: Transaction, study: StudyRow) -> Searcher:
-        """The searcher that chooses the study's schedules, told all that is committed. Needs the turn."""
+        """The searcher that chooses the study's schedules, up to date with all commits. Needs the turn."""
         warm = self._asking.of(study)
-        if warm.searcher.next_number > study.next_number:  # it knows of trials that were never made
+        if warm.searcher.next_number > study.next_number:  # it knows trials that were never created
             self._asking.forget(study.id)
             warm = self._asking.of(study)
         _tell(transaction, study, warm, sure_revision=study.revision)
@@ -133,7 +133,7 @@ class Searches:
     def ask(self, searcher: Searcher, first: int, count: int, *, quickly: bool = False) -> Asked:
         """Choose schedules for `count` trials from the number `first` on. Needs the turn, and no transaction.
 
-        A slow sampler chooses so many of them as it may choose at once, and none after ASK_SECONDS.
+        A slow sampler chooses at most `most_at_once` of them, and none after ASK_SECONDS.
         """
         ends = self.clock() + ASK_SECONDS
         suggestions: list[Suggestion] = []
@@ -143,11 +143,11 @@ class Searches:
         return Asked(searcher, first, suggestions)
 
     def should_prune(self, transaction: Transaction, study: StudyRow, trial: TrialRow) -> bool:
-        """Whether the search gives up on a running trial after its last report. Needs the study's lock."""
+        """Whether the search stops a running trial after its last report. Needs the study's lock."""
         if trial.horizon_steps is None:
             return False
         warm = self._judging.of(study)
-        # This very report has moved the revision on, but may yet be rolled back: what it touched is read again.
+        # This report has increased the revision but may still be rolled back, so its changes are read again.
         _tell(transaction, study, warm, sure_revision=study.revision - 1)
         reports = reports_of(transaction, [trial.id], study.spec.objective.metric).get(trial.id, ())
         schedule = schedule_from_dict(trial.schedule)
@@ -156,12 +156,12 @@ class Searches:
         )
 
     def may_prune(self, study_id: str) -> bool:
-        """Whether the study has a pruner, as far as is remembered; `prunes` is sure."""
+        """Whether the study may have a pruner, according to the cache; `prunes` gives the exact answer."""
         with self._guard:
             return self._pruners.get(study_id, True)
 
     def prunes(self, transaction: Transaction, study_id: str) -> bool:
-        """Whether the study has a pruner that judges reports; remembered, since every report asks it."""
+        """Whether the study has a pruner that judges reports; cached, because every report needs it."""
         with self._guard:
             known = self._pruners.get(study_id)
         if known is None:
@@ -173,13 +173,13 @@ class Searches:
         return known
 
     def forget(self, study_id: str) -> None:
-        """Drop what is kept of a study; it is built again from its rows when it is asked."""
+        """Drop the study's searchers. The next call rebuilds them from the rows."""
         self._asking.forget(study_id)
         self._judging.forget(study_id)
 
 
 def create_trials(transaction: Transaction, study: StudyRow, suggestions: Sequence[Suggestion]) -> list[TrialRow]:
-    """Make the trials that the search suggested and spend their budget. Needs the study's lock."""
+    """Create the trials that the search suggested, and spend their budget. Needs the study's lock."""
     trials = []
     for suggestion in suggestions:
         trial = new_trial(study, suggestion.schedule.to_dict(), purpose="search", origin="sampler")
@@ -192,7 +192,7 @@ def create_trials(transaction: Transaction, study: StudyRow, suggestions: Sequen
 
 
 def _tell(transaction: Transaction, study: StudyRow, warm: Warm, sure_revision: int) -> None:
-    """Tell the searcher all there is; `sure_revision`: the last one that is committed."""
+    """Pass all changed trials to the searcher; `sure_revision`: the last revision that is certainly committed."""
     changed = changed_trials(transaction, study.id, warm.searcher, warm.revision)
     for observation in observations(transaction, study, changed):
         warm.searcher.tell(observation)
@@ -200,7 +200,7 @@ def _tell(transaction: Transaction, study: StudyRow, warm: Warm, sure_revision: 
 
 
 def new_trial(study: StudyRow, schedule: dict[str, Any], *, purpose: str, origin: str) -> TrialRow:
-    """A waiting trial with the study's next number, and the seed that a trial of the search with it has."""
+    """A waiting trial with the study's next number, and the seed that a search trial with this number has."""
     trial = TrialRow(
         id=f"{study.id}-{study.next_number}",
         study_id=study.id,

@@ -1,4 +1,4 @@
-"""Points without a model: low-discrepancy sequences and plain random draws in the unit cube."""
+"""Draws points without a model: low-discrepancy sequences and uniform random draws in the unit cube."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lehr.space import Coordinate
 from service.search.observations import draw_seed
 
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-"""Halton's bases, one for each coordinate of a family; beyond the last they start again."""
+"""Halton's bases, one for each coordinate of a family; they repeat beyond the last."""
 
 
 def halton(index: int, base: int) -> float:
@@ -46,7 +46,7 @@ def spread_point(coordinates: Sequence[Coordinate], index: int, seed: int, famil
 
 
 def random_point(coordinates: Sequence[Coordinate], seed: int) -> dict[str, float | int | str]:
-    """A uniform draw from the family's box, by a generator of its own."""
+    """A uniform draw from the family's box, with a separate random generator."""
     generator = random.Random(seed)
     return {coordinate.name: from_unit(coordinate, generator.random()) for coordinate in coordinates}
 
@@ -66,7 +66,7 @@ def from_unit(coordinate: Coordinate, unit: float) -> float | int | str:
 
 
 def to_unit(coordinate: Coordinate, value: float | int | str) -> float:
-    """Where a number lies in its range, 0 to 1; 0.5 where the range is a single value."""
+    """The position of a number in its range, from 0 to 1; 0.5 if the range is a single value."""
     low, high, number = float(coordinate.low), float(coordinate.high), float(value)
     if coordinate.log:
         low, high, number = math.log(low), math.log(high), math.log(number)
@@ -74,7 +74,7 @@ def to_unit(coordinate: Coordinate, value: float | int | str) -> float:
 
 
 def point_key(family: str, point: Mapping[str, float | int | str]) -> tuple[str, ...]:
-    """A point's identity after a way through JSON: numbers by their first twelve digits."""
+    """A key for a point that survives a round trip through JSON: it compares numbers by their first twelve digits."""
     texts = {name: value if isinstance(value, str) else format(float(value), ".12g") for name, value in point.items()}
     return (family, *(f"{name}={texts[name]}" for name in sorted(texts)))
 

@@ -1,4 +1,4 @@
-"""How much one task's results say about another's: a number from its name and parameters."""
+"""Estimates from names and parameters how much one task's results say about another's."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 OTHER_TASK = 0.3
-"""Another model and other data, the same kind of search."""
+"""Factor for another task: another model and other data, but the same kind of search."""
 OTHER_OPTIMIZER = 0.1
-"""Best rates of SGD and Adam lie decades apart."""
+"""Factor for another optimizer: the best rates of SGD and Adam are decades apart."""
 OTHER_VALUE = 0.6
-"""Another model, another activation: what a parameter names differs."""
+"""Factor for a different non-numeric value, such as another model or activation."""
 NO_WEIGHT = frozenset({"seed", "data", "path", "device", "precision"})
-"""Parameters that say where and how, not what."""
+"""Parameters that define where and how to train, not what."""
 LEAST_FACTOR = 0.2
-"""However far apart a size is, it alone does not make results worthless."""
+"""The lowest factor for a number: a different size alone does not make results worthless."""
 
 
 def similarity(name: str, params: Mapping[str, Any], other_name: str, other_params: Mapping[str, Any]) -> float:
-    """1 for the same task with the same parameters, less for each difference, above 0 always.
+    """1 for the same task with the same parameters, less for each difference, always above 0.
 
     The product of a factor for each parameter that both have: of numbers (batch size, width, epochs)
     2^(-|log2 ratio| / 2), so that four times the size is half as similar, at least `LEAST_FACTOR`;

@@ -1,4 +1,4 @@
-"""In which order a study tries what it knows before its first trial."""
+"""Orders the schedules that a study tries first: results of other studies, and common defaults."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lehr.wire.trials import Origin
 Key = TypeVar("Key", bound=Hashable)
 
 PRIOR_SHARE = 4
-"""One start in so many is a prior where there are studies to learn from; where not, half are free for the search."""
+"""One start in this many is a default if there are studies to learn from; if not, at most half of the room is used."""
 
 
 def mixed_starts(
     warm: Sequence[Key], priors: Iterable[Key], room: int, *, given: Sequence[Key] = ()
 ) -> Iterator[tuple[Key, Origin]]:
-    """At most `room` starts, what did well elsewhere and the field's defaults in turns, so that neither waits.
+    """At most `room` starts, alternating between schedules that did well in other studies and common defaults.
 
-    `warm`: the portfolio, the most promising first. What is `given` is tried anyway and left out.
+    `warm`: the portfolio, the most promising first. Leaves out `given` schedules, which are tried anyway.
     """
     share = room // PRIOR_SHARE if warm else room // 2
     defaults = [one for one in priors if one not in given and one not in warm][:share]

@@ -13,7 +13,7 @@ from service.search.observations import Observation, draw_seed, rank
 
 @dataclass(frozen=True, slots=True)
 class WindowSize:
-    """How many results are kept of each kind; a result may be of several kinds."""
+    """The number of results to keep of each kind; a result may be of several kinds."""
 
     best: int
     newest: int
@@ -22,13 +22,13 @@ class WindowSize:
 
 @dataclass(slots=True)
 class _Smallest:
-    """The `size` smallest (key, number) pairs of all that were added."""
+    """The `size` smallest of all added (key, number) pairs."""
 
     size: int
     pairs: list[tuple[Any, int]] = field(default_factory=list)
 
     def add(self, key: Any, number: int) -> int | None:
-        """Add a pair; the number that fell out, which may be the one added."""
+        """Add a pair. Returns the number of the pair that dropped out, which may be the added one."""
         insort(self.pairs, (key, number))
         return self.pairs.pop()[1] if len(self.pairs) > self.size else None
 
@@ -38,12 +38,12 @@ class _Smallest:
 
 
 class Window:
-    """The best results, the newest ones, and a thinned-out rest spread over the whole search.
+    """The best results, the newest ones, and a sample of the rest spread over the whole search.
 
-    What is kept depends on *which* results were added and never on their order: each kind is
-    the smallest so many by a key of the result alone (its rank; its number; a hash of its number
-    and the seed). So a window kept warm equals one rebuilt from rows in any order. Adding costs
-    O(log size), memory is bounded by best + newest + spread results.
+    The window depends on *which* results were added and never on their order: each kind keeps
+    the smallest by a key of the result alone (its rank; its number; a hash of its number
+    and the seed). So a cached window equals one rebuilt from rows in any order. Adding costs
+    O(log size), and memory is bounded by best + newest + spread results.
     """
 
     def __init__(self, size: WindowSize, direction: Direction, seed: int) -> None:
@@ -64,7 +64,7 @@ class Window:
                 del self._kept[number]
 
     def __iter__(self) -> Iterator[Observation]:
-        """The results kept, lowest number first."""
+        """The kept results, lowest number first."""
         return iter(sorted(self._kept.values(), key=lambda observation: observation.number))
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
-"""What every pruner is: a rule that stops trials that are not worth finishing.
+"""Base classes of pruners, the rules that stop trials that are not worth finishing.
 
-Families anneal at different speeds: at equal steps a schedule that anneals slowly is behind one that anneals fast, and
-may still end ahead. So a pruner compares within a family, where equal steps are equal phases, or only with trials that
-have annealed no further. It judges no trial inside its warm-up or climb, and ignores the reports of others there.
+Families anneal at different speeds: at the same step, a schedule that anneals slowly is behind one that anneals fast,
+and may still end ahead. So a pruner compares within a family, where equal steps are equal phases, or only with trials
+that have annealed no further. It does not judge trials during their warm-up or climb, nor use reports from there.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Losses = Mapping[int, float]
 """The loss of each evaluation by its index; less is better."""
 
 MIN_FINISHED = 4
-"""How many trials of a family must have finished before it serves as a measure."""
+"""Minimum number of finished trials of a family for comparisons with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What a trial reported. `reports`: (step, objective value), steps rising."""
+    """The curve that a trial reported. `reports`: (step, objective value), with increasing steps."""
 
     number: int
     schedule: Schedule
@@ -37,14 +37,14 @@ class Curve:
 
 
 class Pruner(ABC):  # noqa: B024 - what a pruner decides differs by its kind
-    """Judges the curves of running trials, or a trial's evaluations between them, or nothing."""
+    """Judges the curves of running trials, or a trial after each of its evaluations, or nothing."""
 
 
 class CurvePruner(Pruner):
-    """Stops a running trial for what it reports. Only for trials with a single training, and without constraints."""
+    """Stops a running trial based on its reports. Only for trials with a single training and without constraints."""
 
     compares_families: ClassVar[bool] = False
-    """Whether trials of other families are rivals, too."""
+    """Whether trials of other families also count as rivals."""
 
     def should_prune(
         self,
@@ -55,9 +55,9 @@ class CurvePruner(Pruner):
         direction: Direction,
         guessed: bool = False,
     ) -> bool:
-        """Whether `trial` should stop at its last report. Never inside its warm-up or climb, or at the last step.
+        """Whether `trial` should stop at its last report. Never during its warm-up or climb, or at the last step.
 
-        `guessed`: no sampler chose it; what did well elsewhere may start slowly here.
+        `guessed`: no sampler chose its schedule. One that did well in other studies may start slowly here.
         """
         if not trial.reports:
             return False
@@ -82,15 +82,15 @@ class EvaluationPruner(Pruner):
     """Stops a trial that is trained several times, between its trainings. All trials then share the same seeds."""
 
     fewest_useful: ClassVar[int] = 2
-    """With fewer evaluations for each trial it saves next to nothing."""
+    """With fewer evaluations per trial, it saves next to nothing."""
 
     @abstractmethod
     def is_hopeless(self, losses: Losses, best: Losses) -> bool:
-        """Whether a trial with these evaluations so far is not worth more of them, compared with the best trial."""
+        """Whether a trial with these evaluations so far is not worth further ones, compared with the best trial."""
 
 
 def climb_steps(schedule: Schedule, horizon_steps: int) -> int:
-    """The first step at which the rate has climbed to its highest; 0 for a schedule that starts there."""
+    """The first step at which the rate has climbed to its peak; 0 for a schedule that starts there."""
     return math.ceil(schedule.rise_fraction * (horizon_steps - 1))
 
 

@@ -17,11 +17,11 @@ from service.search.pruners.base import Curve, CurvePruner, Reports, climb_steps
 HALVING_FACTOR = 3
 """Hyperband's eta: each rung keeps the best third."""
 FIRST_RUNG_FRACTION = 1 / 27
-"""Where Hyperband's earliest rung lies, of the horizon: four brackets at eta 3."""
+"""Hyperband's earliest rung, as a fraction of the horizon: four brackets at eta 3."""
 
 
 class HyperbandPruner(CurvePruner):
-    """Each bracket has a later first rung and fewer trials; at a rung the best third of the bracket goes on."""
+    """Each bracket has a later first rung and fewer trials; at a rung, the best third of the bracket continues."""
 
     def is_behind(
         self, trial: Curve, rivals: Sequence[Curve], *, horizon_steps: int, direction: Direction, guessed: bool
@@ -44,7 +44,7 @@ class HyperbandPruner(CurvePruner):
 
 
 def hyperband_bracket(number: int) -> int:
-    """The bracket a trial is dealt to; bracket b's first rung lies `HALVING_FACTOR`^b times later."""
+    """The bracket of a trial. The first rung of bracket b is `HALVING_FACTOR`^b times later than that of bracket 0."""
     brackets = _bracket_count()
     weights = [
         math.ceil(brackets * HALVING_FACTOR ** (brackets - 1 - bracket) / (brackets - bracket))
@@ -65,10 +65,10 @@ def _bracket_count() -> int:
 def _rung_values(
     curve: Curve, reports: Reports, first_rung: int, horizon_steps: int, direction: Direction
 ) -> list[float]:
-    """A trial's value at each rung it has passed: its first report from the rung on.
+    """A trial's value at each rung that it has passed: its first report at or after the rung.
 
-    A rung inside the climb is passed with the worst value there is: a report from behind the
-    climb is later than the others' and would make them look bad.
+    A rung during the climb gets the worst possible value: the first report after the climb is later
+    than the other trials' reports and would make them look bad.
     """
     climb = climb_steps(curve.schedule, horizon_steps)
     values: list[float] = []

@@ -1,4 +1,4 @@
-"""The pruner `median`: a trial stops that is worse than the median of its family."""
+"""The pruner `median`: stops a trial that is worse than the median of its family."""
 
 from __future__ import annotations
 

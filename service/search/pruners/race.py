@@ -6,10 +6,10 @@ from service.search.pruners.rung_race import Rules, RungRacePruner
 
 RULES = Rules(rungs=(0.1, 0.4), shares=(0.16, 0.04), leaders=2, least=1)
 """For searches of hundreds of trials; chosen on the tables of `benchmarks/search`, and too harsh for real curves.
-Judging as soon as 0.02 of the horizon was tried there too, and loses: what is slow to start may end well. Without
-leaders the best of a few dozen is stopped for being second or third at 0.4, and nothing trains it again."""
+Judging at 0.02 of the horizon was also tried there, and is worse: slow starters may end well. Without
+leaders, the best of a few dozen is stopped for being second or third at 0.4, and nothing trains it again."""
 RULES_FOR_GUESSES = Rules(rungs=RULES.rungs, shares=(1.0, 0.04), leaders=RULES.leaders, least=1)
-"""The same for trials that were guessed: what did well elsewhere starts late more often."""
+"""The same for schedules that no sampler chose: those that did well in other studies start slowly more often."""
 
 
 class RacePruner(RungRacePruner):

@@ -1,9 +1,9 @@
-"""A race judged at a few rungs: which running trial has fallen too far behind, at equal phase.
+"""A race judged at a few rungs: stops running trials that have fallen too far behind at the same phase.
 
-A rung is a phase: a part of the horizon. At each a trial goes on that has few enough ahead of it,
-by the number of all that came so far. Ahead counts only who has annealed hardly further: at an
-equal step, a schedule that has come down already is ahead of one that is still hot, and may yet end
-behind it.
+A rung is a phase, a fraction of the horizon. At each rung a trial continues if few enough trials are
+ahead of it, relative to the number that have arrived so far. Only trials that have annealed hardly further
+count as ahead: at the same step, a schedule with an already low rate is ahead of one that is still hot,
+and may still end behind it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from service.search.observations import PENDING, as_loss
 from service.search.pruners.base import Curve, CurvePruner
 
 ROUNDING = 1e-9
-"""Heats that differ by no more than this part are the same."""
+"""Heats that differ by at most this fraction are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`rungs`: the phases at which trials are judged, as parts of the horizon, rising.
+    """The rules of a race. `rungs`: the phases at which trials are judged, as increasing fractions of the horizon.
 
-    `shares`: which part of all comers may be ahead of a trial that goes on, at each rung.
-    `leaders`: so many may be ahead anyway. `least`: how many must have come before anybody is judged.
-    `slack`: by this part of its heat a rival may have come down further and still counts as ahead.
+    `shares`: for each rung, the fraction of arrived trials that may be ahead of a trial that continues.
+    `leaders`: this many may be ahead in any case. `least`: how many must have arrived before a trial is judged.
+    `slack`: a rival counts as ahead even if its heat is lower than the trial's by this fraction.
     """
 
     rungs: tuple[float, ...]
@@ -41,10 +41,10 @@ class Rules:
 class Runner:
     """A trial in the race.
 
-    `passed`: its losses at the rungs that it has passed, the first rung first, less is better.
-    `heats`: the rate at each rung, as a part of the schedule's highest; 1 where there is no rate.
-    `climbing`: how many of the first rungs lie inside its warm-up or climb. `has_ended`: it passes
-    no further rung; stopped before one, it counts there as behind.
+    `passed`: its losses at the rungs that it has passed, first rung first, less is better.
+    `heats`: the rate at each rung, relative to the schedule's highest; 1 if the rate is unknown.
+    `climbing`: the number of rungs during its warm-up or climb. `has_ended`: whether it will pass
+    no further rung; at a rung that it did not reach, it counts as behind.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Runner:
 def falls_behind(runner: Runner, rivals: Sequence[Runner], rules: Rules) -> bool:
     """Whether too many of its rivals are ahead of the trial at the last rung that it has passed.
 
-    Rivals that climb at the rung don't count there, nor is a trial judged while it climbs itself.
+    Rivals that are climbing at the rung don't count there, and a trial is not judged while it is climbing.
     """
     rung = len(runner.passed) - 1
     if rung < runner.climbing:
@@ -72,17 +72,17 @@ def falls_behind(runner: Runner, rivals: Sequence[Runner], rules: Rules) -> bool
 
 
 class RungRacePruner(CurvePruner):
-    """Compares across families, with the trials that have annealed hardly further."""
+    """Compares a trial with those of all families that have annealed hardly further."""
 
     compares_families = True
     rules: ClassVar[Rules]
     rules_for_guesses: ClassVar[Rules]
-    """For trials that no sampler chose."""
+    """For trials whose schedule no sampler chose."""
 
     def is_behind(
         self, trial: Curve, rivals: Sequence[Curve], *, horizon_steps: int, direction: Direction, guessed: bool
     ) -> bool:
-        """Whether it falls behind at a rung that its last report is the first to pass."""
+        """Whether the trial falls behind at a rung that it passed with its last report."""
         rules = self.rules_for_guesses if guessed else self.rules
         before = sum(_phase(step, horizon_steps) >= rung for step, _ in trial.reports[-2:-1] for rung in rules.rungs)
         own = _runner(rules, trial, horizon_steps, direction)
@@ -92,7 +92,7 @@ class RungRacePruner(CurvePruner):
 
 
 def _runner(rules: Rules, curve: Curve, horizon_steps: int, direction: Direction) -> Runner:
-    """A trial in the race: its first report at each rung or behind it."""
+    """A trial in the race, with its first report at or after each rung."""
     schedule, passed = curve.schedule, []
     for rung in rules.rungs:
         found = next((value for step, value in curve.reports if _phase(step, horizon_steps) >= rung), None)
@@ -108,5 +108,5 @@ def _runner(rules: Rules, curve: Curve, horizon_steps: int, direction: Direction
 
 
 def _phase(step: int, horizon_steps: int) -> float:
-    """The part of the horizon that is done after a step."""
+    """The completed fraction of the horizon after a step."""
     return (step + 1) / horizon_steps

@@ -1,7 +1,7 @@
-"""The pruner `wilcoxon`: when a trial that is evaluated several times is not worth evaluating further.
+"""The pruner `wilcoxon`: stops a trial with several evaluations that is not worth evaluating further.
 
-Its values so far are paired with those of the best trial on the same folds and seeds. What the folds have in
-common cancels out of the differences, so a few of them may tell.
+It pairs the trial's values so far with those of the best trial on the same folds and seeds. Differences between folds
+cancel out in the pairs, so a few pairs may be enough.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from service.search.pruners.base import EvaluationPruner, Losses
 
 P_THRESHOLD = 0.1
 STARTUP_EVALUATIONS = 2
-"""Fewer pairs than these are never judged. No four pairs fall below `P_THRESHOLD` unless all four are worse."""
+"""With fewer pairs, a trial is not judged. Four pairs fall below `P_THRESHOLD` only if all four are worse."""
 
 
 class WilcoxonPruner(EvaluationPruner):
@@ -30,8 +30,8 @@ class WilcoxonPruner(EvaluationPruner):
 def is_hopeless(losses: Losses, best: Losses) -> bool:
     """Whether a trial is worse than the `best` one by the one-sided Wilcoxon signed-rank test on their common indices.
 
-    Pairs without a difference count half for either side ("zsplit"). Never True for a trial that is no worse in the
-    mean: the best one may owe its mean to the evaluations that are still to come.
+    Pairs without a difference count half for each side ("zsplit"). Never True for a trial whose mean is no worse:
+    the best trial may owe its own mean to the evaluations that this trial has not had yet.
     Source: Wilcoxon, Individual comparisons by ranking methods, Biometrics Bulletin 1 (1945); the rule is that of
     Optuna's WilcoxonPruner.
     """
@@ -43,5 +43,5 @@ def is_hopeless(losses: Losses, best: Losses) -> bool:
 
 
 def _half_mean(losses: Losses) -> float:
-    """Of halves, and each a part already: the sum of large losses is no double."""
+    """Half of the mean, summed over already scaled halves, because the sum of large losses may overflow."""
     return math.fsum(loss / 2 / len(losses) for loss in losses.values())

@@ -1,4 +1,4 @@
-"""What every sampler is: it draws the next family and point from a view of the search."""
+"""Base class of samplers, which draw the next family and point from a view of the search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SearchView:
 
     number: int
     asked: Mapping[str, int]
-    """How many trials of each family exist so far."""
+    """The number of trials of each family so far."""
     due_family: str | None
     """The family that must come next, whatever the sampler prefers; None if it can choose."""
     results: tuple[Observation, ...]
@@ -39,14 +39,14 @@ class Sampler(ABC):
     sampler, and a study whose budget is mostly start-up gets a warning."""
 
     most_at_once: ClassVar[float] = math.inf
-    """How many trials of one claim it draws; `draw_quickly` draws the rest. A count rather than a time, so that a
-    search repeated with its seed asks for the same schedules on a slower machine."""
+    """Maximum number of trials that it draws per claim; `draw_quickly` draws the rest. A count instead of a time, so
+    that a search repeated with the same seed draws the same schedules on a slower machine."""
 
     family_window: ClassVar[WindowSize | None] = None
-    """How many results of each family it needs, if it searches within families."""
+    """The number of results of each family that it needs, if it searches within families."""
 
     packages: ClassVar[tuple[str, ...]] = ()
-    """Packages it imports that the server does not install by itself."""
+    """Packages that it imports and that are not installed with the server by default."""
 
     def __init__(self, space: Space, direction: Direction, seed: int, budget: int) -> None:
         self._space = space
@@ -63,10 +63,10 @@ class Sampler(ABC):
         return self.draw(view)
 
     def told(self, observation: Observation) -> None:  # noqa: B027 (most samplers keep no record of their own)
-        """Take note of a trial that is new, or that ended."""
+        """Record a trial that is new, or that ended."""
 
     def forgotten(self, observation: Observation) -> None:  # noqa: B027
-        """Take back a trial that was drawn but never created."""
+        """Undo a trial that was drawn but never created."""
 
     def spread(self, family: str, view: SearchView) -> tuple[str, Point]:
         """The next point of the family's low-discrepancy sequence."""

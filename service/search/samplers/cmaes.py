@@ -17,7 +17,7 @@ from service.search.window import Window, WindowSize
 
 
 class CmaesSampler(WithinFamilySampler):
-    """CMA-ES in each family with two numeric coordinates or more."""
+    """Runs CMA-ES in each family with at least two numeric coordinates."""
 
     family_window = WindowSize(best=0, newest=500, spread=0)
 
@@ -26,7 +26,7 @@ class CmaesSampler(WithinFamilySampler):
 
     def _draw_point(self, family: str, window: Window, view: SearchView) -> Point:
         coordinates, results = self._space.coordinates(family), tuple(window)
-        # Only whole generations leave the window, so that each generation keeps the same trials.
+        # Drop only whole generations from the window, so that each generation keeps the same trials.
         size = generation_size(len(_numeric(coordinates)))
         results = results[-(window.added - len(results)) % size :]
         return draw_cmaes(
@@ -46,7 +46,7 @@ def draw_cmaes(
     number: int,
     seed: int,
 ) -> Point:
-    """A draw of CMA-ES in the unit box of the family's numbers; choices are drawn uniformly.
+    """A draw by CMA-ES in the unit box of the family's numbers; choices are drawn uniformly.
 
     The results, lowest number first, are its generations: the first sets the mean, and each further complete one
     updates the state. So the state depends on the results alone and needs no storage. Needs at least two numeric
@@ -75,13 +75,13 @@ def draw_cmaes(
 
 
 def generation_size(dimension: int) -> int:
-    """How many results make a generation: 4 + 3 ln(dimension), Hansen's default."""
+    """Number of results in a generation: 4 + 3 ln(dimension), Hansen's default."""
     return 4 + math.floor(3 * math.log(dimension))
 
 
 def _cmaes_point(coordinates: Sequence[Coordinate], numeric: Sequence[Coordinate], optimizer: Any, seed: int) -> Point:
     point = random_point(coordinates, seed)
-    if optimizer.should_stop():  # converged: another draw there would repeat what is known
+    if optimizer.should_stop():  # converged: another draw would repeat known results
         return point
     optimizer.reseed_rng(seed)
     drawn = optimizer.ask()

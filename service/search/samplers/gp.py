@@ -11,10 +11,10 @@ from service.search.window import Window, WindowSize
 
 
 class GpSampler(WithinFamilySampler):
-    """The point of highest expected improvement, with the running trials as part of the batch."""
+    """Draws the point of highest expected improvement, with the running trials as part of the batch."""
 
     most_at_once = 4
-    """About a second each."""
+    """Each draw takes about a second."""
     family_window = WindowSize(best=40, newest=40, spread=40)
     """The cost grows with the cube of this number."""
     packages = ("torch", "scipy")

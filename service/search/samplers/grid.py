@@ -16,7 +16,7 @@ from service.search.sequence import from_unit, point_key
 
 
 class GridSampler(QmcSampler):
-    """The grid's points one by one, without those already tried; after the last one, like `qmc`."""
+    """Draws the grid's points one by one, except those already tried; after the last one, works like `qmc`."""
 
     def __init__(self, space: Space, direction: Direction, seed: int, budget: int) -> None:
         super().__init__(space, direction, seed, budget)
@@ -40,12 +40,12 @@ class GridSampler(QmcSampler):
 
 
 def grid_points(space: Space, points: int, seed: int) -> list[tuple[str, Point]]:
-    """Every point of the grid once, the families in turn, each family's points in a shuffled order.
+    """Every point of the grid once, taking the families in turn, with each family's points in random order.
 
-    Each family gets an equal share of `points`; within it the coordinates get as equal numbers
-    of levels as the share allows, earlier coordinates (the rates) first. Numbers stand at the
-    ends of their range and evenly between, on the coordinate's own scale. Shuffled, so that a
-    grid stopped half-way has been everywhere.
+    Each family gets an equal share of `points`; within it, the coordinates get numbers of levels as equal
+    as the share allows, earlier coordinates (the rates) first. Numeric levels are at the ends of the range
+    and evenly between, on the coordinate's scale. The random order makes an unfinished grid cover the
+    whole space.
     """
     share = max(1, points // len(space.families))
     columns = []
@@ -58,7 +58,7 @@ def grid_points(space: Space, points: int, seed: int) -> list[tuple[str, Point]]
 
 
 def levels(coordinates: Sequence[Coordinate], points: int) -> list[int]:
-    """How many levels each coordinate gets, so that their product is at most `points` (at least 1 each)."""
+    """The number of levels for each coordinate, at least 1, such that their product is at most `points`."""
     counts = [1] * len(coordinates)
     most = [_most_levels(coordinate) for coordinate in coordinates]
     while True:
@@ -88,7 +88,7 @@ def _most_levels(coordinate: Coordinate) -> float:
 
 
 def _axis(coordinate: Coordinate, count: int) -> list[float | int | str]:
-    """`count` levels of a coordinate; one level is its middle."""
+    """`count` levels of a coordinate; a single level is its middle."""
     if coordinate.kind == "float" and count > 1:
         return [from_unit(coordinate, index / (count - 1)) for index in range(count)]
     return [from_unit(coordinate, (index + 0.5) / count) for index in range(count)]

@@ -7,7 +7,7 @@ from service.search.samplers.base import Sampler, SearchView
 
 
 class QmcSampler(Sampler):
-    """Families in turn, each along its own low-discrepancy sequence, until the budget is spent."""
+    """Takes the families in turn, each along its own low-discrepancy sequence, until the budget is spent."""
 
     def draw(self, view: SearchView) -> tuple[str, Point]:
         order = sorted(self._space.families, key=lambda family: family != "constant")

@@ -8,7 +8,7 @@ from service.search.sequence import random_point
 
 
 class RandomSampler(Sampler):
-    """Families in turn at first and then at random; points always uniformly at random."""
+    """Takes the families in turn at first and then at random; points are always uniformly random."""
 
     def draw(self, view: SearchView) -> tuple[str, Point]:
         seed = draw_seed("random", self._seed, view.number)

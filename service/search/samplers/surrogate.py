@@ -1,8 +1,8 @@
 """The sampler `surrogate`: a Gaussian process over schedules' rates and how well they rank.
 
 All families share its axes (see `rates`), and a trial that was stopped early is ranked among the
-others by the phases that it passed (see `rung_ranking`), so that every trial of the study informs it:
-completed, pruned and diverged ones. It sees `CAPACITY` of them at most, so that a proposal costs
+others by the phases that it passed (see `rung_ranking`). So the process learns from all completed,
+pruned and diverged trials of the study. It sees at most `CAPACITY` of them, so that a proposal takes
 milliseconds however long the search is.
 """
 
@@ -35,22 +35,22 @@ PRIOR = Prior(
     starts=(math.log(0.1),),
     steps=15,
 )
-"""Lengths in decades of the rate: 0.7 of the three decades that a usual search is wide. Scores are standardised."""
+"""Length scales are in decades of the rate: 0.7 of the three decades of a usual search. Scores are standardised."""
 CAPACITY = 128
-"""Observations that the process sees: the better half of it the best there are, the rest drawn from all others."""
+"""Maximum number of observations for the process: half of them the best, the rest sampled from all others."""
 FITTED = 100
-"""Observations that the hyperparameters are fitted to."""
+"""Maximum number of observations that the hyperparameters are fitted to."""
 FIT_GROWTH = 1.4
-"""The hyperparameters are fitted again when there are so many times as many observations."""
+"""The hyperparameters are fitted again each time the number of observations has grown by this factor."""
 
 RUNGS = (0.02, 0.1, 0.4)
-"""Phases at which trials are compared, in parts of the longest training; the end is the last."""
+"""Phases at which trials are compared, as fractions of the longest training; the last phase is the end."""
 ANYWHERE, NEARBY = 48, 48
-"""Candidates drawn from the whole space, and around the best."""
+"""Number of candidates drawn from the whole space, and near the best results."""
 BEST = 4
-"""Around so many of the best candidates are drawn."""
+"""Number of the best results near which candidates are drawn."""
 REACH = 0.12
-"""How far on an axis, as a part of its range: the standard deviation."""
+"""Standard deviation of these draws on an axis, as a fraction of its range."""
 KEPT_POINTS = 4096
 
 
@@ -58,7 +58,7 @@ class SurrogateSampler(TpeSampler):
     """Draws from a `SurrogateModel`."""
 
     most_at_once = 32
-    """About a tenth of a second each."""
+    """Each draw takes about a tenth of a second."""
 
     def draw(self, view: SearchView) -> tuple[str, Point]:
         return self._surrogate.draw(view.results, view.pending, view.number, view.due_family)
@@ -69,7 +69,7 @@ class SurrogateSampler(TpeSampler):
 
 
 class CandidateSpace:
-    """The inputs of a space's places to the Gaussian process, and the places to choose from."""
+    """Converts places of a space to inputs of the Gaussian process, and draws candidate places."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -78,7 +78,7 @@ class CandidateSpace:
         return rate_features(self._space.schedule(*place))
 
     def candidates(self, best: Sequence[Place], family: str | None, generator: np.random.Generator) -> list[Place]:
-        """Places to choose from, of `family` alone where one is given."""
+        """Candidate places, all of `family` if one is given."""
         families = [family] if family else list(self._space.families)
         seeds = generator.integers(2**31, size=ANYWHERE).tolist()
         anywhere = [families[at % len(families)] for at in range(ANYWHERE)]
@@ -102,7 +102,7 @@ def _moved(coordinate: Coordinate, value: float | int | str, generator: np.rando
 
 @dataclass
 class SurrogateModel:
-    """Draws places from a space; what it draws depends on its arguments alone."""
+    """Draws places from a space. A draw depends only on the arguments."""
 
     space: CandidateSpace
     direction: Direction
@@ -113,7 +113,7 @@ class SurrogateModel:
     def draw(
         self, results: Sequence[Observation], pending: Sequence[Observation], number: int, family: str | None = None
     ) -> Place:
-        """The candidate that promises most. `results` are informative and, like `pending`, have points."""
+        """The most promising candidate. `results` are informative and, like `pending`, have points."""
         generator = np.random.default_rng(draw_seed("surrogate", self.seed, number))
         results = self._ordered(results)
         horizon = _longest(results)
@@ -131,12 +131,12 @@ class SurrogateModel:
         return offered[int(np.argmax(expected_improvement(means - incumbent, deviations)))]
 
     def _ordered(self, results: Sequence[Observation]) -> list[Observation]:
-        """Equal ones stand in this order: as they were asked, those that diverged the later the higher their rate."""
+        """Results in the order that breaks ties: as given, then the diverged ones by increasing highest rate."""
         tops = dict(zip((one.number for one in results), self._inputs(results)[:, 0], strict=True))
         return sorted(results, key=lambda one: (one.state == "DIVERGED", one.state == "DIVERGED" and tops[one.number]))
 
     def _theta(self, inputs: Array, scores: Array) -> Array:
-        """Hyperparameters fitted to the first of the results, in steps, so that most new ones cost no fit."""
+        """Hyperparameters fitted to the first results, whose number grows in steps: most new results need no fit."""
         count = int(FIT_GROWTH ** math.floor(math.log(len(inputs), FIT_GROWTH) + 1e-9))
         chosen = slice(0, count, -(-count // FITTED))
         inputs = inputs[chosen]
@@ -165,12 +165,12 @@ def _place(observation: Observation) -> Place:
 
 
 def _longest(results: Iterable[Observation]) -> int:
-    """How many steps the longest training had that is known of."""
+    """The number of steps of the longest known training."""
     return max((one.reports[-1][0] + 1 for one in results if one.reports), default=1)
 
 
 def passed(observation: Observation, horizon_steps: int, direction: Direction) -> list[float]:
-    """Its losses at the rungs and the end, as far as it came; where no report is so early, the next later value."""
+    """The trial's losses at the rungs that it reached (its first report at or after each), and at its end."""
     reports = [((step + 1) / horizon_steps, as_loss(value, direction)) for step, value in observation.reports]
     final = as_loss(observation.value, direction)
     losses: list[float] = []
@@ -185,7 +185,7 @@ def passed(observation: Observation, horizon_steps: int, direction: Direction) -
 
 
 def thinned(scores: Array, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Which observations are kept: the best half of the capacity, and as many drawn from the rest."""
+    """The indices of the kept observations: the best, for half of the capacity, and a sample of the rest."""
     order = np.argsort(-scores, kind="stable")
     if len(order) <= CAPACITY:
         return order

@@ -1,7 +1,7 @@
-"""Samplers that search one box of coordinates, applied to each family by itself.
+"""Base class of samplers that search each family's box of coordinates separately.
 
-Neither a Gaussian process nor CMA-ES handles a conditional space, so TPE draws the family, and each family has a search
-of its own. Both need a number for every trial: `penalised` gives one to those that have none.
+Neither a Gaussian process nor CMA-ES handles a conditional space, so TPE draws the family, and each family has its own
+search. Both need a number for every trial; `penalised` assigns one to trials without a value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.search.samplers.tpe import TpeSampler
 from service.search.window import Window
 
 CAP = 4.0
-"""Losses are cut off at this many times the distance from the best to the median."""
+"""Losses are capped at the best plus this many times the distance from there to the median."""
 FEWEST_RESULTS = 2
 """With fewer results a family follows its low-discrepancy sequence."""
 
@@ -42,7 +42,7 @@ class WithinFamilySampler(TpeSampler):
 
     @abstractmethod
     def _can_search(self, coordinates: tuple[Coordinate, ...]) -> bool:
-        """Whether it can search these coordinates; if not, TPE does."""
+        """Whether the sampler can search these coordinates; if not, TPE does."""
 
     @abstractmethod
     def _draw_point(self, family: str, window: Window, view: SearchView) -> Point:
@@ -53,9 +53,9 @@ def penalised(results: Sequence[Observation], direction: Direction) -> dict[int,
     """A finite loss for each result by number; less is better.
 
     COMPLETED: its value. PRUNED: its last report, but at best the median of the completed ones.
-    What broke the constraints: worse than the worst that kept to them, by how much it did. DIVERGED: as bad as the
-    worst of these. A loss far behind the median is cut off, since a single enormous one would flatten everything else
-    for a Gaussian process; and so is one beyond LARGEST_VALUE, which databases of older servers hold.
+    With violated constraints: worse than the worst feasible one, by the size of the violation. DIVERGED: as bad as the
+    worst of these. Losses far above the median are capped, because a single enormous one would flatten everything else
+    for a Gaussian process; so are losses beyond LARGEST_VALUE, which databases of older servers contain.
     """
     losses = {
         one.number: min(max(as_loss(one.value, direction), -LARGEST_VALUE), LARGEST_VALUE)
