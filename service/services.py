@@ -16,7 +16,7 @@ from service.ledger.finishes import Finishes
 from service.ledger.heartbeats import Heartbeats
 from service.ledger.lifecycle import LeaseTerms
 from service.metrics import Metrics
-from service.search.searcher_cache import Searches
+from service.search.searcher_cache import SearcherCache
 from service.settings import Settings
 from service.store.database import Clock, Database
 from service.store.identifiers import new_id
@@ -57,7 +57,7 @@ class Services:
     def of(cls, settings: Settings, clock: Clock | None = None) -> Services:
         database = Database(settings.database, clock)
         terms = LeaseTerms(settings.lease_seconds, settings.beat_seconds)
-        searches = Searches()
+        searches = SearcherCache()
         fleet = Fleet(database, settings.lease_seconds)
         return cls(
             database=database,

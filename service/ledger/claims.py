@@ -23,7 +23,7 @@ from service.ledger.range_test_stage import sweep_length
 from service.ledger.shares import fair_share
 from service.ledger.stop_rules import affordable, has_rules
 from service.ledger.study_phases import advance
-from service.search.searcher_cache import Asked, Searches, create_trials
+from service.search.searcher_cache import Asked, SearcherCache, create_trials
 from service.store.database import Database, Transaction
 from service.store.tables import IS_OPEN, LeaseRow, StudyRow, TrialRow
 from service.store.trials import count_open
@@ -90,7 +90,7 @@ class Claims:
     """Gives workers leases on trials."""
 
     database: Database
-    searches: Searches
+    searches: SearcherCache
     terms: LeaseTerms
     new_id: Callable[[], str]
 

@@ -18,7 +18,7 @@ from service.ledger.report_ingestion import WORTH_EXTENDING, Ingested, ingest_re
 from service.ledger.study_phases import advance
 from service.ledger.trial_progress import note_progress
 from service.parts import Parts
-from service.search.searcher_cache import Searches
+from service.search.searcher_cache import SearcherCache
 from service.store.database import Database, Transaction
 from service.store.tables import LEASES, STUDIES, LeaseRow
 
@@ -37,7 +37,7 @@ class Heartbeats:
     """Handles the worker protocol's renew, report and release calls."""
 
     database: Database
-    searches: Searches
+    searches: SearcherCache
     terms: LeaseTerms
 
     def renew(self, lease_id: str, renewal: Renewal) -> LeaseAnswer:

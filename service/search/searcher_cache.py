@@ -38,7 +38,7 @@ ASK_SECONDS = 10.0
 
 
 @dataclass
-class Warm:
+class CachedSearcher:
     """A searcher, and the study's revision up to which it knows everything.
 
     `found`: the range test's bounds at the time the searcher was created. The test may have run in another process.
@@ -68,14 +68,14 @@ class _Kept:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._warm: OrderedDict[str, Warm] = OrderedDict()
+        self._warm: OrderedDict[str, CachedSearcher] = OrderedDict()
         self._guard = threading.Lock()
 
-    def of(self, study: StudyRow) -> Warm:
+    def of(self, study: StudyRow) -> CachedSearcher:
         with self._guard:
             warm = self._warm.pop(study.id, None)
             if warm is None or warm.found != found_bounds(study):
-                warm = Warm(_searcher(study), found_bounds(study))
+                warm = CachedSearcher(_searcher(study), found_bounds(study))
             self._warm[study.id] = warm
             while len(self._warm) > self._capacity:
                 self._warm.popitem(last=False)
@@ -94,7 +94,7 @@ class _Turn:
 
 
 @dataclass
-class Searches:
+class SearcherCache:
     """The searchers of this process. `clock`: in seconds, for the time limit of a claim."""
 
     capacity: int = CAPACITY
@@ -191,7 +191,7 @@ def create_trials(transaction: Transaction, study: StudyRow, suggestions: Sequen
     return trials
 
 
-def _tell(transaction: Transaction, study: StudyRow, warm: Warm, sure_revision: int) -> None:
+def _tell(transaction: Transaction, study: StudyRow, warm: CachedSearcher, sure_revision: int) -> None:
     """Pass all changed trials to the searcher; `sure_revision`: the last revision that is certainly committed."""
     changed = changed_trials(transaction, study.id, warm.searcher, warm.revision)
     for observation in observations(transaction, study, changed):

@@ -31,7 +31,7 @@ from service.ledger.stop_rules import affordable
 from service.ledger.study_phases import advance, cancel_open_trials, cancel_waiting, end
 from service.ranges.bounds import searched_space
 from service.ranges.standalone import standalone_study, with_supported_metric
-from service.search.searcher_cache import Searches, new_trial
+from service.search.searcher_cache import SearcherCache, new_trial
 from service.store.database import Database, Transaction
 from service.store.studies import locked_study
 from service.store.tables import StudyRow, TrialRow
@@ -46,7 +46,7 @@ class Studies:
     """Creates and controls studies."""
 
     database: Database
-    searches: Searches
+    searches: SearcherCache
     fleet: Fleet
     new_id: Callable[[], str]
     max_trials: int

@@ -16,7 +16,7 @@ from service.search.observations import Observation
 from service.search.samplers.base import SearchView
 from service.search.samplers.random import RandomSampler
 from service.search.searcher import Searcher
-from service.search.searcher_cache import ASK_SECONDS, Searches
+from service.search.searcher_cache import ASK_SECONDS, SearcherCache
 from service.services import Services
 from tests.contract.test_concurrency import all_at_once, claim_as, create
 from tests.support.ledgers import FakeWorker, serving, settings_for, study_spec
@@ -129,7 +129,7 @@ def _search(services: Services, sampler: str) -> list[Any]:
 
 def test_a_claim_that_asks_for_long_is_given_the_rest_by_the_quick_sampler() -> None:
     seconds = iter([0.0, 1.0, 2.0, *[ASK_SECONDS + 1] * 6])
-    asked = Searches(clock=lambda: next(seconds)).ask(_told("surrogate"), 20, 6)
+    asked = SearcherCache(clock=lambda: next(seconds)).ask(_told("surrogate"), 20, 6)
     choosy, quick = _told("surrogate"), _told("surrogate")
     wanted = [choosy.ask(number, quickly=number >= 22) for number in range(20, 26)]
     assert list(asked.suggestions) == wanted
@@ -137,13 +137,13 @@ def test_a_claim_that_asks_for_long_is_given_the_rest_by_the_quick_sampler() -> 
 
 
 def test_a_slow_sampler_chooses_only_some_of_a_large_claim_whatever_the_machine() -> None:
-    asked = Searches().ask(_told("gp"), 20, 7)
+    asked = SearcherCache().ask(_told("gp"), 20, 7)
     limited = _told("gp")
     assert list(asked.suggestions) == [limited.ask(number, quickly=number >= 24) for number in range(20, 27)]
 
 
 def test_suggestions_that_are_given_back_are_made_again() -> None:
-    searches, searcher = Searches(), _told("grid")
+    searches, searcher = SearcherCache(), _told("grid")
     first = searches.ask(searcher, 20, 5)
     first.give_back(22)
     assert searches.ask(searcher, 22, 3).suggestions == first.suggestions[2:]
