@@ -423,6 +423,7 @@ def test_workers_and_tasks_are_listed_and_go_silent(client: TestClient, clock: F
         "live": True,
         "workers": 2,
         "folds": False,
+        "looks": False,
     }
     assert other["params_schema"] is None
     clock.advance(3600)
