@@ -50,7 +50,7 @@ def test_every_trial_ends_once_whoever_is_killed(here: Machine) -> None:
         mid_trial(client, study_id)
         os.kill(here.state()["server"], signal.SIGKILL)
         assert here.end(up, 60) == 1
-        assert "server ended by signal 9" in here.text_of(up, "err")
+        assert "server exited by signal 9" in here.text_of(up, "err")
         assert here.alive() == set(), "up takes its workers with it"
 
         up = here.up()
