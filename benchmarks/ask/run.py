@@ -4,8 +4,8 @@
 
 Both search the same six families with TPE. Optuna is used in the usual way (`study.ask`, `suggest_*` with the family
 as a categorical) on its in-memory storage, without a database. Reported: median and 95th percentile of single asks in
-milliseconds of processor time, each answered and told before the next, and the seconds to build the searcher from all
-observations.
+milliseconds of processor time, each with its result recorded before the next ask, and the seconds to build the searcher
+from all observations.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ CANDIDATES = 256
 PRIORS = 2
 """No row is the field's default; so many of its neighbours stand for it."""
 DECADES = 3
-"""The prior's lengths are in decades; an axis of a table stands for a usual search, so many decades wide."""
+"""The width of a usual search. The prior's length scales are in decades, and an axis of a table spans this many."""
 INTERVAL_STEPS = 200
 """TaskSet trained 10,000 steps and measured after every 200th."""
 SCHEDULE = schedule_from_dict({"family": "constant", "start_lr": 1.0, "end_lr": 1.0})

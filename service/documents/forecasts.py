@@ -49,8 +49,8 @@ def running_forecast(
         return None
 
     def followed() -> wire.LossForecast:
-        name, told = forecasts.running(transaction, study, trial)
-        return loss_document(_known(transaction, study, forecasts, parts), name, told)
+        name, forecast = forecasts.running(transaction, study, trial)
+        return loss_document(_known(transaction, study, forecasts, parts), name, forecast)
 
     return parts.get("forecast", followed, None)
 

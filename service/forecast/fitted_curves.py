@@ -29,7 +29,7 @@ WHOLE = 0.9
 
 
 def held_out_loss(study: StudyRow) -> str:
-    """The study's objective if it is a loss, otherwise the held-out loss that tasks report besides."""
+    """The study's objective if it is a loss, otherwise the held-out loss that tasks also report."""
     objective = study.spec.objective
     is_loss = objective.direction == "minimize" and "loss" in objective.metric
     return str(objective.metric) if is_loss else VAL_LOSS

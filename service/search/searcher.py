@@ -89,7 +89,7 @@ class Searcher:
             self._window.add(observation)
             if observation.family in self._family_windows:
                 self._family_windows[observation.family].add(observation)
-        self._sampler.told(observation)
+        self._sampler.record(observation)
 
     @property
     def most_at_once(self) -> float:
@@ -121,7 +121,7 @@ class Searcher:
             self._count(known, -1)
             del self._states[number]
             self.next_number = min(self.next_number, number)
-            self._sampler.forgotten(known)
+            self._sampler.forget(known)
 
     def should_prune(
         self, number: int, schedule: Schedule, horizon_steps: int, reports: Reports, *, guessed: bool = False

@@ -28,7 +28,7 @@ def rescaled(schedule: Schedule, factor: float) -> Schedule:
 
 
 def _is_multiple(plain: Schedule, schedule: Schedule, factor: float) -> bool:
-    """Whether all rates are multiplied: families may have other rates, such as knots, besides the three in RATES."""
+    """Whether all rates are multiplied: a family may have rates beyond the three in RATES, such as knots."""
     points = [index / (COMPARED - 1) for index in range(COMPARED)]
     return all(
         math.isclose(plain.lr_at(point), factor * schedule.lr_at(point), rel_tol=1e-9, abs_tol=0) for point in points

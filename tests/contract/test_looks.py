@@ -49,8 +49,8 @@ def claim(client: TestClient, worker: str = "w-1", tasks: tuple[str, ...] = ("my
     return answer.json() if answer.status_code == 200 else None
 
 
-def answer(client: TestClient, look: str, worker: str = "w-1", **told: Any) -> Any:
-    return client.post(f"/v1/looks/{look}/answer", json={"worker": worker, **(told or {"data": DATA})})
+def answer(client: TestClient, look: str, worker: str = "w-1", **answered: Any) -> Any:
+    return client.post(f"/v1/looks/{look}/answer", json={"worker": worker, **(answered or {"data": DATA})})
 
 
 def test_a_worker_takes_a_look_and_what_it_saw_is_shown(client: TestClient, worker: FakeWorker) -> None:

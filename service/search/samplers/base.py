@@ -62,10 +62,10 @@ class Sampler(ABC):
         """The same within milliseconds, with another method if `draw` takes longer."""
         return self.draw(view)
 
-    def told(self, observation: Observation) -> None:  # noqa: B027 (most samplers keep no record of their own)
+    def record(self, observation: Observation) -> None:  # noqa: B027 (most samplers keep no record of their own)
         """Record a trial that is new, or that ended."""
 
-    def forgotten(self, observation: Observation) -> None:  # noqa: B027
+    def forget(self, observation: Observation) -> None:  # noqa: B027
         """Undo a trial that was drawn but never created."""
 
     def spread(self, family: str, view: SearchView) -> tuple[str, Point]:

@@ -28,11 +28,11 @@ class GridSampler(QmcSampler):
         first = next(iter(self._left.values()), None)
         return first if first is not None else super().draw(view)
 
-    def told(self, observation: Observation) -> None:
+    def record(self, observation: Observation) -> None:
         if observation.point is not None:
             self._left.pop(point_key(observation.family, observation.point), None)
 
-    def forgotten(self, observation: Observation) -> None:
+    def forget(self, observation: Observation) -> None:
         key = point_key(observation.family, observation.point or {})
         if key in self._grid:
             self._left[key] = self._grid[key]
