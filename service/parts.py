@@ -1,4 +1,4 @@
-"""Parts of a document that may fail: they are left out and named, and the rest is returned."""
+"""Builds a document in parts: one that fails gets a fallback and is listed as missing, unless it is required."""
 
 from __future__ import annotations
 

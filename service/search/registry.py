@@ -1,4 +1,4 @@
-"""Finds samplers and pruners by the names that studies use, and checks whether a study can use them."""
+"""Imports samplers and pruners by name, and checks that the server and the study can use them."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ class ResolvedSampler(SamplerSpec):
 
 
 class ResolvedBudget(BudgetSpec):
-    """A standalone range test has no trials."""
+    """`trials` may be 0: a standalone range test has none."""
 
     trials: Count
 
 
 class ResolvedSpec(StudySpec):
-    """A stored spec. Fields that older servers did not store get their defaults, and unknown fields are ignored."""
+    """A stored spec. Fields missing from older rows get their defaults; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 

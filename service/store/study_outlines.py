@@ -1,4 +1,4 @@
-"""Reads studies for lists without the long columns of their rows: a spec alone may have a megabyte."""
+"""Reads studies for lists: the database extracts a few parts of each spec, which may have a megabyte."""
 
 from __future__ import annotations
 

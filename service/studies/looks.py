@@ -1,4 +1,4 @@
-"""Looks at data on a worker's machine: users request them, workers claim and answer them.
+"""A look is a summary of a task's data, made on a worker's machine: users request it, a worker answers it.
 
 Few are kept, and not for long: a look fails after ANSWER_SECONDS without an answer, and is deleted after KEPT_SECONDS.
 """
